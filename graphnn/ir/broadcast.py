@@ -1,0 +1,72 @@
+"""Broadcasting, made visible: operands are brought to one shape by Reshape and Repeat nodes.
+
+Their adjoints are Reshape and Sum, so no gradient rule needs to mention broadcasting. Scalar constants are
+exempt: `1 - y` stays one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ShapeError
+from .leaf import scalar_constant
+from .node import Node, describe
+from .spec import Shape, Size
+
+__all__ = ["broadcast_shape", "broadcast_to", "zeros_like"]
+
+
+def broadcast_shape(op: str, operands: Mapping[str, Node]) -> Shape:
+    """The common shape of operands, by NumPy's rule: aligned at the last axis, size 1 stretches.
+
+    Raises:
+        ShapeError: naming the two operands that disagree, and the mend when a named size is involved.
+    """
+    result: list[int | Size] = []
+    source: list[Node] = []  # which operand fixed each axis
+    for node in operands.values():
+        shape = node.shape
+        for _ in range(len(shape) - len(result)):
+            result.insert(0, 1)
+            source.insert(0, node)
+        for axis, dim in enumerate(shape, start=len(result) - len(shape)):
+            if dim == result[axis] or dim == 1:
+                continue
+            if result[axis] != 1:
+                raise ShapeError(
+                    f"{op}: sizes differ at axis {axis}: {describe(source[axis])} has {result[axis]}, "
+                    f"{describe(node)} has {dim}. {_mend(result[axis], dim)}"
+                )
+            result[axis] = dim
+            source[axis] = node
+    return tuple(result)
+
+
+def _mend(a: int | Size, b: int | Size) -> str:
+    if isinstance(a, Size) and isinstance(b, Size) and a.name != b.name:
+        return f"If '{a.name}' and '{b.name}' are the same size, declare both with one name."
+    if isinstance(a, Size) or isinstance(b, Size):
+        named, number = (a, b) if isinstance(a, Size) else (b, a)
+        return f"'{named}' is a named size and {number} a fixed one: declare both by the name, or both by the number."
+    return "Sizes must be equal, or one of them 1."
+
+
+def broadcast_to(node: Node, shape: Shape) -> Node:
+    """The node brought to `shape` by a Reshape for missing axes and a Repeat for each stretched one."""
+    missing = len(shape) - node.ndim
+    if missing:
+        node = Node.roles["reshape"](node, (1,) * missing + node.shape)
+    for axis, (dim, wanted) in enumerate(zip(node.shape, shape, strict=True)):
+        if dim != wanted:
+            node = Node.roles["repeat"](node, wanted, axis)
+    return node
+
+
+def stretch(node: Node, shape: Shape) -> Node:
+    """`broadcast_to`, leaving scalar constants as they are."""
+    return node if node.shape == shape or scalar_constant(node) else broadcast_to(node, shape)
+
+
+def zeros_like(node: Node) -> Node:
+    """Zeros of the node's shape and dtype."""
+    return broadcast_to(Node.roles["constant"](0.0).cast(node.dtype), node.shape)

@@ -1,0 +1,133 @@
+"""Reverse-mode differentiation, graph to graph.
+
+The backward pass visits the forward nodes in reverse order. Each node's gradient is the sum (AddN) of what its
+users send it; its rule `vjp` turns that into contributions to its operands. What comes out are ordinary nodes,
+so a gradient can be printed, drawn, optimised and differentiated again.
+
+Source: A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, overload
+
+from ..errors import GraphError, ShapeError
+from .broadcast import zeros_like
+from .context import adjoint
+from .leaf import require_float
+from .node import Item, Node, describe
+from .walk import ordered, walk
+
+__all__ = ["grad", "pullback"]
+
+
+@overload
+def grad(loss: Node, wrt: Node) -> Node: ...
+@overload
+def grad(loss: Node, wrt: Iterable[Node]) -> list[Node]: ...
+def grad(loss: Node, wrt: Node | Iterable[Node]) -> Node | list[Node]:
+    """The gradient of a scalar loss by `wrt`, as a node of its shape and dtype; for several, a list in their order.
+
+    Gradients are nodes like any other: apply `grad` again for higher derivatives. Where no gradient flows
+    (behind `stop_gradient`, or through a comparison) it is zero.
+
+    Raises:
+        ShapeError: when the loss is not a scalar.
+        DTypeError: when the loss or a wrt is not of a float dtype.
+        GraphError: when the loss does not reach a wrt.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ())
+    >>> d2 = gn.grad(gn.grad(x ** 3, x), x)
+    >>> float(gn.compile(d2)(x=2.0))
+    12.0
+    """
+    if isinstance(wrt, Node):
+        return grad(loss, [wrt])[0]
+    targets = list(wrt)
+    if not isinstance(loss, Node):
+        raise GraphError(f"grad: the loss is {type(loss).__name__}, not a node.")
+    if loss.shape != ():
+        raise ShapeError(f"grad: the loss {describe(loss)} is not a scalar. Reduce it first, as in gn.Sum(loss).")
+    require_float(loss, "grad")
+    reached = set(walk([loss]))
+    for target in targets:
+        if not isinstance(target, Node):
+            raise GraphError(f"grad: wrt is {type(target).__name__}, not a node.")
+        require_float(target, "grad")
+        if target not in reached:
+            raise GraphError(f"grad: the loss {describe(loss)} does not depend on {describe(target)}.")
+    with adjoint(loss):
+        one = Node.roles["constant"](1.0).cast(loss.dtype)
+    found = pullback([loss], [one], targets)
+    return [zeros_like(target) if g is None else g for target, g in zip(targets, found, strict=True)]
+
+
+def pullback(
+    outputs: Sequence[Node], upstream: Sequence[Node], wrt: Sequence[Node], stop: frozenset[Node] = frozenset()
+) -> list[Node | None]:
+    """For each wrt the sum over outputs of (its Jacobian, transposed) times the upstream gradient; None for zero.
+
+    What lies behind `stop` is left alone: the body of a composite ends at its operands.
+    """
+    order = ordered(walk(outputs, stop))
+    wanted = set(wrt)
+    active: set[Node] = set()
+    for node in order:
+        if node in wanted or any(operand in active for operand in node.operands):
+            active.add(node)
+
+    pending: dict[Node, list[Any]] = {}
+    for output, g in zip(outputs, upstream, strict=True):
+        pending.setdefault(output, []).append(g)
+    for node in reversed(order):
+        if node not in active or node not in pending:
+            continue
+        with adjoint(node):
+            g = _gather(node, pending[node])
+            pending[node] = [g]
+            if node in stop or not node.operands:
+                continue
+            if isinstance(node, Item):
+                pending.setdefault(node.node, []).append((node.index, g))
+                continue
+            for operand, contribution in zip(node.operands, _contributions(node, g), strict=True):
+                if contribution is not None and operand in active:
+                    _check(node, operand, contribution)
+                    pending.setdefault(operand, []).append(contribution)
+    return [pending[node][0] if node in pending else None for node in wrt]
+
+
+def _gather(node: Node, parts: list[Any]) -> Any:
+    """The gradient of a node from what its users sent: their sum; for several results, one for each."""
+    if isinstance(node.spec, tuple):
+        return tuple(_total([g for index, g in parts if index == i]) for i in range(len(node.spec)))
+    return _total(parts)
+
+
+def _total(parts: list[Node]) -> Node | None:
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    total: Node = Node.roles["add_n"](tuple(parts))
+    return total
+
+
+def _contributions(node: Node, g: Any) -> tuple[Node | None, ...]:
+    contributions = node.vjp(g)
+    if isinstance(contributions, Node):
+        contributions = (contributions,)
+    if len(contributions) != len(node.operands):
+        raise GraphError(
+            f"{node.op}.vjp gives {len(contributions)} gradients for {len(node.operands)} operands "
+            f"of {describe(node)}: one for each is needed, None where there is none."
+        )
+    return contributions
+
+
+def _check(node: Node, operand: Node, g: Node) -> None:
+    if g.spec != operand.spec:
+        raise ShapeError(
+            f"{node.op}.vjp gives a gradient {g.spec} for its operand {describe(operand)}: "
+            "the gradient of a value has its shape and dtype."
+        )

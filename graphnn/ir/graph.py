@@ -1,0 +1,224 @@
+"""Graphs: the nodes that some outputs and updates need, in an order, and what can be asked of them.
+
+A graph is a reading of nodes, not their owner: making one costs a walk, and it never changes. Everything here is
+iterative, so that a chain of 100,000 nodes is no deeper than one of ten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import networkx as nx
+
+from ..errors import GraphError, ShapeError
+from .differentiate import grad
+from .leaf import Input, Parameter
+from .node import Node, describe
+from .spec import Size, Spec
+from .walk import ordered, walk
+
+__all__ = ["Graph", "Outputs"]
+
+Outputs: TypeAlias = "Node | Sequence[Node] | Mapping[str, Node]"
+
+
+class Graph:
+    """The graph of some outputs, and optionally of updates: `Graph(outputs, updates=None)`.
+
+    `outputs` is a node, a sequence, or a mapping from names to nodes; `updates` maps parameters to their next
+    values. Printing shows the listing; a notebook shows the picture.
+
+    Raises:
+        GraphError: for a cycle, two inputs or parameters of one name, or an update that is not of a parameter.
+        ShapeError: when an update has another shape or dtype than its parameter.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ("N", 2))
+    >>> g = gn.Graph(gn.Sum(x * x))
+    >>> [node.op for node in g.nodes]
+    ['Input', 'Mul', 'Sum']
+    """
+
+    def __init__(self, outputs: Outputs, updates: Mapping[Parameter, Node] | None = None) -> None:
+        self.outputs: dict[str, Node] = name_outputs(outputs)
+        self.updates: dict[Parameter, Node] = dict(updates or {})
+        for parameter, value in self.updates.items():
+            _check_update(parameter, value)
+        self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
+        self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)))
+        self.inputs: dict[str, Input] = {}
+        self.parameters: dict[str, Parameter] = {}
+        _check_names(self)
+
+    @cached_property
+    def digraph(self) -> nx.DiGraph:
+        """The graph as NetworkX sees it: nodes are `Node` objects, an edge runs from an operand to its user."""
+        digraph = nx.DiGraph()
+        digraph.add_nodes_from(self.nodes)
+        digraph.add_edges_from((operand, node) for node in self.nodes for operand in node.operands)
+        return digraph
+
+    @cached_property
+    def schedule(self) -> tuple[Node, ...]:
+        """The order in which the nodes run, as NetworkX derives it."""
+        from ..plan.schedule import schedule  # a door
+
+        return schedule(self)
+
+    @property
+    def forward(self) -> tuple[Node, ...]:
+        """The forward half, in order: what the outputs are made of, gradients aside."""
+        return tuple(node for node in self.nodes if self.roles[node] == "forward")
+
+    @property
+    def backward(self) -> tuple[Node, ...]:
+        """The backward half, in order; for a scalar without gradient nodes, that of its trainable parameters."""
+        whole = self.with_gradients()
+        return tuple(node for node in whole.nodes if whole.roles[node] == "backward")
+
+    @cached_property
+    def roles(self) -> dict[Node, str]:
+        """For each node `forward`, `backward` or `update`: which part of a training step it belongs to.
+
+        Backward nodes differentiate another; update nodes serve nothing but the updates.
+        """
+        backward = {node for node in self.nodes if node.adjoint_of is not None}
+        serving = set(walk((*self.outputs.values(), *backward)))
+        return {
+            node: "backward" if node in backward else "forward" if node in serving or not node.operands else "update"
+            for node in self.nodes
+        }
+
+    @cached_property
+    def sizes(self) -> tuple[str, ...]:
+        """The named sizes that occur, in order of first appearance."""
+        names: dict[str, None] = {}
+        for node in self.nodes:
+            for spec in node.spec if isinstance(node.spec, tuple) else (node.spec,):
+                for dim in spec.shape:
+                    if isinstance(dim, Size):
+                        names.setdefault(dim.name)
+        return tuple(names)
+
+    def with_gradients(self) -> Graph:
+        """This graph, with the gradients of its trainable parameters when it is one of a scalar and has none.
+
+        Raises:
+            GraphError: when there are several outputs, or no trainable parameter to differentiate by.
+            ShapeError: when the output is not a scalar.
+        """
+        if any(node.adjoint_of is not None for node in self.nodes):
+            return self
+        if len(self.outputs) != 1:
+            raise GraphError(f"a graph with outputs {', '.join(self.outputs)} has no one loss to differentiate.")
+        [(name, loss)] = self.outputs.items()
+        wrt = [p for p in self.parameters.values() if p.trainable]
+        if not wrt:
+            raise GraphError(f"{describe(loss)} depends on no trainable parameter, so it has no backward graph.")
+        return Graph({name: loss} | {f"d{p.name}": dp for p, dp in zip(wrt, grad(loss, wrt), strict=True)})
+
+    def replace(self, outputs: Mapping[str, Node], updates: Mapping[Parameter, Node]) -> Graph:
+        """A graph over other nodes, with the same names: what a pass returns."""
+        return Graph(outputs, updates)
+
+    # Doors to the view -------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        from ..view.listing import list_graph  # a door
+
+        return list_graph(self)
+
+    def __repr__(self) -> str:
+        return f"<Graph of {', '.join(self.outputs)}: {len(self.nodes)} nodes>"
+
+    def to_dot(self, view: str = "forward") -> str:
+        """The picture as text in Graphviz's language; needs nothing installed."""
+        from ..view.dot import to_dot  # a door
+
+        return to_dot(self, view)
+
+    def to_mermaid(self, view: str = "forward") -> str:
+        """The picture as text in Mermaid's language; needs nothing installed."""
+        from ..view.mermaid import to_mermaid  # a door
+
+        return to_mermaid(self, view)
+
+    def render(self, path: str | os.PathLike[str], view: str = "forward") -> str:
+        """Draw into a file, by its suffix .svg, .png, .pdf, .html or .dot, and return the path.
+
+        `view` is "forward", "backward" or "both". A graph of a scalar without gradients derives those of its
+        trainable parameters for the latter two.
+
+        Raises:
+            RenderError: when nothing installed can draw, naming the two mends, or the file cannot be written.
+        """
+        from ..view.render import render  # a door
+
+        return render(self, path, view)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from ..view.render import mimebundle  # a door
+
+        return mimebundle(self)
+
+
+def name_outputs(outputs: Outputs) -> dict[str, Node]:
+    """The outputs by name: the mapping's keys, or `out`, or `out0`, `out1` and so on.
+
+    Raises:
+        GraphError: when something there is not a node.
+    """
+    named: Mapping[str, Any]
+    if isinstance(outputs, Node):
+        named = {"out": outputs}
+    elif isinstance(outputs, Mapping):
+        named = outputs
+    elif isinstance(outputs, Iterable):
+        named = {f"out{i}": node for i, node in enumerate(outputs)}
+    else:
+        raise GraphError(f"outputs are a node, a sequence or a mapping of nodes, not {type(outputs).__name__}.")
+    for name, node in named.items():
+        if not isinstance(node, Node):
+            raise GraphError(f"output '{name}' is {type(node).__name__}, not a node.")
+        if isinstance(node.spec, tuple):
+            raise GraphError(f"output '{name}' is {describe(node)} with several results: name one of them.")
+    return dict(named)
+
+
+def _check_update(parameter: Any, value: Any) -> None:
+    if not isinstance(parameter, Parameter):
+        what = describe(parameter) if isinstance(parameter, Node) else repr(parameter)
+        raise GraphError(f"updates map parameters to nodes; {what} is not a parameter.")
+    if not isinstance(value, Node):
+        raise GraphError(f"the update of {describe(parameter)} is {type(value).__name__}, not a node.")
+    if value.spec != parameter.spec:
+        raise ShapeError(
+            f"the update of {describe(parameter)} is {describe(value)}: "
+            f"{_difference(parameter.spec, value.spec)} must be the same."
+        )
+
+
+def _difference(a: Spec, b: Spec) -> str:
+    return "both shape and dtype" if a.shape != b.shape and a.dtype != b.dtype else (
+        "the shape" if a.shape != b.shape else "the dtype"
+    )  # fmt: skip
+
+
+def _check_names(graph: Graph) -> None:
+    taken: dict[str, Node] = {}
+    for node in graph.nodes:
+        if not isinstance(node, (Input, Parameter)):
+            continue
+        other = taken.setdefault(node.name, node)
+        if other is not node:
+            raise GraphError(
+                f"two nodes are named '{node.name}': {other.op} {describe(other)} and {node.op} {describe(node)}. "
+                "Rename one, or declare them in different scopes."
+            )
+        if isinstance(node, Input):
+            graph.inputs[node.name] = node
+        else:
+            graph.parameters[node.name] = node

@@ -1,0 +1,347 @@
+"""Nodes: an op is a class, a node is an instance.
+
+A subclass of `Node` becomes a frozen dataclass by itself. Its fields that hold nodes are its operands, the other
+fields its attributes. The constructor checks everything it can, so a wrong shape fails on the user's own line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError
+from .context import Birth, Origin, birth, like
+from .dtype import constant_array
+from .spec import Shape, Spec
+
+__all__ = ["Node", "Item", "Operand", "Call", "describe"]
+
+Operand: TypeAlias = "Node | float | np.ndarray | list[Any]"
+Call: TypeAlias = Callable[[], Any]
+Gradients: TypeAlias = "Node | tuple[Node | None, ...]"
+
+_INFIX = {
+    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "@": "matmul", "**": "pow", "%": "mod",
+    "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
+}  # fmt: skip
+_PREFIX = {"-": "neg"}
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
+class Node:
+    """A value in a graph: the application of an op to operands.
+
+    Nodes are immutable, compare by identity, and know their `spec` (shape and dtype), their `operands`, and the
+    line of source that declared them (`origin`). Operators and NumPy-style methods build further nodes.
+
+    To add an op, derive from `Elementwise` (one formula), from `Composite` (made of other ops), or from `Node`
+    itself, answering `infer`, `forward` and `vjp`. Keywords of the class statement install it where it is to be
+    used: `infix="+"`, `prefix="-"`, `method="sum"`; `role` names it to the rest of `graphnn.ir`, which knows no
+    op by name.
+    """
+
+    __array_ufunc__ = None  # NumPy arrays leave `array + node` to the node
+    ops: ClassVar[dict[str, type[Node]]] = {}
+    """Every op by its name: the catalogue."""
+    roles: ClassVar[dict[str, type[Any]]] = {}
+    field_names: ClassVar[tuple[str, ...]] = ()
+    node_fields: ClassVar[tuple[str, ...]] = ()
+    samples: ClassVar[tuple[Any, ...]] = ()
+    """On which operands the op is to be tested, and what it must refuse: see `graphnn.ops.sample`."""
+    random: ClassVar[bool] = False
+    """True for an op whose value is not a function of its operands: equal ones are never shared."""
+
+    birth: Birth
+    operands: tuple[Node, ...]
+    spec: Spec
+    static: bool
+    """True when the value is known before the run: it depends on constants and sizes alone."""
+
+    def __init_subclass__(
+        cls,
+        infix: str | None = None,
+        prefix: str | None = None,
+        method: str | None = None,
+        role: str | None = None,
+        **keywords: Any,
+    ) -> None:
+        super().__init_subclass__(**keywords)
+        # A class that guards its own attributes (Parameter) cannot also have the guard of a frozen dataclass.
+        dataclasses.dataclass(frozen="__setattr__" not in cls.__dict__, eq=False, repr=False)(cls)
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the line above made it one
+        cls.field_names = tuple(f.name for f in fields)
+        cls.node_fields = tuple(f.name for f in fields if "Node" in str(f.type) and "tuple" not in str(f.type))
+        for name in ("shape", "dtype", "spec", "operands"):
+            if name in cls.field_names:
+                raise GraphError(f"{cls.__name__}: a field may not be called '{name}', which every node has already.")
+        Node.ops[cls.__name__] = cls
+        if role:
+            Node.roles[role] = cls
+        if infix:
+            _install_infix(cls, _INFIX[infix])
+        if prefix:
+            setattr(Node, f"__{_PREFIX[prefix]}__", lambda self: cls(self))
+        if method:
+            setattr(Node, method, lambda self, *rest, **named: cls(self, *rest, **named))
+
+    def __post_init__(self) -> None:
+        mine = self.__dict__
+        mine["birth"] = birth(3)  # the frames of birth, this, and the generated constructor
+        self._coerce()
+        self.prepare()
+        operands: list[Node] = []
+        for name in self.field_names:
+            value = mine[name]
+            if isinstance(value, Node):
+                operands.append(value)
+            elif isinstance(value, tuple):
+                operands.extend(v for v in value if isinstance(v, Node))
+        mine["operands"] = tuple(operands)
+        mine["static"] = bool(operands) and all(op.static for op in operands) and not self.random
+        mine["spec"] = self.infer()
+
+    def _coerce(self) -> None:
+        """Turn numbers and arrays given for operands into constants."""
+        mine = self.__dict__
+        plain = [n for n in self.node_fields if not isinstance(mine[n], Node) and mine[n] is not None]
+        if plain:
+            beside = tuple(mine[n].dtype for n in self.node_fields if isinstance(mine[n], Node))
+            for name in plain:
+                try:
+                    array = constant_array(mine[name], beside)
+                except DTypeError as error:
+                    raise DTypeError(f"{type(self).__name__}: operand '{name}': {error}") from None
+                mine[name] = Node.roles["constant"](array)
+
+    # What an op answers ------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the operands agree, by visible nodes (Cast, Repeat), before `infer` looks at them."""
+
+    def infer(self) -> Spec:
+        """The spec of the result; for an op with several results, a tuple of specs."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what comes out: define infer(self).")
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """The result, from arrays for the operands, with the functions of `xp` (NumPy or CuPy)."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is computed: define forward(self, xp, ...).")
+
+    def vjp(self, g: Any) -> Gradients:
+        """The gradient of each operand, as nodes, given that of the result: one, or a tuple; None where there is none."""
+        raise GraphError(f"{describe(self)} has no gradient rule: define vjp(self, g), or use gn.stop_gradient.")
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """Calls without arguments that, in order, write the result of `ins` into `out`.
+
+        By default `forward`, then a copy. `scratch` are arrays of the specs that `scratch()` asks for.
+        """
+
+        def compute() -> None:
+            out[...] = self.forward(xp, *ins)
+
+        return [compute]
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """Working memory that `bind` needs beside `out`."""
+        return ()
+
+    def view(self, dense: bool) -> bool | None:
+        """Do I alias my first operand? None: no. Else whether my elements still lie densely, in C order.
+
+        `dense` says so of the operand. What `forward` returns for such an op is a view.
+        """
+        return None
+
+    def overwrites(self) -> tuple[int, ...]:
+        """The operands whose memory, when nobody needs it later, may become that of the result."""
+        return ()
+
+    def validate(self, *arrays: np.ndarray) -> None:
+        """Refuse values that a spec cannot rule out, such as labels out of range."""
+
+    def at(self, sizes: Mapping[str, int]) -> Node:
+        """This op with numbers for the named sizes in its attributes: what `forward` and `bind` are asked of."""
+        return self
+
+    def infer_as(self) -> Node:
+        """What this is when a model predicts rather than learns."""
+        return self
+
+    def state_updates(self) -> Mapping[Any, Node]:
+        """The state that this carries forward from step to step."""
+        return {}
+
+    # What every node knows ---------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Shape:
+        """The shape: ints and named sizes."""
+        return self._single().shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The NumPy dtype."""
+        return self._single().dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._single().shape)
+
+    def _single(self) -> Spec:
+        if isinstance(self.spec, tuple):
+            raise GraphError(f"{describe(self)} has {len(self.spec)} results: unpack them, as in a, b = {self.op}(...).")
+        return self.spec
+
+    @property
+    def op(self) -> str:
+        """The name of the op."""
+        return type(self).__name__
+
+    @property
+    def origin(self) -> Origin:
+        """The file and line that declared this node; for a gradient, those of the node it differentiates."""
+        return self.birth.origin
+
+    @property
+    def serial(self) -> int:
+        """The place in the order of declaration."""
+        return self.birth.serial
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The scopes it was declared in, outermost first."""
+        return self.birth.scope
+
+    @property
+    def adjoint_of(self) -> int | None:
+        """The serial of the forward node that this differentiates; None for a forward node."""
+        return self.birth.adjoint_of
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return self.op
+
+    def attributes(self) -> dict[str, Any]:
+        """The fields that are not operands, by name."""
+        return {
+            n: v
+            for n, v in ((n, self.__dict__[n]) for n in self.field_names)
+            if not isinstance(v, Node) and not (isinstance(v, tuple) and v and isinstance(v[0], Node))
+        }
+
+    def with_operands(self, replaced: Mapping[Node, Node]) -> Node:
+        """The same op over other operands, in this node's place; itself when none of its operands is replaced."""
+        if not any(op in replaced for op in self.operands):
+            return self
+        fields: dict[str, Any] = {}
+        for name in self.field_names:
+            value = self.__dict__[name]
+            if isinstance(value, Node):
+                value = replaced.get(value, value)
+            elif isinstance(value, tuple):
+                value = tuple(replaced.get(v, v) if isinstance(v, Node) else v for v in value)
+            fields[name] = value
+        with like(self):
+            return type(self)(**fields)
+
+    def cast(self, dtype: np.dtype[Any]) -> Node:
+        """This value in another dtype: itself if it has that already, else a visible Cast."""
+        return self if self.dtype == dtype else Node.roles["cast"](self, dtype)
+
+    def __repr__(self) -> str:
+        spec = self.spec if isinstance(self.spec, Spec) else "(" + ", ".join(map(str, self.spec)) + ")"
+        return f"<{self.label} {spec} ({self.origin})>"
+
+    def __bool__(self) -> bool:
+        raise GraphError(
+            f"{describe(self)} has no value while the graph is declared, so it cannot decide an `if`, `and` or `or`. "
+            "Use gn.Where to choose between nodes."
+        )
+
+    def __iter__(self) -> Iterator[Node]:
+        if not isinstance(self.spec, tuple):
+            raise GraphError(f"{describe(self)} is one value and cannot be unpacked or iterated over.")
+        return (Item(self, i) for i in range(len(self.spec)))
+
+    def __getstate__(self) -> None:
+        raise GraphError("nodes are not pickled: a graph belongs to the process that declared it.")
+
+    if TYPE_CHECKING:  # installed by the ops themselves
+
+        def __add__(self, other: Operand) -> Node: ...
+        def __radd__(self, other: Operand) -> Node: ...
+        def __sub__(self, other: Operand) -> Node: ...
+        def __rsub__(self, other: Operand) -> Node: ...
+        def __mul__(self, other: Operand) -> Node: ...
+        def __rmul__(self, other: Operand) -> Node: ...
+        def __truediv__(self, other: Operand) -> Node: ...
+        def __rtruediv__(self, other: Operand) -> Node: ...
+        def __matmul__(self, other: Operand) -> Node: ...
+        def __rmatmul__(self, other: Operand) -> Node: ...
+        def __pow__(self, other: Operand) -> Node: ...
+        def __rpow__(self, other: Operand) -> Node: ...
+        def __neg__(self) -> Node: ...
+        def __lt__(self, other: Operand) -> Node: ...
+        def __le__(self, other: Operand) -> Node: ...
+        def __gt__(self, other: Operand) -> Node: ...
+        def __ge__(self, other: Operand) -> Node: ...
+        def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
+        def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
+        def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
+        def reshape(self, to: Any) -> Node: ...
+        def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...
+        def astype(self, to: Any) -> Node: ...
+
+    @property
+    def T(self) -> Node:  # noqa: N802 - NumPy's name
+        """The transpose: all axes in reverse order."""
+        return self.transpose()
+
+
+class Item(Node):
+    """One result of an op that has several: `Item(node, i)`, a projection that costs nothing."""
+
+    node: Node
+    index: int
+
+    def infer(self) -> Spec:
+        """The spec of that result."""
+        specs = self.node.spec
+        if not isinstance(specs, tuple):
+            raise GraphError(f"Item: {describe(self.node)} has one result only.")
+        spec: Spec = specs[self.index]
+        return spec
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """That result."""
+        return arrays[0][self.index]
+
+    def view(self, dense: bool) -> bool | None:
+        """It is the result itself."""
+        return dense
+
+    def vjp(self, g: Node) -> Node:
+        """The upstream gradient: the differentiator gathers those of all results."""
+        return g
+
+
+def _install_infix(cls: type[Node], name: str) -> None:
+    def infix(self: Node, other: Any) -> Node:
+        return cls(self, other)  # type: ignore[call-arg]  # an infix op has two operands
+
+    def reflected(self: Node, other: Any) -> Node:
+        return cls(other, self)  # type: ignore[call-arg]
+
+    setattr(Node, f"__{name}__", infix)
+    setattr(Node, f"__r{name}__", reflected)
+
+
+def describe(node: Node) -> str:
+    """How messages speak of a node: its label, spec and source line."""
+    spec = node.spec if isinstance(node.spec, Spec) else "(" + ", ".join(map(str, node.spec)) + ")"
+    return f"{node.label} {spec} ({node.origin})"

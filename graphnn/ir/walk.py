@@ -1,0 +1,67 @@
+"""Walking nodes: everything some nodes need, operands first; without recursion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+from ..errors import GraphError
+from .node import Node, describe
+
+__all__ = ["walk", "ordered", "evaluate"]
+
+
+def walk(roots: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:
+    """Every node that the roots need, operands before users; what lies behind `stop` is left out.
+
+    Raises:
+        GraphError: for a cycle, quoting it node by node.
+    """
+    order: list[Node] = []
+    state: dict[Node, bool] = {}  # False while a node's operands are being walked, True afterwards
+    for root in roots:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            known = state.get(node)
+            if known is None:
+                state[node] = False
+                if node not in stop:
+                    for operand in reversed(node.operands):
+                        done = state.get(operand)
+                        if done is None:
+                            stack.append(operand)
+                        elif not done:
+                            raise _cycle(operand, stack, state)
+            else:
+                stack.pop()
+                if not known:
+                    state[node] = True
+                    order.append(node)
+    return order
+
+
+def _cycle(start: Node, stack: list[Node], state: dict[Node, bool]) -> GraphError:
+    path = [node for node in stack if state.get(node) is False]
+    loop = [*path[path.index(start) :], start]
+    return GraphError("the graph has a cycle: " + " -> ".join(describe(node) for node in reversed(loop)) + ".")
+
+
+def ordered(nodes: list[Node]) -> list[Node]:
+    """Walked nodes in order of declaration.
+
+    An operand is never declared after its user, and a rewritten node keeps its place, so this is an order in
+    which they can run; nodes that share a place keep the order of the walk.
+    """
+    return sorted(nodes, key=attrgetter("birth.serial"))
+
+
+def evaluate(outputs: Iterable[Node], values: Mapping[Node, Any], xp: Any, sizes: Mapping[str, int]) -> list[Any]:
+    """The values of some nodes, computed one by one with `forward` from the values and sizes given."""
+    outputs = tuple(outputs)
+    known = dict(values)
+    for node in walk(outputs, stop=frozenset(values)):
+        if node not in known:
+            known[node] = node.at(sizes).forward(xp, *(known[operand] for operand in node.operands))
+    return [known[node] for node in outputs]

@@ -1,0 +1,24 @@
+"""The vocabulary: one family a file, one class an op.
+
+An op's file is the whole of it: its constructor, operator, printing, drawing, gradient and samples follow from the
+class, and its name in the file's `__all__` makes it public.
+"""
+
+from . import activations, arithmetic, compare, functions, linear, losses, reductions, shape, structure
+from .activations import *
+from .arithmetic import *
+from .compare import *
+from .composite import Composite
+from .elementwise import Elementwise, Map
+from .functions import *
+from .linear import *
+from .losses import *
+from .reductions import *
+from .shape import *
+from .structure import *
+
+__all__ = [
+    "Elementwise", "Composite", "Map",
+    *arithmetic.__all__, *functions.__all__, *activations.__all__, *compare.__all__, *reductions.__all__,
+    *shape.__all__, *linear.__all__, *structure.__all__, *losses.__all__,
+]  # fmt: skip

@@ -1,0 +1,58 @@
+"""Composites: ops that are made of other ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.context import like
+from ..ir.differentiate import pullback
+from ..ir.node import Node
+from ..ir.spec import Spec
+from ..ir.walk import evaluate
+
+__all__ = ["Composite"]
+
+
+class Composite(Node):
+    """The base of ops made of simpler ones: a class with operands and an `expand` that builds the result.
+
+    Spec, value and gradient follow from the expansion; a picture draws it inside the op's name. Give `vjp` only
+    where a better rule than the chain rule is known.
+
+    >>> import graphnn as gn
+    >>> class Cube(gn.Composite):
+    ...     x: gn.Node
+    ...     def expand(self):
+    ...         return self.x * self.x * self.x
+    >>> x = gn.Input("x", ())
+    >>> float(gn.compile(gn.grad(Cube(x), x))(x=2.0))
+    12.0
+    """
+
+    def expand(self) -> Node:
+        """The result, built from the operands."""
+        raise NotImplementedError(f"{self.op} does not say what it is made of: define expand(self).")
+
+    @property
+    def expansion(self) -> Node:
+        """What `expand` built, once: forward and backward share its nodes."""
+        known: Node | None = self.__dict__.get("_expansion")
+        if known is None:
+            with like(self, inside=self.op):
+                known = self.__dict__["_expansion"] = self.expand()
+        return known
+
+    def infer(self) -> Spec:
+        """The expansion's."""
+        return self.expansion.spec
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """The expansion's value, computed node by node."""
+        sizes: dict[str, int] = {}
+        for operand, array in zip(self.operands, arrays, strict=True):
+            operand.spec.unify(array.shape, sizes, operand.label, {})
+        return evaluate([self.expansion], dict(zip(self.operands, arrays, strict=True)), xp, sizes)[0]
+
+    def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
+        """The chain rule through the expansion."""
+        return tuple(pullback([self.expansion], [g], self.operands, stop=frozenset(self.operands)))

@@ -1,0 +1,204 @@
+"""Elementwise ops: one formula says what one element computes."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import DTypeError, FormatError
+from ..ir import formula as language
+from ..ir.broadcast import broadcast_shape, stretch
+from ..ir.formula import Formula
+from ..ir.leaf import scalar_constant
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Spec
+from .registers import Instruction, Registers, registers
+
+__all__ = ["Elementwise", "Map"]
+
+
+class Elementwise(Node):
+    """The base of ops that treat each element alike: a class with operands and a `formula` over their names.
+
+    From the formula follow the dtype, the value on every backend, the gradient (unless `vjp` is given), and the
+    printed mathematics. Operands are brought to one dtype by Cast and one shape by Repeat, in sight. The formula's
+    language is that of `graphnn.ir.formula`: names of operands and attributes, numbers, `+ - * / **`,
+    comparisons, and functions such as `exp`, `tanh`, `maximum(x, y)` and `where(condition, x, y)`.
+
+    Raises:
+        ShapeError: when operands do not broadcast.
+        DTypeError: when the formula cannot take their dtype.
+        FormatError: when the formula is not in the language, or uses an unknown name.
+
+    >>> import graphnn as gn
+    >>> class Swish(gn.Elementwise):
+    ...     x: gn.Node
+    ...     formula = "x / (1 + exp(-x))"
+    >>> x = gn.Input("x", ())
+    >>> round(float(gn.compile(gn.grad(Swish(x), x))(x=1.0)), 4)
+    0.9277
+    """
+
+    formula: ClassVar[str]
+
+    def named_operands(self) -> dict[str, Node]:
+        """The operands under the names that the formula has for them."""
+        return {n: v for n, v in ((n, self.__dict__[n]) for n in self.field_names) if isinstance(v, Node)}
+
+    @property
+    def body(self) -> Formula:
+        """The formula over the operands alone, the attributes filled in."""
+        return _read(self.op, self.formula, tuple(self.attributes().items()), tuple(self.named_operands()))
+
+    def prepare(self) -> None:
+        """Cast the operands to one dtype and repeat them to one shape."""
+        operands = self.named_operands()
+        body = self.body
+        asked = language.conditions(body)
+        try:
+            dtype = _common_dtype(body, operands, asked)
+        except TypeError as error:
+            raise _refused(self, error) from None
+        shape = broadcast_shape(self.op, operands)
+        for name, node in operands.items():
+            if node.dtype != dtype and name not in asked:
+                node = node.cast(dtype)
+            operands[name] = stretch(node, shape)
+        self.place(operands)
+
+    def place(self, operands: dict[str, Node]) -> None:
+        """Put the agreed operands where the fields are."""
+        self.__dict__.update(operands)
+
+    def infer(self) -> Spec:
+        """The operands' common shape; the dtype by NumPy's rules."""
+        operands = self.named_operands()
+        try:
+            dtype = language.dtypes(self.body, self._signature(operands))[self.body]
+        except TypeError as error:
+            raise _refused(self, error) from None
+        shapes = [node.shape for node in operands.values() if not scalar_constant(node)]
+        return Spec(shapes[0] if shapes else (), np.dtype(dtype))
+
+    @staticmethod
+    def _signature(operands: dict[str, Node]) -> tuple[tuple[str, np.dtype[Any]], ...]:
+        return tuple((name, node.dtype) for name, node in operands.items())
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """The formula's value."""
+        value = language.evaluate(self.body, xp, dict(zip(self.named_operands(), arrays, strict=True)))
+        return xp.asarray(value, dtype=self.dtype)
+
+    def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
+        """The derivative of the formula by each operand, times the upstream gradient, as one `Map` each."""
+        operands = self.named_operands()
+        return tuple(self._slope(g, name, operands) for name in operands)
+
+    def _slope(self, g: Node, by: str, operands: dict[str, Node]) -> Node | None:
+        slope = language.derivative(self.body, by)
+        if operands[by].dtype.kind != "f" or slope is language.literal(0):
+            return None
+        upstream = next(free for free in ("g", "upstream", "upstream_g") if free not in operands)
+        body = language.times(language.name(upstream), slope)
+        if body is language.name(upstream):
+            return g
+        used = body.names()
+        return Map(str(body), used, tuple(g if name == upstream else operands[name] for name in used))
+
+    # On NumPy and CuPy: one ufunc call an instruction -------------------------------------------------------------
+
+    def _registers(self) -> Registers:
+        return registers(self.body, self._signature(self.named_operands()), self.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """One array for each value that has to be kept beside the result."""
+        return tuple(Spec(self.shape, dtype) for dtype in self._registers().scratch)
+
+    def overwrites(self) -> tuple[int, ...]:
+        """The operands that have been read for the last time when the result is first written to."""
+        free = self._registers().overwritable
+        return tuple(
+            i
+            for i, (name, node) in enumerate(self.named_operands().items())
+            if name in free and not scalar_constant(node)
+        )
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """The formula as ufunc calls with `out=`."""
+        memory = (out, *scratch)
+        operands = dict(zip(self.named_operands(), ins, strict=True))
+
+        def value(of: Any) -> Any:
+            return memory[of] if isinstance(of, int) else operands[of] if isinstance(of, str) else of.value
+
+        calls: list[Call] = []
+        for instruction in self._registers().instructions:
+            calls += _calls(xp, instruction, [value(a) for a in instruction.arguments], memory[instruction.target])
+        return calls
+
+
+@lru_cache(maxsize=4096)
+def _read(op: str, text: str, attributes: tuple[tuple[str, Any], ...], operands: tuple[str, ...]) -> Formula:
+    body = language.parse(text).substitute({name: language.literal(value) for name, value in attributes})
+    unknown = [name for name in body.names() if name not in operands]
+    if unknown:
+        has = ", ".join((*operands, *(name for name, _ in attributes)))
+        raise FormatError(f"{op}: the formula {text!r} uses {unknown[0]!r}, but has {has}.")
+    return body
+
+
+def _common_dtype(body: Formula, operands: dict[str, Node], asked: frozenset[str]) -> np.dtype[Any]:
+    """The dtype that the operands are to share. Integers that the formula turns into floats become floats in sight."""
+    kinds = {node.dtype for name, node in operands.items() if name not in asked}
+    common = next(iter(kinds)) if len(kinds) == 1 else np.result_type(*kinds or {np.dtype(bool)})
+    if common.kind == "f":
+        return common
+    given = tuple((name, node.dtype if name in asked else common) for name, node in operands.items())
+    result = language.dtypes(body, given)[body]
+    return result if isinstance(result, np.dtype) and result.kind == "f" and kinds else common
+
+
+def _refused(node: Elementwise, error: Exception) -> DTypeError:
+    operands = " and ".join(describe(operand) for operand in node.named_operands().values())
+    return DTypeError(f"{node.op}: {operands} cannot be used in the formula {node.body}: {error}")
+
+
+def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any) -> list[Call]:
+    match instruction.function, arguments:
+        case "where", [condition, x, y]:  # NumPy's where has no out
+            return [partial(xp.copyto, target, y), partial(xp.copyto, target, x, "same_kind", condition)]
+        case "copy", [x]:
+            return [partial(xp.copyto, target, x)]
+        case function, _:
+            return [partial(getattr(xp, language.FUNCTIONS[function].ufunc), *arguments, target)]
+
+
+class Map(Elementwise):
+    """A formula over given operands: what the derivative of a formula becomes.
+
+    `text` is the formula, `names` what it calls the `operands`, which stand in the same order.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ("N",))
+    >>> gn.Map("x * x + 1", ("x",), (x,)).spec
+    Spec(shape=(N,), dtype=dtype('float32'))
+    """
+
+    text: str
+    names: tuple[str, ...]
+    values: tuple[Node, ...]
+
+    def named_operands(self) -> dict[str, Node]:
+        """As given."""
+        return dict(zip(self.names, self.values, strict=True))
+
+    @property
+    def body(self) -> Formula:
+        """The formula as given."""
+        return _read("Map", self.text, (), self.names)
+
+    def place(self, operands: dict[str, Node]) -> None:
+        """They stand in one tuple."""
+        self.__dict__["values"] = tuple(operands.values())

@@ -1,0 +1,169 @@
+"""Reductions: Sum, Max, Mean over any axes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..ir.broadcast import broadcast_to
+from ..ir.leaf import count_of
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Shape, Spec
+from .axes import read_axes
+from .compare import Equal
+from .composite import Composite
+from .sample import refused, sample
+from .shape import Reshape
+
+__all__ = ["Sum", "Max", "Mean"]
+
+_SAMPLES = (
+    sample(("N", "M")),
+    sample(("N", "M"), axis=0),
+    sample(("N", "M"), axis=-1, keepdims=True),
+    sample(("N", "M", "K"), axis=(0, 2)),
+    sample(()),
+    refused(ShapeError, ("N", "M"), axis=2),
+    refused(ShapeError, ("N", "M"), axis=(0, -2)),
+)
+_NOT_EMPTY = tuple(
+    s if s.error else sample(*s.shapes, **s.attributes, least={"N": 1, "M": 1, "K": 1}) for s in _SAMPLES
+)
+
+
+class Reduction(Node):
+    """The base of reductions by a ufunc."""
+
+    x: Node
+    axis: int | tuple[int, ...] | None = None
+    keepdims: bool = False
+    ufunc: ClassVar[str] = ""
+
+    def prepare(self) -> None:
+        """Write the axes out."""
+        self.__dict__["axis"] = read_axes(self.op, self.axis, self.x)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes reduced, in rising order."""
+        return self.axis  # type: ignore[return-value]  # `prepare` made it a tuple
+
+    def infer(self) -> Spec:
+        """The other axes; with `keepdims`, the reduced ones as size 1."""
+        kept = self.kept()
+        shape = kept if self.keepdims else tuple(d for a, d in enumerate(kept) if a not in self.axes)
+        return Spec(shape, self.result_dtype())
+
+    def result_dtype(self) -> np.dtype[Any]:
+        """The operand's."""
+        return self.x.dtype
+
+    def kept(self) -> Shape:
+        """The shape with reduced axes as size 1."""
+        return tuple(1 if a in self.axes else dim for a, dim in enumerate(self.x.shape))
+
+    def spread(self, node: Node) -> Node:
+        """A value of this node's shape, brought back to the operand's."""
+        kept = node if self.keepdims else Reshape(node, self.kept())
+        return broadcast_to(kept, self.x.shape)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """By the ufunc's `reduce`."""
+        return getattr(xp, self.ufunc).reduce(arrays[0], axis=self.axes, dtype=self.dtype, keepdims=self.keepdims)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """One call."""
+        axes = self.axes[0] if len(self.axes) == 1 else self.axes
+        return [partial(getattr(xp, self.ufunc).reduce, ins[0], axes, None, out, self.keepdims)]
+
+
+class Sum(Reduction, method="sum", role="sum"):
+    """The sum over axes: `Sum(x, axis=None, keepdims=False)`. Its adjoint is Repeat.
+
+    `axis` is None (all), a number, or several. Integers and bools are summed as 64-bit integers, as in NumPy.
+
+    Raises:
+        ShapeError: when there is no such axis, or one is named twice.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Sum([[1.0, 2.0], [3.0, 4.0]], axis=0))())
+    [4. 6.]
+    """
+
+    ufunc = "add"
+    samples = _SAMPLES
+
+    def result_dtype(self) -> np.dtype[Any]:
+        """Floats stay; integers become 64-bit ones."""
+        kind = self.x.dtype.kind
+        return self.x.dtype if kind == "f" else np.dtype(np.uint64 if kind == "u" else np.int64)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """One call."""
+        axes = self.axes[0] if len(self.axes) == 1 else self.axes
+        return [partial(xp.add.reduce, ins[0], axes, self.dtype, out, self.keepdims)]
+
+    def vjp(self, g: Node) -> Node:
+        """The upstream gradient, repeated along the axes."""
+        return self.spread(g)
+
+
+class Max(Reduction, method="max"):
+    """The maximum over axes: `Max(x, axis=None, keepdims=False)`; equal maxima share the gradient.
+
+    Raises:
+        ShapeError: when there is no such axis, or it is empty.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Max([[1.0, 5.0], [3.0, 4.0]], axis=1))())
+    [5. 4.]
+    """
+
+    ufunc = "maximum"
+    samples = (*_NOT_EMPTY, refused(ShapeError, (0, 2), axis=0))
+
+    def infer(self) -> Spec:
+        """The other axes; the reduced ones must not be empty."""
+        if any(self.x.shape[a] == 0 for a in self.axes):
+            raise ShapeError(f"{self.op}: {describe(self.x)} is empty along axis {self.axes}, so it has no maximum.")
+        return super().infer()
+
+    def vjp(self, g: Node) -> Node:
+        """The upstream gradient where the maximum stands, in equal shares where it stands more than once."""
+        is_max = Equal(self.x, self.spread(self)).cast(g.dtype)
+        return self.spread(g) * is_max / self.spread(Sum(is_max, self.axes, self.keepdims))
+
+
+class Mean(Composite, method="mean"):
+    """The mean over axes: `Mean(x, axis=None, keepdims=False)`, the sum divided by the count.
+
+    The mean of integers is a float; of nothing, NaN.
+
+    Raises:
+        ShapeError: when there is no such axis, or one is named twice.
+        DTypeError: for bools.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Mean([[1.0, 2.0], [3.0, 5.0]], axis=1))())
+    [1.5 4. ]
+    """
+
+    x: Node
+    axis: int | tuple[int, ...] | None = None
+    keepdims: bool = False
+    samples = _NOT_EMPTY
+
+    def prepare(self) -> None:
+        """Write the axes out."""
+        if self.x.dtype.kind == "b":
+            raise DTypeError(f"Mean: {describe(self.x)} is of bools; cast it first, as in x.astype('float32').")
+        self.__dict__["axis"] = read_axes("Mean", self.axis, self.x)
+
+    def expand(self) -> Node:
+        """`Sum / Count`."""
+        total = Sum(self.x, self.axis, self.keepdims)
+        axes: tuple[int, ...] = self.axis  # type: ignore[assignment]  # `prepare` made it a tuple
+        return total / count_of(tuple(self.x.shape[a] for a in axes), total.dtype)
