@@ -1,9 +1,29 @@
+"""graphnn: a dataflow graph compiler and executor for neural networks.
+
+Declare a static graph of nodes, differentiate it, compile it, and run it: whole training loops at once. The names
+below stand in the order of that pipeline.
+"""
+
+from . import testing
+from .backends.registry import backends
+from .compile import compile  # noqa: A004 - the contract's name
 from .errors import *
-from .ir.dtype import default_dtype
+from .executable import Executable
 from .ir.context import scope
-from .ir.spec import Size
-from .ir.node import Node
-from .ir.leaf import *
-from .ir.graph import Graph
 from .ir.differentiate import grad
+from .ir.dtype import default_dtype
+from .ir.graph import Graph
+from .ir.leaf import Constant, Count, Input, Parameter
+from .ir.node import Node
+from .ir.spec import Size, Spec
 from .ops import *
+from .ops.structure import stop_gradient
+from .train import data
+from .train.checkpoint import load, save
+from .train.model import Model
+from .train.optim import SGD, Optimizer
+from .train.trainer import Trainer
+from .transform.passes import Pass, rewrite
+from .view import plot
+
+__version__ = "0.1.0"

@@ -20,6 +20,7 @@ __all__ = ["Origin", "Birth", "scope", "adjoint", "like", "birth"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GENERATED = "<string>"  # where dataclasses compile the constructors they write
+_UNSETTLED = -1
 _serials = count()
 
 
@@ -127,8 +128,13 @@ def birth(depth: int) -> Birth:
         return _now.like
     if _now.adjoint is not None:
         origin, serial, where, _ = _now.adjoint
-        return Birth(origin, next(_serials), where, serial)
-    return Birth(_caller(depth + 1), next(_serials), _now.scope, None)
+        return Birth(origin, _UNSETTLED, where, serial)
+    return Birth(_caller(depth + 1), _UNSETTLED, _now.scope, None)
+
+
+def settle(born: Birth) -> Birth:
+    """The birth of a node whose operands are complete: its serial comes after those of nodes built for it meanwhile."""
+    return born if _now.like is not None else born._replace(serial=next(_serials))
 
 
 def _caller(depth: int) -> Origin:

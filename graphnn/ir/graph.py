@@ -120,9 +120,6 @@ class Graph:
             raise GraphError(f"{describe(loss)} depends on no trainable parameter, so it has no backward graph.")
         return Graph({name: loss} | {f"d{p.name}": dp for p, dp in zip(wrt, grad(loss, wrt), strict=True)})
 
-    def replace(self, outputs: Mapping[str, Node], updates: Mapping[Parameter, Node]) -> Graph:
-        """A graph over other nodes, with the same names: what a pass returns."""
-        return Graph(outputs, updates)
 
     # Doors to the view -------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
 import numpy as np
 
 from ..errors import DTypeError, GraphError
-from .context import Birth, Origin, birth, like
+from .context import Birth, Origin, birth, like, settle
 from .dtype import constant_array
 from .spec import Shape, Spec
 
@@ -89,9 +89,10 @@ class Node:
 
     def __post_init__(self) -> None:
         mine = self.__dict__
-        mine["birth"] = birth(3)  # the frames of birth, this, and the generated constructor
+        born = mine["birth"] = birth(3)  # the frames of birth, this, and the generated constructor
         self._coerce()
         self.prepare()
+        mine["birth"] = settle(born)
         operands: list[Node] = []
         for name in self.field_names:
             value = mine[name]
@@ -159,8 +160,9 @@ class Node:
         """The operands whose memory, when nobody needs it later, may become that of the result."""
         return ()
 
-    def validate(self, *arrays: np.ndarray) -> None:
-        """Refuse values that a spec cannot rule out, such as labels out of range."""
+    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int] | None:
+        """The operand that holds class labels, if one does, and how many classes there are: checked at every call."""
+        return None
 
     def at(self, sizes: Mapping[str, int]) -> Node:
         """This op with numbers for the named sizes in its attributes: what `forward` and `bind` are asked of."""

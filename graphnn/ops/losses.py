@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, LabelError, ShapeError
+from ..errors import DTypeError, GraphError, ShapeError
+from ..ir.labels import check_labels
 from ..ir.leaf import count_of
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Spec
@@ -93,28 +95,13 @@ def _below_max(x: Node, axis: int) -> Node:
     return x - StopGradient(Max(x, axis, keepdims=True))
 
 
-class _Labels(Node):
-    """The base of ops that read class labels, and refuse those out of range."""
-
-    def check_labels(self, labels: np.ndarray, classes: int, name: str) -> None:
-        """Raise `LabelError` for the first label outside [0, classes)."""
-        if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-            at = np.unravel_index(int(np.argmax((labels < 0) | (labels >= classes))), labels.shape)
-            row = at[0] if len(at) == 1 else tuple(map(int, at))
-            where = f"row {row} of " if labels.ndim else ""
-            raise LabelError(
-                f"{where}{name} is {labels[at]}, but labels of {classes} classes lie in 0..{classes - 1} "
-                f"({self.op} at {self.origin}). Labels never wrap; count classes from 0."
-            )
-
-
 def _check_integer(op: str, labels: Node) -> None:
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"{op}: labels {describe(labels)} must be integers; declare the input with dtype='int64'.")
 
 
-class OneHot(_Labels):
-    """Labels as rows with a single one: `OneHot(labels, classes, kind="float32")`, of shape (..., classes).
+class OneHot(Node):
+    """Labels as rows with a single one: `OneHot(target, classes, kind="float32")`, of shape (..., classes).
 
     Raises:
         DTypeError: when labels are not integers.
@@ -126,7 +113,7 @@ class OneHot(_Labels):
      [1. 0. 0.]]
     """
 
-    labels: Node
+    target: Node
     classes: int
     kind: Any = "float32"
     samples = (
@@ -137,28 +124,29 @@ class OneHot(_Labels):
 
     def infer(self) -> Spec:
         """One more axis, of size classes."""
-        _check_integer("OneHot", self.labels)
-        return Spec((*self.labels.shape, self.classes), np.dtype(self.kind))
+        _check_integer("OneHot", self.target)
+        return Spec((*self.target.shape, self.classes), np.dtype(self.kind))
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """Rows of the identity matrix."""
+        check_labels(arrays[0], self.classes, self.target.label, self)
         return xp.eye(self.classes, dtype=self.dtype)[arrays[0]]
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """Rows taken from an identity matrix made once; labels are checked beforehand, so clipping changes none."""
         return [partial(xp.take, xp.eye(self.classes, dtype=self.dtype), ins[0], 0, out, "clip")]
 
-    def validate(self, *arrays: np.ndarray) -> None:
-        """Refuse labels out of range."""
-        self.check_labels(arrays[0], self.classes, self.labels.label)
+    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
+        """The operand."""
+        return self.target, self.classes
 
     def vjp(self, g: Node) -> None:
         """Labels have no gradient."""
         return None
 
 
-class Pick(_Labels):
-    """One element of each row: `Pick(x, labels)` of (..., classes) and integers (...). Its adjoint places it back.
+class Pick(Node):
+    """One element of each row: `Pick(x, target)` of (..., classes) and integers (...). Its adjoint places it back.
 
     Raises:
         DTypeError: when labels are not integers.
@@ -171,7 +159,7 @@ class Pick(_Labels):
     """
 
     x: Node
-    labels: Node
+    target: Node
     samples = (
         sample(("N", 3), ("N",), dtypes=(None, "int64"), domain=(0, 2)),
         sample((3,), (), dtypes=(None, "int64"), domain=(0, 2)),
@@ -181,20 +169,21 @@ class Pick(_Labels):
 
     def infer(self) -> Spec:
         """The labels' shape."""
-        _check_integer("Pick", self.labels)
-        if self.x.shape[:-1] != self.labels.shape or not self.x.ndim:
+        _check_integer("Pick", self.target)
+        if self.x.shape[:-1] != self.target.shape or not self.x.ndim:
             raise ShapeError(
-                f"Pick: {describe(self.x)} and labels {describe(self.labels)}: there must be one label for each row."
+                f"Pick: {describe(self.x)} and labels {describe(self.target)}: there must be one label for each row."
             )
-        return Spec(self.labels.shape, self.x.dtype)
+        return Spec(self.target.shape, self.x.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
         """The place of each picked element."""
-        return (Spec(self.labels.shape, np.dtype(np.intp)),)
+        return (Spec(self.target.shape, np.dtype(np.intp)),)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By `take_along_axis`."""
         x, labels = arrays
+        check_labels(labels, x.shape[-1], self.target.label, self)
         return xp.take_along_axis(x, labels[..., None].astype(np.intp), -1)[..., 0]
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
@@ -209,9 +198,9 @@ class Pick(_Labels):
             partial(xp.take, x.reshape(-1), place, None, out, "clip"),
         ]
 
-    def validate(self, *arrays: np.ndarray) -> None:
-        """Refuse labels out of range."""
-        self.check_labels(arrays[1], arrays[0].shape[-1], self.labels.label)
+    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
+        """The second operand; classes are the elements of a row."""
+        return self.target, self.x.spec.concrete(sizes)[-1]
 
     def vjp(self, g: Node) -> tuple[Node, None]:
         """The upstream gradient at the picked element, zero elsewhere."""
@@ -219,7 +208,7 @@ class Pick(_Labels):
         if not isinstance(classes, int):
             raise ShapeError(f"Pick: the gradient needs a fixed number of classes, not {classes}, in {describe(self.x)}.")
         spread = g.reshape((*g.shape, 1))
-        return spread * OneHot(self.labels, classes, self.x.dtype), None
+        return spread * OneHot(self.target, classes, self.x.dtype), None
 
 
 class SoftmaxCE(Composite):
@@ -272,6 +261,10 @@ class SoftmaxCE(Composite):
     def one_hot(self) -> bool:
         """Are the labels one-hot rows?"""
         return self.labels.ndim == self.scores.ndim
+
+    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int] | None:
+        """Integer labels; classes are the scores of a row."""
+        return None if self.one_hot else (self.labels, self.scores.spec.concrete(sizes)[-1])
 
     def target(self) -> Node:
         """The labels as one-hot rows in the dtype of the scores."""

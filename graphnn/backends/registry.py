@@ -1,0 +1,67 @@
+"""The backends by name, and whether each works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import BackendError
+from ..plan.memory import Plan
+from ..transform.passes import Pass
+from . import numpy as on_numpy
+from .program import Program
+
+__all__ = ["Backend", "backends", "find_backend"]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A way to run plans: its passes, its binding, and why it does not work here, if so."""
+
+    passes: Sequence[Pass]
+    bind: Callable[[Plan, str | None], Program]
+    problem: Callable[[], str | None]
+
+
+def _works() -> None:
+    return None
+
+
+def _missing(name: str) -> Callable[[], str | None]:
+    return lambda: f"the {name} backend is not part of this version; use backend='numpy'"
+
+
+def _unbound(plan: Plan, check_finite: str | None) -> Program:
+    raise BackendError("this backend cannot bind a plan yet.")
+
+
+_BACKENDS: dict[str, Backend] = {
+    "numpy": Backend(on_numpy.PASSES, on_numpy.bind, _works),
+    "native": Backend(on_numpy.PASSES, _unbound, _missing("native")),
+    "cupy": Backend(on_numpy.PASSES, _unbound, _missing("cupy")),
+}
+
+
+def backends() -> dict[str, str]:
+    """Each backend by name: "ok", or the reason why it does not work here.
+
+    >>> import graphnn as gn
+    >>> gn.backends()["numpy"]
+    'ok'
+    """
+    return {name: backend.problem() or "ok" for name, backend in _BACKENDS.items()}
+
+
+def find_backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        BackendError: when there is none of that name, or it does not work here.
+    """
+    backend = _BACKENDS.get(name)
+    if backend is None:
+        raise BackendError(f"there is no backend {name!r}: choose one of {', '.join(map(repr, _BACKENDS))}.")
+    problem = backend.problem()
+    if problem:
+        raise BackendError(f"backend {name!r}: {problem}.")
+    return backend

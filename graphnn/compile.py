@@ -1,0 +1,61 @@
+"""The whole compiler, on one page: declare -> Graph -> passes -> schedule -> plan -> bind -> Executable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .backends.registry import find_backend
+from .errors import BackendError, GraphError
+from .executable import Executable, Stage
+from .ir.graph import Graph, Outputs
+from .ir.leaf import Parameter
+from .ir.node import Node
+from .plan.memory import make_plan
+from .transform.passes import Pass, select
+
+__all__ = ["compile"]
+
+
+def compile(  # noqa: A001 - the contract's name
+    outputs: Outputs,
+    updates: Mapping[Parameter, Node] | None = None,
+    *,
+    backend: str = "numpy",
+    passes: str | Sequence[Pass] = "default",
+    check_finite: str | None = "loss",
+    memory_budget: int | str | None = None,
+    wait: bool = True,
+) -> Executable:
+    """Compile outputs, and updates of parameters, into an `Executable`: a function of the inputs by name.
+
+    `outputs` is a node, a sequence or a mapping, and results take the same form. `updates` maps parameters to
+    their next values: all read the old values, and land together after the outputs are computed. `backend` is one
+    of `gn.backends()`. `passes` is "default", "exact" (the same bits as without), "none", or a sequence.
+    `check_finite` watches "loss" (the scalar outputs of programs with updates), "all" nodes, or None.
+
+    Raises:
+        GraphError: for a cycle, a duplicate name, an update of something else than a parameter, unknown options.
+        ShapeError: when an update has another spec than its parameter.
+        BackendError: when the backend does not work here.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ("N",))
+    >>> f = gn.compile({"total": gn.Sum(x), "double": x + x})
+    >>> f(x=[1, 2, 3])
+    {'total': array(6., dtype=float32), 'double': array([2., 4., 6.], dtype=float32)}
+    """
+    if check_finite not in ("loss", "all", None):
+        raise GraphError(f'check_finite {check_finite!r} is none of "loss", "all", None.')
+    if memory_budget is not None:
+        raise BackendError("memory_budget: this version cannot plan for a budget; f.memory() says what a program needs.")
+    chosen = find_backend(backend)
+
+    declared = Graph(outputs, updates)
+    stages = [Stage("declared", "", declared)]
+    graph = declared
+    for p in select(passes, chosen.passes):
+        graph = p.apply(graph)
+        stages.append(Stage(p.name, p.numerics, graph))
+    plan = make_plan(graph)
+    program = chosen.bind(plan, check_finite)
+    return Executable(outputs, declared, plan, program, stages, backend)

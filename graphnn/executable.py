@@ -1,0 +1,254 @@
+"""What a compile returns: a function of the inputs, with its loop, its state, and everything that can be asked of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .backends.program import Program
+from .errors import CheckpointError, FeedError, GraphError
+from .feeds import Feeds
+from .ir.graph import Graph, Outputs
+from .ir.leaf import Parameter
+from .ir.node import Node
+from .ir.spec import check_known
+from .loop import Loop, Shuffle, showing
+from .plan.memory import Plan
+
+__all__ = ["Executable", "Memory", "Stage"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A graph on its way through the compiler."""
+
+    name: str
+    numerics: str
+    graph: Graph
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes before any run: the arena (inputs included), the state (parameters), a loop's own buffers, and their sum."""
+
+    arena: int
+    state: int
+    loop: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.arena + self.state + self.loop
+
+
+class Executable:
+    """A compiled program: call it with the inputs by name. Made by `gn.compile`.
+
+    Results are copies, in the form of the outputs that were compiled. Calls from several threads take turns.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ("N", 2))
+    >>> f = gn.compile(gn.Sum(x, axis=0))
+    >>> f(x=[[1, 2], [3, 4]])
+    array([4., 6.], dtype=float32)
+    """
+
+    def __init__(
+        self, outputs: Outputs, graph: Graph, plan: Plan, program: Program, stages: Sequence[Stage], backend: str
+    ) -> None:
+        self.graph: Graph = graph
+        """The graph as declared."""
+        self.plan: Plan = plan
+        self.backend = backend
+        self._form = outputs
+        self._program = program
+        self._stages = tuple(stages)
+        self._feeds = Feeds(graph, plan)
+        self._lock = threading.Lock()
+        self._epochs = 0
+
+    def __call__(self, /, **inputs: ArrayLike) -> Any:
+        """Run once.
+
+        Raises:
+            FeedError: for a missing or unknown input, or one that cannot be read as its dtype.
+            ShapeError: when shapes do not fit the declaration, or disagree about a named size.
+            LabelError: for a class label out of range.
+            NonFiniteError: when a watched output is NaN or infinite; no parameter has changed then.
+        """
+        feeds, sizes = self._feeds.read(inputs)
+        with self._lock:
+            results = self._program.call(feeds, sizes)
+        return self._shaped(dict(zip(self.graph.outputs, results, strict=True)))
+
+    def _shaped(self, results: dict[str, np.ndarray]) -> Any:
+        """Results in the form of the outputs compiled."""
+        if isinstance(self._form, Node):
+            return results["out"]
+        if isinstance(self._form, Mapping):
+            return results
+        return tuple(results.values()) if isinstance(self._form, tuple) else list(results.values())
+
+    def loop(
+        self,
+        data: Mapping[str, ArrayLike],
+        batch_size: int,
+        epochs: int = 1,
+        shuffle: Shuffle = None,
+        drop_last: bool = False,
+        progress: Any = None,
+    ) -> Any:
+        """Run whole epochs of mini-batches inside the backend; the scalar outputs, `(epochs, steps)` each.
+
+        `data` gives each input: those whose first axis is the named batch size are cut into batches, the others
+        stay the same. `shuffle` is None; an int seed, by which the order of an epoch is a function of the seed and
+        of how many epochs this program has run; a NumPy `Generator`; a legacy `RandomState`, whose `permutation`
+        is applied each epoch to the order of the one before; or an int array `(epochs, samples)` of orders. The
+        last, smaller batch is used unless `drop_last`. `progress` is called with the number of epochs done, or is
+        True for a bar. Ctrl-C ends the loop after the step it is in, and raises.
+
+        Returns an array when the program has one scalar output, else a dict of them by name.
+
+        Raises:
+            FeedError: for inputs missing, unknown, of different lengths or empty, or a batch size below 1.
+            ShapeError, LabelError, NonFiniteError: as for a call.
+
+        >>> import graphnn as gn, numpy as np
+        >>> x, w = gn.Input("x", ("N",)), gn.Parameter("w", 0.0)
+        >>> loss = gn.Mean((x - w) ** 2)
+        >>> step = gn.compile(loss, gn.SGD(lr=0.1).updates(loss))
+        >>> step.loop({"x": np.full(4, 3.0)}, batch_size=2, epochs=1).round(2)
+        array([[9.  , 5.76]], dtype=float32)
+        """
+        run = Loop(self._feeds, self._program, data, batch_size, drop_last)
+        records = self._run(run, run.orders(shuffle, epochs, self._epochs), epochs, progress)
+        return next(iter(records.values())) if len(records) == 1 else records
+
+    def loop_epochs(
+        self,
+        data: Mapping[str, ArrayLike],
+        batch_size: int,
+        epochs: int,
+        shuffle: Shuffle,
+        drop_last: bool,
+        after_epoch: Callable[[np.ndarray], None],
+        progress: Any = None,
+    ) -> None:
+        """`loop`, one epoch at a time: `after_epoch` gets the losses of each. For programs with one scalar output.
+
+        The data is checked once; the epochs are those that `loop` would run.
+        """
+        run = Loop(self._feeds, self._program, data, batch_size, drop_last)
+        orders = run.orders(shuffle, epochs, self._epochs)
+        with showing(progress, epochs) as told:
+            for done, order in enumerate(orders, start=1):
+                [losses] = self._run(run, [order], 1, None).values()
+                after_epoch(losses[0])
+                told(done)
+
+    def _run(
+        self, run: Loop, orders: Iterable[np.ndarray | None], epochs: int, progress: Any
+    ) -> dict[str, np.ndarray]:
+        with self._lock:
+            try:
+                return run.run(orders, epochs, progress)
+            finally:
+                self._epochs += run.epochs_done
+
+    # State -------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, np.ndarray]:
+        """Copies of all parameters and optimiser state, by name."""
+        return {name: parameter.value for name, parameter in self.graph.parameters.items()}
+
+    def restore(self, state: Mapping[str, ArrayLike]) -> None:
+        """Write back what `state` returned, all of it or nothing.
+
+        Raises:
+            CheckpointError: when names are missing or unexpected.
+            ShapeError, DTypeError: when a value does not fit; nothing has changed then.
+        """
+        parameters = self.graph.parameters
+        if set(state) != set(parameters):
+            raise CheckpointError(
+                f"state does not fit the program: missing {sorted(set(parameters) - set(state))}, "
+                f"unexpected {sorted(set(state) - set(parameters))}."
+            )
+        accepted = {name: parameter.accept(state[name]) for name, parameter in parameters.items()}
+        with self._lock:
+            for name, parameter in parameters.items():
+                parameter.storage[...] = accepted[name]
+
+    def set(self, name: str, value: ArrayLike) -> None:
+        """Give a runtime scalar of an optimiser, or any parameter, a new value; nothing is recompiled.
+
+        Raises:
+            GraphError: when the program has no parameter of that name.
+            ShapeError, DTypeError: when the value does not fit.
+        """
+        parameter: Parameter | None = self.graph.parameters.get(name)
+        if parameter is None:
+            raise GraphError(f"the program has no '{name}': it has {', '.join(self.graph.parameters) or 'no state'}.")
+        with self._lock:
+            parameter.value = value  # type: ignore[misc]  # assigning is what the property is for
+
+    # Looking -----------------------------------------------------------------------------------------------------
+
+    def memory(self, **sizes: int) -> Memory | None:
+        """Bytes before any run, for given sizes; without sizes, for a program that has some, prints the formula.
+
+        Raises:
+            FeedError: when a named size is missing, or unknown.
+        """
+        state = sum(p.storage.nbytes for p in self.graph.parameters.values())
+        if not sizes and self.plan.graph.sizes:
+            slots = " + ".join(f"⌈{slot}⌉" for slot in self.plan.slots) or "0"
+            print(f"arena = {slots} bytes, each ⌈⌉ rounded up to a multiple of 64\nstate = {state} bytes")
+            return None
+        check_known(self.plan.graph.sizes, sizes)
+        return Memory(self.plan.offsets(sizes)[1], state, self._program.loop_bytes(sizes))
+
+    def explain(self) -> str:
+        """What each pass did to the graph, and the plan that came of it, as text to print."""
+        from .view.listing import explain  # a door
+
+        return explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan)
+
+    def profile(self, /, **inputs: ArrayLike) -> Profile:
+        """The time of each step of the plan for these inputs; parameters keep their values."""
+        feeds, sizes = self._feeds.read(inputs)
+        with self._lock:
+            return Profile(self.plan, tuple(self._program.profile(feeds, sizes)))
+
+    @property
+    def source(self) -> str:
+        """The generated program as text."""
+        return self._program.source()
+
+    def render(self, path: str | os.PathLike[str], view: str = "forward") -> str:
+        """Draw the graph as declared into a file, and return the path: see `Graph.render`."""
+        return self.graph.render(path, view)
+
+    def __repr__(self) -> str:
+        takes = ", ".join(f"{name}: {node.spec}" for name, node in self.graph.inputs.items())
+        return f"<Executable ({takes}) -> {', '.join(self.graph.outputs)}, {len(self.plan.steps)} steps on {self.backend}>"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Seconds for each step of a plan; prints as a table, the slowest first."""
+
+    plan: Plan
+    seconds: tuple[float, ...]
+
+    def __str__(self) -> str:
+        from .view.listing import list_profile  # a door
+
+        return list_profile(self.plan, self.seconds)

@@ -1,0 +1,97 @@
+"""Feeds: what a user passes for the inputs, read as the inputs were declared, or refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import DTypeError, FeedError
+from .ir.graph import Graph
+from .ir.labels import check_labels
+from .ir.leaf import Input
+from .ir.node import describe
+from .ir.spec import Spec
+from .plan.memory import Plan
+
+__all__ = ["Feeds"]
+
+
+class Feeds:
+    """Reads the feeds of one program."""
+
+    def __init__(self, graph: Graph, plan: Plan) -> None:
+        self.graph = graph
+        self.inputs = graph.inputs
+        sizes_of_inputs = {name for node in graph.inputs.values() for name in node.spec.sizes}
+        unknown = [name for name in plan.graph.sizes if name not in sizes_of_inputs]
+        if unknown:
+            raise FeedError(
+                f"size {unknown[0]} occurs in the graph but in no input, so nothing says what it is: "
+                "use it in the shape of an input, or a number in its place."
+            )
+        self._labelled = [step.node for step in plan.steps]
+
+    def read(self, given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """The arrays by input, and the named sizes; nothing is copied that need not be.
+
+        Raises:
+            FeedError, ShapeError, DTypeError, LabelError: naming the input.
+        """
+        self.check_names(given)
+        sizes: dict[str, int] = {}
+        seen: dict[str, str] = {}
+        arrays = {}
+        for name, node in self.inputs.items():
+            array = self.array(node, given[name])
+            node.spec.unify(array.shape, sizes, name, seen)
+            arrays[name] = array
+        self.check_labels(arrays, sizes)
+        return arrays, sizes
+
+    def check_names(self, given: Mapping[str, Any]) -> None:
+        """Refuse missing and unknown inputs."""
+        if given.keys() == self.inputs.keys():
+            return
+        missing = [node for name, node in self.inputs.items() if name not in given]
+        unknown = [name for name in given if name not in self.inputs]
+        parts = []
+        if missing:
+            parts.append(f"not fed: {', '.join(map(describe, missing))}")
+        if unknown:
+            takes = ", ".join(self.inputs) or "nothing"
+            parts.append(f"no such input: {', '.join(map(repr, unknown))} (the program takes {takes})")
+        raise FeedError("; ".join(parts) + ".")
+
+    def array(self, node: Input, value: Any) -> np.ndarray:
+        """One feed as an array of its input's dtype: floats are cast, integers when that is exact."""
+        try:
+            array = np.asarray(value)
+        except ValueError as error:
+            raise FeedError(f"input '{node.name}' is {node.spec}: the feed is not an array: {error}.") from None
+        if array.dtype == node.dtype:
+            return array
+        return _cast(array, node.dtype, node.name, node.spec)
+
+    def check_labels(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
+        """Refuse class labels out of range, in inputs that are read as labels."""
+        checked = set()
+        for node in self._labelled:
+            found = node.class_labels(sizes)
+            if found and isinstance(found[0], Input) and found not in checked:
+                checked.add(found)
+                check_labels(arrays[found[0].name], found[1], f"input '{found[0].name}'", node)
+
+
+def _cast(array: np.ndarray, dtype: np.dtype[Any], name: str, spec: Spec) -> np.ndarray:
+    if array.dtype.kind not in "buif":
+        raise DTypeError(f"input '{name}' is {spec} and cannot be fed {array.dtype}: use numbers.")
+    if dtype.kind == "f" or array.dtype.kind == "b" or np.can_cast(array.dtype, dtype, casting="safe"):
+        return array.astype(dtype)
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+    if not np.array_equal(cast, array):
+        raise DTypeError(f"input '{name}' is {spec}: a feed of {array.dtype} does not fit it exactly.")
+    return cast
+

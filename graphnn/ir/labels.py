@@ -1,0 +1,26 @@
+"""Labels: class numbers are checked where they enter, so that -1 never wraps and 10 of 10 never reads beyond."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import LabelError
+from .node import Node
+
+__all__ = ["check_labels"]
+
+
+def check_labels(labels: np.ndarray, classes: int, name: str, node: Node) -> None:
+    """Refuse the first label outside 0..classes-1; `name` is what the user calls them, `node` the op that reads them.
+
+    Raises:
+        LabelError: with the row, the value, the range and the node.
+    """
+    if not labels.size or (int(labels.min()) >= 0 and int(labels.max()) < classes):
+        return
+    at = np.unravel_index(int(np.argmax((labels < 0) | (labels >= classes))), labels.shape)
+    row = f"row {int(at[0]) if len(at) == 1 else tuple(map(int, at))} of " if labels.ndim else ""
+    raise LabelError(
+        f"{row}{name} is {labels[at]}, but labels of {classes} classes lie in 0..{classes - 1} "
+        f"({node.op} at {node.origin}). Labels never wrap; count classes from 0."
+    )

@@ -1,0 +1,195 @@
+"""Loops: data cut into batches, in the orders that `shuffle` means, for whole epochs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .backends.program import Batches, Program
+from .errors import FeedError, ShapeError
+from .feeds import Feeds
+from .ir.leaf import Input
+from .ir.spec import Size, Spec
+
+__all__ = ["Loop", "Shuffle", "showing"]
+
+Shuffle: TypeAlias = "None | int | np.random.Generator | np.random.RandomState | np.ndarray"
+
+
+class Loop:
+    """A program with its data, checked once and run for any orders."""
+
+    def __init__(
+        self, feeds: Feeds, program: Program, data: Mapping[str, Any], batch_size: int, drop_last: bool
+    ) -> None:
+        self.program = program
+        self.epochs_done = 0
+        self.batches = read_batches(feeds, data, batch_size, drop_last)
+        self.steps = len(self.batches.starts)
+        if not self.steps:
+            raise FeedError(
+                f"there are {self.batches.samples} samples, fewer than one batch of {batch_size}, "
+                "and drop_last leaves out the rest."
+            )
+        graph = feeds.graph
+        self.scalars = {name: node for name, node in graph.outputs.items() if not node.shape}
+
+    def orders(self, shuffle: Shuffle, epochs: int, done: int) -> Iterator[np.ndarray | None]:
+        """The order of the samples in each epoch, drawn when its turn comes; `done` epochs came before.
+
+        Raises:
+            FeedError: when `shuffle` is none of what it may be, or an order names a sample that is not there.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise FeedError(f"epochs is {epochs!r}; it must be a number, 0 or more.")
+        samples = self.batches.samples
+        if shuffle is None:
+            return repeat(None, epochs)
+        if isinstance(shuffle, np.random.Generator):
+            return (shuffle.permutation(samples) for _ in range(epochs))
+        if isinstance(shuffle, np.random.RandomState):
+            return _reshuffled(shuffle, samples, epochs)
+        if isinstance(shuffle, (int, np.integer)) and not isinstance(shuffle, bool):
+            return (np.random.default_rng((int(shuffle), done + e)).permutation(samples) for e in range(epochs))
+        if isinstance(shuffle, np.ndarray):
+            return iter(self._given(shuffle, epochs))
+        raise FeedError(
+            f"shuffle is {type(shuffle).__name__}; use None, an int seed, a Generator, a RandomState, or an array of orders."
+        )
+
+    def _given(self, orders: np.ndarray, epochs: int) -> np.ndarray:
+        samples = self.batches.samples
+        if orders.dtype.kind not in "iu" or orders.shape != (epochs, samples):
+            raise FeedError(
+                f"shuffle is an array {orders.dtype} {orders.shape}; orders are integers of shape ({epochs}, {samples})."
+            )
+        if orders.size and (orders.min() < 0 or orders.max() >= samples):
+            raise FeedError(f"shuffle names samples outside 0..{samples - 1}.")
+        return orders.astype(np.intp)
+
+    def run(self, orders: Iterable[np.ndarray | None], epochs: int, progress: Any = None) -> dict[str, np.ndarray]:
+        """Run so many epochs; the scalar outputs by name, `(epochs, steps)` each."""
+        self.epochs_done = 0
+        records = {name: np.zeros((epochs, self.steps), node.dtype) for name, node in self.scalars.items()}
+        with _interrupts() as stop, showing(progress, epochs) as told:
+
+            def done(epochs: int) -> None:
+                self.epochs_done = epochs
+                told(epochs)
+
+            self.program.loop(self.batches, orders, list(records.values()), stop, done)
+        return records
+
+
+def _reshuffled(shuffle: np.random.RandomState, samples: int, epochs: int) -> Iterator[np.ndarray]:
+    """Each epoch's permutation applied to the order of the one before."""
+    order = np.arange(samples)
+    for _ in range(epochs):
+        order = order[shuffle.permutation(samples)]
+        yield order
+
+
+def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_last: bool) -> Batches:
+    """The data of a loop, each array checked against its input.
+
+    Raises:
+        FeedError: for names, lengths, emptiness or a batch size that make no sense.
+        ShapeError, DTypeError, LabelError: naming the input.
+    """
+    feeds.check_names(data)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        raise FeedError(f"batch_size is {batch_size!r}; it must be a number, 1 or more.")
+    size_name = _batch_name(feeds.inputs)
+    sizes: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    batched: dict[str, np.ndarray] = {}
+    fixed: dict[str, np.ndarray] = {}
+    for name, node in feeds.inputs.items():
+        array = feeds.array(node, data[name])
+        if node.shape and _named(node.shape[0]) == size_name:
+            _check_rows(name, node, array, sizes, seen)
+            batched[name] = np.ascontiguousarray(array)
+        else:
+            node.spec.unify(array.shape, sizes, name, seen)
+            fixed[name] = array
+    samples = _one_length(batched)
+    feeds.check_labels({**batched, **fixed}, {**sizes, size_name: samples})
+    return Batches(size_name, batched, fixed, sizes, samples, int(batch_size), drop_last)
+
+
+def _named(dim: Any) -> str | None:
+    return dim.name if isinstance(dim, Size) and dim.scale == 1 and dim.offset == 0 else None
+
+
+def _batch_name(inputs: Mapping[str, Input]) -> str:
+    names = {name for node in inputs.values() if node.shape and (name := _named(node.shape[0]))}
+    if len(names) == 1:
+        return names.pop()
+    if not names:
+        raise FeedError("a loop cuts inputs into batches along a first axis with a named size, such as ('N', 2); no input has one.")
+    raise FeedError(f"a loop has one batch size, but the inputs' first axes are named {', '.join(sorted(names))}.")
+
+
+def _check_rows(name: str, node: Input, array: np.ndarray, sizes: dict[str, int], seen: dict[str, str]) -> None:
+    if array.ndim != node.ndim:
+        raise ShapeError(f"input '{name}' is {node.spec}, with {node.ndim} axes, but was fed an array of shape {array.shape}.")
+    rest = Spec(node.shape[1:], node.dtype)
+    try:
+        rest.unify(array.shape[1:], sizes, name, seen)
+    except ShapeError:
+        raise ShapeError(f"input '{name}' is {node.spec}: it cannot be fed batches of an array of shape {array.shape}.") from None
+
+
+def _one_length(arrays: Mapping[str, np.ndarray]) -> int:
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"'{name}' has {n}" for name, n in lengths.items())
+        raise FeedError(f"the inputs have different numbers of samples: {said}.")
+    samples = next(iter(lengths.values()))
+    if not samples:
+        raise FeedError(f"there is nothing to train on: {', '.join(map(repr, lengths))} has no samples.")
+    return samples
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C noted while inside, for a loop to end at a step boundary; a second one stops at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # somebody else's handler stays in charge
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def showing(progress: Any, epochs: int) -> Iterator[Callable[[int], None]]:
+    """What to tell the number of epochs done: nothing, a function of the user's, or a bar that logs turn off."""
+    if progress is None or progress is False:
+        yield lambda done: None
+    elif callable(progress):
+        yield progress
+    else:
+        from tqdm import tqdm  # slow to import, and only wanted here
+
+        with tqdm(total=epochs, unit="epoch", disable=None) as bar:
+            yield lambda done: bar.update(done - bar.n) and None

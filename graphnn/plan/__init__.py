@@ -1,0 +1,1 @@
+"""Order and bytes: when each node runs, and where its value lies."""

@@ -1,0 +1,51 @@
+"""Polynomials in named sizes: how many bytes a value takes, before any size is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import prod
+
+from ..ir.spec import Size, Spec
+
+__all__ = ["Polynomial", "bytes_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Polynomial:
+    """A sum of terms, each a product of named sizes with a factor: `{("N",): 80}` is 80·N."""
+
+    terms: tuple[tuple[tuple[str, ...], int], ...]
+
+    def __call__(self, sizes: Mapping[str, int]) -> int:
+        """The number, once the named sizes are known."""
+        return sum(factor * prod(sizes[name] for name in names) for names, factor in self.terms)
+
+    def __str__(self) -> str:
+        if not self.terms:
+            return "0"
+        return " + ".join("·".join((str(factor), *names)) for names, factor in reversed(self.terms))
+
+    def covers(self, other: Polynomial) -> bool:
+        """Is this at least the other, whatever the sizes? Only where every term says so by itself."""
+        mine = dict(self.terms)
+        return all(mine.get(names, 0) >= factor for names, factor in other.terms) and all(
+            factor >= 0 for _, factor in self.terms
+        )
+
+
+@lru_cache(maxsize=65536)
+def bytes_of(spec: Spec) -> Polynomial:
+    """The bytes of a value of this spec, in C order."""
+    terms: dict[tuple[str, ...], int] = {(): spec.dtype.itemsize}
+    for dim in spec.shape:
+        parts = [((dim.name,), dim.scale), ((), dim.offset)] if isinstance(dim, Size) else [((), dim)]
+        product: dict[tuple[str, ...], int] = {}
+        for names, factor in terms.items():
+            for more, by in parts:
+                if factor * by:
+                    key = tuple(sorted((*names, *more)))
+                    product[key] = product.get(key, 0) + factor * by
+        terms = product
+    return Polynomial(tuple(sorted(terms.items())))

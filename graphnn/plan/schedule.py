@@ -1,0 +1,35 @@
+"""The schedule: the order in which nodes run, by NetworkX, and the backward order that reverses it."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+import networkx as nx
+
+from ..errors import GraphError
+from ..ir.graph import Graph
+from ..ir.node import Node, describe
+
+__all__ = ["schedule", "backward_schedule"]
+
+
+def schedule(graph: Graph) -> tuple[Node, ...]:
+    """The topological order that keeps to the order of declaration wherever it can.
+
+    Gradient nodes are declared in reverse of the nodes they differentiate, so the backward half of the schedule
+    runs through the forward half from its end to its beginning.
+
+    Raises:
+        GraphError: for a cycle, quoting it node by node.
+    """
+    try:
+        return tuple(nx.lexicographical_topological_sort(graph.digraph, key=attrgetter("birth.serial")))
+    except nx.NetworkXUnfeasible:
+        path = [edge[0] for edge in nx.find_cycle(graph.digraph)]
+        raise GraphError("the graph has a cycle: " + " -> ".join(describe(n) for n in [*path, path[0]]) + ".") from None
+
+
+def backward_schedule(graph: Graph) -> tuple[int, ...]:
+    """The serials of the forward nodes, in the order in which the backward half visits them."""
+    visited = (node.adjoint_of for node in schedule(graph) if node.adjoint_of is not None)
+    return tuple(dict.fromkeys(visited))

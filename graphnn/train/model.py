@@ -1,0 +1,91 @@
+"""Models: the nodes of a network that training and prediction need, by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..compile import compile  # noqa: A004 - the contract's name
+from ..errors import GraphError, ShapeError
+from ..executable import Executable
+from ..ir.graph import Graph
+from ..ir.leaf import Input, Parameter
+from ..ir.node import Node, describe
+from ..transform.inference import inference
+from . import checkpoint
+
+__all__ = ["Model"]
+
+
+class Model:
+    """A network as its input, labels, scores and loss: `Model(x, t, scores, loss)`.
+
+    Its parameters are found from the scores and the loss. Prediction runs the inference form on NumPy unless
+    another backend is named.
+
+    Raises:
+        GraphError: when x or t is not an Input, or the scores do not depend on x.
+        ShapeError: when the loss is not a scalar.
+
+    >>> import graphnn as gn
+    >>> x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
+    >>> scores = gn.MatMul(x, gn.Parameter("W", [[1.0, 0.0], [0.0, 1.0]]))
+    >>> model = gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+    >>> model.accuracy([[2, 1], [0, 3]], [0, 1])
+    1.0
+    """
+
+    def __init__(self, x: Input, t: Input, scores: Node, loss: Node, backend: str = "numpy") -> None:
+        for name, node in (("x", x), ("t", t)):
+            if not isinstance(node, Input):
+                raise GraphError(f"Model: {name} is {node!r}; it must be an Input.")
+        if loss.shape != ():
+            raise ShapeError(f"Model: the loss {describe(loss)} is not a scalar.")
+        self.x, self.t, self.scores, self.loss = x, t, scores, loss
+        self.backend = backend
+        self.graph = Graph({"scores": scores, "loss": loss})
+        if x.name not in self.graph.inputs:
+            raise GraphError(f"Model: neither scores nor loss depends on {describe(x)}.")
+        self._predict: Executable | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, Parameter]:
+        """The parameters by name, those that are not trained included."""
+        return self.graph.parameters
+
+    def predict(self, X: ArrayLike) -> np.ndarray:  # noqa: N803 - the mission's letter for many samples
+        """The scores of samples, `(N, ...)`: the class is the argmax of each row."""
+        if self._predict is None:
+            form = inference.apply(Graph({"scores": self.scores}))
+            self._predict = compile(form.outputs["scores"], backend=self.backend)
+        result: np.ndarray = self._predict(**{self.x.name: X})
+        return result
+
+    def accuracy(self, X: ArrayLike, T: ArrayLike) -> float:  # noqa: N803
+        """The part of samples whose highest score is that of their label; labels are integers or one-hot rows.
+
+        Raises:
+            ShapeError: when there are not as many labels as samples.
+        """
+        scores, labels = self.predict(X), np.asarray(T)
+        if labels.ndim == scores.ndim:
+            labels = labels.argmax(axis=-1)
+        if labels.shape != scores.shape[:-1]:
+            raise ShapeError(f"accuracy: labels of shape {labels.shape} do not fit scores of shape {scores.shape}.")
+        return float(np.mean(scores.argmax(axis=-1) == labels))
+
+    def save(self, path: str | os.PathLike[str], dtype: Any = None) -> None:
+        """Write the weights to a safetensors file; `dtype="float16"` halves its size."""
+        checkpoint.save(path, self, dtype)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Read the weights back, all of them or none."""
+        checkpoint.load(path, self)
+
+    def __repr__(self) -> str:
+        count = sum(p.storage.size for p in self.parameters.values())
+        return f"<Model {self.x.label} {self.x.spec} -> {self.scores.spec}: {count} parameters>"
