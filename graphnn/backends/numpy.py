@@ -144,6 +144,7 @@ class _Bound:
         self.plan, self.arena, self.sizes, self.check_finite = plan, arena, sizes, check_finite
         self.offsets, _ = plan.offsets(sizes)
         self.arrays: dict[Node, Any] = {}
+        self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
         self._place_values()
         self.by_step = [self._calls(i, step, self.arrays) for i, step in enumerate(plan.steps)]
         self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
@@ -155,9 +156,13 @@ class _Bound:
         ]
 
     def _memory(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        start = self.offsets[slot]
-        size = math.prod(shape) * dtype.itemsize
-        return self.arena[start : start + size].view(dtype).reshape(shape)
+        # One object for one place: where a step overwrites its operand, NumPy need not look for an overlap.
+        found = self._places.get((slot, shape, dtype))
+        if found is None:
+            start = self.offsets[slot]
+            size = math.prod(shape) * dtype.itemsize
+            found = self._places[slot, shape, dtype] = self.arena[start : start + size].view(dtype).reshape(shape)
+        return found
 
     def _place_values(self) -> None:
         plan, arrays, sizes = self.plan, self.arrays, self.sizes

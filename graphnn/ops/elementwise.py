@@ -127,8 +127,9 @@ class Elementwise(Node):
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """The formula as ufunc calls with `out=`."""
-        memory = (out, *scratch)
-        operands = dict(zip(self.named_operands(), ins, strict=True))
+        arrays = _as_simple_as_possible([*map(_scalar_if_one_element, ins), out, *scratch])
+        operands = dict(zip(self.named_operands(), arrays, strict=False))
+        memory = arrays[len(ins) :]
 
         def value(of: Any) -> Any:
             return memory[of] if isinstance(of, int) else operands[of] if isinstance(of, str) else of.value
@@ -163,6 +164,22 @@ def _common_dtype(body: Formula, operands: dict[str, Node], asked: frozenset[str
 def _refused(node: Elementwise, error: Exception) -> DTypeError:
     operands = " and ".join(describe(operand) for operand in node.named_operands().values())
     return DTypeError(f"{node.op}: {operands} cannot be used in the formula {node.body}: {error}")
+
+
+def _scalar_if_one_element(array: Any) -> Any:
+    """One element seen through zero strides, as the scalar it is: ufuncs are several times faster on that."""
+    repeated = array.ndim and array.size and all(n == 1 or not s for n, s in zip(array.shape, array.strides, strict=True))
+    return array[(0,) * array.ndim + (...,)] if repeated else array
+
+
+def _as_simple_as_possible(arrays: list[Any]) -> list[Any]:
+    """Arrays of one shape, all in C order, as vectors: ufuncs enter those several times faster, scalars beside them."""
+    shapes = {a.shape for a in arrays if a.ndim}
+    if len(shapes) == 1 and all(a.flags.c_contiguous for a in arrays):
+        # One object for one array: where the result overwrites an operand, NumPy need not look for an overlap.
+        flat = {id(a): a.reshape(-1) if a.ndim > 1 else a for a in arrays}
+        return [flat[id(a)] for a in arrays]
+    return arrays
 
 
 def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any) -> list[Call]:

@@ -134,7 +134,7 @@ class OneHot(Node):
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """Rows taken from an identity matrix made once; labels are checked beforehand, so clipping changes none."""
-        return [partial(xp.take, xp.eye(self.classes, dtype=self.dtype), ins[0], 0, out, "clip")]
+        return [partial(xp.eye(self.classes, dtype=self.dtype).take, ins[0], 0, out, "clip")]
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
         """The operand."""
@@ -195,7 +195,7 @@ class Pick(Node):
         place = scratch[0]
         return [
             partial(xp.add, labels, starts, place, casting="unsafe"),
-            partial(xp.take, x.reshape(-1), place, None, out, "clip"),
+            partial(x.reshape(-1).take, place, None, out, "clip"),
         ]
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
@@ -278,8 +278,8 @@ class SoftmaxCE(Composite):
     def expand(self) -> Node:
         """`-log softmax` at the label, then the reduction."""
         log_y = LogSoftmax(self.scores)
-        losses = -Sum(self.target() * log_y, -1) if self.one_hot else -Pick(log_y, self.labels)
-        return {"mean": Mean, "sum": Sum, "none": lambda x: x}[self.reduction](losses)
+        gains = Sum(self.target() * log_y, -1) if self.one_hot else Pick(log_y, self.labels)
+        return -{"mean": Mean, "sum": Sum, "none": lambda x: x}[self.reduction](gains)
 
     def vjp(self, g: Node) -> tuple[Node, Node | None]:
         """`(y - t) / N` with y the softmax and t one-hot; for rows t that do not sum to one, `y * sum(t) - t`."""
