@@ -17,6 +17,7 @@ from .ir.leaf import Constant, Count, Input, Parameter
 from .ir.node import Node
 from .ir.spec import Size, Spec
 from .ops import *
+from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
 from .train import data
 from .train.checkpoint import load, save

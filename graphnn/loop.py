@@ -56,7 +56,7 @@ class Loop:
         if isinstance(shuffle, np.random.RandomState):
             return _reshuffled(shuffle, samples, epochs)
         if isinstance(shuffle, (int, np.integer)) and not isinstance(shuffle, bool):
-            return (np.random.default_rng((int(shuffle), done + e)).permutation(samples) for e in range(epochs))
+            return (_seeded(int(shuffle), done + e).permutation(samples) for e in range(epochs))
         if isinstance(shuffle, np.ndarray):
             return iter(self._given(shuffle, epochs))
         raise FeedError(
@@ -85,6 +85,11 @@ class Loop:
 
             self.program.loop(self.batches, orders, list(records.values()), stop, done)
         return records
+
+
+def _seeded(seed: int, epoch: int) -> np.random.Generator:
+    """A generator that is a function of seed and epoch alone: counter-based, so that any epoch is as near as the first."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, epoch], np.uint64)))
 
 
 def _reshuffled(shuffle: np.random.RandomState, samples: int, epochs: int) -> Iterator[np.ndarray]:

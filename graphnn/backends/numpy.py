@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -302,8 +301,8 @@ class _Loop:
         graph = program.plan.graph
         self.inputs = {name: graph.inputs[name] for name in batches.data}
         size = min(batches.batch_size, batches.samples)
+        self.size = size
         self.full = self._bound(size)
-        self.full_fixed = size
         row = max(1, sum(a[:1].nbytes for a in batches.data.values()))
         self.chunk = size * max(1, min(_GATHER_BYTES // (row * size), batches.samples // size))
         self.gathered = {name: np.empty((self.chunk, *a.shape[1:]), a.dtype) for name, a in batches.data.items()}
@@ -321,41 +320,33 @@ class _Loop:
 
     def epoch(self, epoch: int, order: np.ndarray | None, stop: Callable[[], bool]) -> None:
         """One pass over the data in the given order."""
-        batches = self.batches
-        size = self.full_fixed
-        steps = count()
-        for start in batches.starts:
+        batches, size, chunk = self.batches, self.size, self.chunk
+        for step, start in enumerate(batches.starts):
             rows = min(size, batches.samples - start)
-            if order is None:
-                self._step(epoch, next(steps), False, start, rows)
-            else:
-                if start % self.chunk == 0:
-                    self._gather(order[start : start + self.chunk])
-                self._step(epoch, next(steps), True, start % self.chunk, rows)
+            if order is not None:
+                if start % chunk == 0:
+                    self._gather(order[start : start + chunk])
+                start %= chunk
+            bound, calls = self.kept.get((order is None, start, rows)) or self._bind(order is None, start, rows)
+            try:
+                bound.run(calls)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
+            for position, record in self.records:
+                record[epoch, step] = bound.outputs[position]
             if stop():
                 raise KeyboardInterrupt
 
     def _gather(self, rows: np.ndarray) -> None:
         for name, data in self.batches.data.items():
-            np.take(data, rows, 0, self.gathered[name][: len(rows)], "clip")
+            data.take(rows, 0, self.gathered[name][: len(rows)], "clip")
 
-    def _step(self, epoch: int, step: int, gathered: bool, start: int, rows: int) -> None:
-        key = (gathered, start, rows)
-        found = self.kept.get(key)
-        if found is None:
-            found = self._bind(gathered, start, rows)
-            if gathered or len(self.kept) < _KEPT:
-                self.kept[key] = found
-        bound, calls = found
-        try:
-            bound.run(calls)
-        except NonFiniteError as error:
-            raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
-        for position, record in self.records:
-            record[epoch, step] = bound.outputs[position]
-
-    def _bind(self, gathered: bool, start: int, rows: int) -> tuple[_Bound, _Calls]:
-        bound = self.full if rows == self.full_fixed else self._bound(rows)
-        source = self.gathered if gathered else self.batches.data
+    def _bind(self, in_place: bool, start: int, rows: int) -> tuple[_Bound, _Calls]:
+        """The calls for one batch, of the data itself or of what was gathered; kept for the next epoch."""
+        bound = self.full if rows == self.size else self._bound(rows)
+        source = self.batches.data if in_place else self.gathered
         feeds = {node: source[name][start : start + rows] for name, node in self.inputs.items()}
-        return bound, bound.calls(feeds)
+        found = bound, bound.calls(feeds)
+        if not in_place or len(self.kept) < _KEPT:
+            self.kept[in_place, start, rows] = found
+        return found

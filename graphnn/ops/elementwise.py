@@ -15,6 +15,7 @@ from ..ir.leaf import scalar_constant
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Spec
 from .registers import Instruction, Registers, registers
+from .ufuncs import ufunc_call
 
 __all__ = ["Elementwise", "Map"]
 
@@ -127,9 +128,9 @@ class Elementwise(Node):
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """The formula as ufunc calls with `out=`."""
-        arrays = _as_simple_as_possible([*map(_scalar_if_one_element, ins), out, *scratch])
-        operands = dict(zip(self.named_operands(), arrays, strict=False))
-        memory = arrays[len(ins) :]
+        arrays = _as_simple_as_possible([out, *scratch, *map(_scalar_if_one_element, ins)])
+        memory = arrays[: 1 + len(scratch)]
+        operands = dict(zip(self.named_operands(), arrays[len(memory) :], strict=True))
 
         def value(of: Any) -> Any:
             return memory[of] if isinstance(of, int) else operands[of] if isinstance(of, str) else of.value
@@ -173,13 +174,16 @@ def _scalar_if_one_element(array: Any) -> Any:
 
 
 def _as_simple_as_possible(arrays: list[Any]) -> list[Any]:
-    """Arrays of one shape, all in C order, as vectors: ufuncs enter those several times faster, scalars beside them."""
-    shapes = {a.shape for a in arrays if a.ndim}
-    if len(shapes) == 1 and all(a.flags.c_contiguous for a in arrays):
-        # One object for one array: where the result overwrites an operand, NumPy need not look for an overlap.
-        flat = {id(a): a.reshape(-1) if a.ndim > 1 else a for a in arrays}
-        return [flat[id(a)] for a in arrays]
-    return arrays
+    """Arrays of one shape, all in C order, as vectors: ufuncs enter those several times faster, scalars beside them.
+
+    The first is the result. An array that occurs twice stays one object: where the result overwrites an operand,
+    NumPy then need not look for an overlap.
+    """
+    vectors = [a for a in arrays if a.ndim] if arrays[0].ndim else arrays
+    if any(a.shape != vectors[0].shape or not a.flags.c_contiguous for a in vectors):
+        return arrays
+    flat = {id(a): a if a.ndim == 1 else a.reshape(-1) for a in vectors}
+    return [flat.get(id(a), a) for a in arrays]
 
 
 def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any) -> list[Call]:
@@ -189,7 +193,7 @@ def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any)
         case "copy", [x]:
             return [partial(xp.copyto, target, x)]
         case function, _:
-            return [partial(getattr(xp, language.FUNCTIONS[function].ufunc), *arguments, target)]
+            return [ufunc_call(xp, language.FUNCTIONS[function].ufunc, arguments, target)]
 
 
 class Map(Elementwise):

@@ -1,0 +1,19 @@
+"""Ufunc calls: functions of arrays bound to their arguments and result."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from ..ir.node import Call
+
+__all__ = ["ufunc_call"]
+
+_KEYWORD_ONLY = ("maximum", "minimum")
+"""NumPy deprecates a positional result for these, since `maximum(a, b, c)` reads like a maximum of three."""
+
+
+def ufunc_call(xp: Any, name: str, arguments: list[Any], out: Any) -> Call:
+    """The call that writes `name(*arguments)` into `out`; a positional result is the fastest to pass."""
+    ufunc = getattr(xp, name)
+    return partial(ufunc, *arguments, out=out) if name in _KEYWORD_ONLY else partial(ufunc, *arguments, out)
