@@ -24,13 +24,9 @@ class Feeds:
     def __init__(self, graph: Graph, plan: Plan) -> None:
         self.graph = graph
         self.inputs = graph.inputs
-        sizes_of_inputs = {name for node in graph.inputs.values() for name in node.spec.sizes}
-        unknown = [name for name in plan.graph.sizes if name not in sizes_of_inputs]
-        if unknown:
-            raise FeedError(
-                f"size {unknown[0]} occurs in the graph but in no input, so nothing says what it is: "
-                "use it in the shape of an input, or a number in its place."
-            )
+        known = {name for node in graph.inputs.values() for name in node.spec.sizes}
+        self.free_sizes = tuple(name for name in graph.sizes if name not in known)
+        """Named sizes that no input has: a program is fed them as numbers, by name."""
         self._labelled = [step.node for step in plan.steps]
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
@@ -40,8 +36,8 @@ class Feeds:
             FeedError, ShapeError, DTypeError, LabelError: naming the input.
         """
         self.check_names(given)
-        sizes: dict[str, int] = {}
-        seen: dict[str, str] = {}
+        sizes = self.numbers(given)
+        seen = dict.fromkeys(sizes, "by name")
         arrays = {}
         for name, node in self.inputs.items():
             array = self.array(node, given[name])
@@ -50,19 +46,27 @@ class Feeds:
         self.check_labels(arrays, sizes)
         return arrays, sizes
 
+    def numbers(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """The sizes fed by name."""
+        for name in self.free_sizes:
+            if isinstance(given[name], bool) or not isinstance(given[name], (int, np.integer)) or given[name] < 0:
+                raise FeedError(f"size {name} is fed {given[name]!r}; it must be a number, 0 or more.")
+        return {name: int(given[name]) for name in self.free_sizes}
+
     def check_names(self, given: Mapping[str, Any]) -> None:
         """Refuse missing and unknown inputs."""
-        if given.keys() == self.inputs.keys():
-            return
-        missing = [node for name, node in self.inputs.items() if name not in given]
-        unknown = [name for name in given if name not in self.inputs]
+        known = (*self.inputs, *self.free_sizes)
+        missing = [describe(node) for name, node in self.inputs.items() if name not in given]
+        missing += [f"{name}, a size that no input has: pass {name}=30" for name in self.free_sizes if name not in given]
+        unknown = [name for name in given if name not in known]
         parts = []
         if missing:
-            parts.append(f"not fed: {', '.join(map(describe, missing))}")
+            parts.append(f"not fed: {', '.join(missing)}")
         if unknown:
-            takes = ", ".join(self.inputs) or "nothing"
+            takes = ", ".join(known) or "nothing"
             parts.append(f"no such input: {', '.join(map(repr, unknown))} (the program takes {takes})")
-        raise FeedError("; ".join(parts) + ".")
+        if parts:
+            raise FeedError("; ".join(parts) + ".")
 
     def array(self, node: Input, value: Any) -> np.ndarray:
         """One feed as an array of its input's dtype: floats are cast, integers when that is exact."""

@@ -111,8 +111,8 @@ def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_la
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise FeedError(f"batch_size is {batch_size!r}; it must be a number, 1 or more.")
     size_name = _batch_name(feeds.inputs)
-    sizes: dict[str, int] = {}
-    seen: dict[str, str] = {}
+    sizes = feeds.numbers(data)
+    seen = dict.fromkeys(sizes, "by name")
     batched: dict[str, np.ndarray] = {}
     fixed: dict[str, np.ndarray] = {}
     for name, node in feeds.inputs.items():

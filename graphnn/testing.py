@@ -10,6 +10,7 @@ import numpy as np
 from .backends.registry import backends
 from .compile import compile  # noqa: A004 - the contract's name
 from .errors import GraphError, GraphNNError
+from .executable import Executable
 from .ir.differentiate import grad
 from .ir.dtype import default_dtype
 from .ir.graph import Outputs, name_outputs
@@ -39,7 +40,8 @@ def check_grad(
 ) -> None:
     """Compare the gradients of a scalar loss with central differences, element by element.
 
-    `wrt` are inputs or parameters, best in float64; parameters get their values back.
+    `wrt` are inputs or parameters, best in float64; parameters get their values back. Feeds that the loss does
+    not depend on are left aside.
 
     Raises:
         AssertionError: naming the node, the element and both numbers.
@@ -52,7 +54,9 @@ def check_grad(
     targets = [wrt] if isinstance(wrt, Node) else list(wrt)
     given = {name: np.array(value) for name, value in (feeds or {}).items()}
     f = compile({"loss": loss}, passes=passes)
-    gradients = compile(grad(loss, targets), passes=passes)(**given)
+    given = {name: value for name, value in given.items() if name in f.graph.inputs}
+    slopes = compile(grad(loss, targets), passes=passes)
+    gradients = slopes(**_needed(slopes, f, given))
     for target, analytic in zip(targets, gradients, strict=True):
         numeric = _central_differences(f, target, given, eps)
         if not np.allclose(analytic, numeric, atol=atol, rtol=rtol):
@@ -62,6 +66,16 @@ def check_grad(
                 f"the gradient of {describe(loss)} by {describe(target)} is {analytic[at]} at {place}, "
                 f"but central differences give {numeric[at]}."
             )
+
+
+def _needed(f: Executable, whole: Executable, feeds: Mapping[str, Any]) -> dict[str, Any]:
+    """The feeds that a program takes, of those of a larger one; and the sizes that only its inputs say."""
+    sizes: dict[str, int] = {}
+    for name, node in whole.graph.inputs.items():
+        node.spec.unify(np.shape(feeds[name]), sizes, name, {size: name for size in node.spec.sizes})
+    return {name: feeds[name] for name in f.graph.inputs} | {
+        size: sizes[size] for size in f.graph.sizes if not any(size in x.spec.sizes for x in f.graph.inputs.values())
+    }
 
 
 def _central_differences(f: Any, target: Node, feeds: dict[str, np.ndarray], eps: float) -> np.ndarray:
@@ -155,10 +169,10 @@ def check_sample(op: type[Node], one: Sample, sizes: Mapping[str, int], seed: in
             return
         feeds = feeds_for(one, sizes, seed)
         inputs, node = build(op, one)
-        _check_values(op, one, inputs, node, feeds, sizes)
+        _check_values(op, one, node, feeds, sizes, seed)
         floats = [x for x in inputs if x.dtype.kind == "f"]
         if one.differentiable and floats and all(out.dtype.kind == "f" for out in _results(node)):
-            _check_derivatives(node, floats, feeds, seed)
+            _check_derivatives(node, floats, feeds, sizes, seed)
 
 
 def build(op: type[Node], one: Sample) -> tuple[list[Input], Node]:
@@ -201,12 +215,14 @@ def _check_refusal(op: type[Node], one: Sample) -> None:
 
 
 def _check_values(
-    op: type[Node], one: Sample, inputs: list[Input], node: Node, feeds: dict[str, np.ndarray], sizes: Mapping[str, int]
+    op: type[Node], one: Sample, node: Node, feeds: dict[str, np.ndarray], sizes: Mapping[str, int], seed: int
 ) -> None:
     outputs = {f"out{i}": out for i, out in enumerate(_results(node))}
+    carriers, carried = _weights("s", list(outputs.values()), sizes, seed)  # inputs that hold the results' named sizes
+    everything = {**outputs, **{w.name: w for w in carriers}}
     working = [name for name, state in backends().items() if state == "ok"]
-    agree(outputs, feeds, working, atol=1e-9, rtol=1e-9)
-    results = compile(outputs)(**feeds)
+    agree(everything, {**feeds, **carried}, working, atol=1e-9, rtol=1e-9)
+    results = compile(everything)(**feeds, **carried)
     for name, out in outputs.items():
         expected = out.spec.concrete(sizes)
         assert results[name].shape == expected and results[name].dtype == out.dtype, (
@@ -214,19 +230,33 @@ def _check_values(
         )
 
 
-def _check_derivatives(node: Node, wrt: list[Input], feeds: dict[str, np.ndarray], seed: int) -> None:
-    rng = np.random.default_rng(seed + 1)
-    loss = _weighted([out * float(rng.uniform(0.5, 1.5)) for out in _results(node)])
-    reached = [x for x in wrt if x in set(walk([loss]))]
-    check_grad(loss, reached, feeds)
-    slopes = [g for g in grad(loss, reached) if any(x in set(walk([g])) for x in reached)]
-    if slopes:
-        second = _weighted([g * g * float(rng.uniform(0.5, 1.5)) for g in slopes])
-        check_grad(second, [x for x in reached if x in set(walk([second]))], feeds)
+def _check_derivatives(
+    node: Node, wrt: list[Input], feeds: dict[str, np.ndarray], sizes: Mapping[str, int], seed: int
+) -> None:
+    """First and second derivatives, each of a sum weighted at random so that no two elements can stand in for each other."""
+    weights, given = _weights("w", _results(node), sizes, seed + 1)
+    loss = _total([Sum(out * w) for out, w in zip(_results(node), weights, strict=True)])
+    feeds = {**feeds, **given}
+    check_grad(loss, wrt, feeds)
+    slopes = grad(loss, wrt)
+    more, given = _weights("v", slopes, sizes, seed + 2)
+    second = _total([Sum(g * v) for g, v in zip(slopes, more, strict=True)])
+    reached = set(walk([second]))
+    again = [x for x in wrt if x in reached]
+    if again:
+        check_grad(second, again, {**feeds, **given})
 
 
-def _weighted(nodes: Sequence[Node]) -> Node:
-    total: Node = Sum(nodes[0] * nodes[0])
-    for node in nodes[1:]:
-        total = total + Sum(node * node)
+def _weights(
+    letter: str, nodes: Sequence[Node], sizes: Mapping[str, int], seed: int
+) -> tuple[list[Input], dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    inputs = [Input(f"{letter}{i}", node.shape) for i, node in enumerate(nodes)]
+    return inputs, {x.name: rng.uniform(-1, 1, x.spec.concrete(sizes)) for x in inputs}
+
+
+def _total(terms: Sequence[Node]) -> Node:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
     return total

@@ -115,7 +115,7 @@ def _total(parts: list[Node]) -> Node | None:
 
 def _contributions(node: Node, g: Any) -> tuple[Node | None, ...]:
     contributions = node.vjp(g)
-    if isinstance(contributions, Node):
+    if contributions is None or isinstance(contributions, Node):
         contributions = (contributions,)
     if len(contributions) != len(node.operands):
         raise GraphError(

@@ -21,7 +21,7 @@ __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
 Operand: TypeAlias = "Node | float | np.ndarray | list[Any]"
 Call: TypeAlias = Callable[[], Any]
-Gradients: TypeAlias = "Node | tuple[Node | None, ...]"
+Gradients: TypeAlias = "Node | None | tuple[Node | None, ...]"
 
 _INFIX = {
     "+": "add", "-": "sub", "*": "mul", "/": "truediv", "@": "matmul", "**": "pow", "%": "mod",
