@@ -185,7 +185,12 @@ class _Bound:
                 arrays[node] = tuple(made) if isinstance(node.spec, tuple) else made[0]
 
     def _view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
-        return node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
+        operand = arrays[node.operands[0]]
+        view = node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
+        if isinstance(view, np.ndarray) and isinstance(operand, np.ndarray) and not np.may_share_memory(view, operand):
+            if view.size:
+                raise BackendError(f"numpy: {describe(node)} says that it is a view, but made a copy: mend {node.op}.view.")
+        return view
 
     def _calls(self, i: int, step: Step, arrays: Mapping[Node, Any]) -> list[Call]:
         node = step.node.at(self.sizes)

@@ -83,10 +83,10 @@ def _overwritable(
     instructions: list[Instruction], operands: dict[str, np.dtype[Any]], result: np.dtype[Any]
 ) -> frozenset[str]:
     written = next(i for i, instruction in enumerate(instructions) if instruction.target == 0)
+    last_read = {a: i for i, instruction in enumerate(instructions) for a in instruction.arguments if isinstance(a, str)}
     safe = set()
     for name, dtype in operands.items():
-        reads = [i for i, instruction in enumerate(instructions) if name in instruction.arguments]
-        last = max(reads, default=-1)
+        last = last_read.get(name, -1)
         # A ufunc may write where it reads; `where` writes first.
         if dtype == result and (last < written or (last == written and instructions[last].function != "where")):
             safe.add(name)

@@ -82,7 +82,7 @@ class Cast(Node, method="astype", role="cast"):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By `astype`."""
-        return arrays[0].astype(self.to)
+        return arrays[0].astype(self.to, copy=False)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """One copy."""
