@@ -1,0 +1,32 @@
+"""A hundred thousand nodes: nothing recurses, nothing is quadratic."""
+
+import numpy as np
+
+import graphnn as gn
+
+
+def chain(length):
+    x = gn.Input("x", ("N",))
+    h = x
+    for _ in range(length):
+        h = gn.Tanh(h)
+    return x, gn.Sum(h)
+
+
+def test_a_chain_of_a_hundred_thousand_nodes():
+    x, loss = chain(25_000)
+    g = gn.grad(loss, x)  # three nodes for each: 100,000 in all
+    graph = gn.Graph([loss, g])
+    assert len(graph.nodes) >= 100_000 and len(graph.schedule) == len(graph.nodes)
+    f = gn.compile([loss, g])
+    value, slope = f(x=np.full(3, 0.1))
+    assert np.isfinite(value) and slope.shape == (3,)
+    assert str(graph).count("\n") >= 100_000
+    assert len(f.plan.slots) < 26_000  # one kept value a layer, the gradient in one buffer
+
+
+def test_many_parameters_cost_no_more_each():
+    parameters = [gn.Parameter(f"p{i}", 0.0) for i in range(5_000)]
+    loss = gn.AddN(tuple(p * p for p in parameters))
+    gradients = gn.grad(loss, parameters)
+    assert len(gradients) == 5_000
