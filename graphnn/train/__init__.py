@@ -1,0 +1,1 @@
+"""Use it: optimisers, models, the trainer, data, and files of weights."""

@@ -1,0 +1,183 @@
+"""Files of weights: safetensors, written whole or not at all, with a checksum; read whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import DTypeLike
+
+from ..errors import CheckpointError
+from ..ir.dtype import as_dtype
+
+__all__ = ["load", "save"]
+
+_CHECKSUM = "graphnn.sha256"
+
+
+def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = None) -> None:
+    """Write the arrays of a Model, an Executable or a mapping to a safetensors file.
+
+    `dtype` stores float arrays in another dtype: `"float16"` takes a quarter of float64's space, with almost no loss of
+    accuracy. The file appears under its name when it is complete, so a crash leaves the old one, or the new one.
+
+    Raises:
+        CheckpointError: when the file cannot be written, or `thing` holds no arrays.
+
+    >>> import graphnn as gn, numpy as np, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "w.safetensors")
+    >>> gn.save(path, {"w": np.arange(3.0)})
+    >>> w = {"w": np.zeros(3)}
+    >>> gn.load(path, w); w["w"]
+    array([0., 1., 2.])
+    """
+    arrays = {name: _stored(name, array, dtype) for name, array in _arrays_of(thing).items()}
+    data = safetensors.numpy.save(arrays, metadata={_CHECKSUM: _digest(arrays)})
+    _write_whole(Path(path), data)
+
+
+def load(path: str | os.PathLike[str], thing: Any) -> None:
+    """Read a file of weights into a Model, an Executable or a mapping of arrays, in place: all of it or nothing.
+
+    Floats are cast to the dtype they had.
+
+    Raises:
+        CheckpointError: when the file is missing, damaged or foreign, or its names or shapes do not fit, all of
+            them listed; nothing has changed then.
+    """
+    stored = _read(Path(path))
+    wanted = _arrays_of(thing)
+    problems = _misfits(stored, wanted)
+    if problems:
+        raise CheckpointError(f"{path} does not fit: " + "; ".join(problems) + ". Nothing was changed.")
+    cast = {name: stored[name].astype(array.dtype) for name, array in wanted.items()}
+    _writer_of(thing)(cast)
+
+
+def _arrays_of(thing: Any) -> dict[str, np.ndarray]:
+    """The arrays by name; those of a mapping are its own, so that they can be written into."""
+    if isinstance(thing, Mapping):
+        found = dict(thing)
+    elif hasattr(thing, "parameters"):
+        found = {name: parameter.storage for name, parameter in thing.parameters.items()}
+    elif hasattr(thing, "state"):
+        found = thing.state
+    else:
+        raise CheckpointError(f"{type(thing).__name__} holds no arrays: save a Model, an Executable or a mapping of arrays.")
+    for name, array in found.items():
+        if not isinstance(name, str) or not isinstance(array, np.ndarray):
+            raise CheckpointError(f"{name!r}: {type(array).__name__} is not an array under a name.")
+    return found
+
+
+def _writer_of(thing: Any) -> Callable[[dict[str, np.ndarray]], None]:
+    if hasattr(thing, "restore"):
+        restore: Callable[[dict[str, np.ndarray]], None] = thing.restore
+        return restore
+    targets = _arrays_of(thing)
+
+    def write(values: dict[str, np.ndarray]) -> None:
+        for name, target in targets.items():
+            target[...] = values[name]
+
+    return write
+
+
+def _stored(name: str, array: np.ndarray, dtype: DTypeLike | None) -> np.ndarray:
+    if array.dtype.kind not in "buif":
+        raise CheckpointError(f"'{name}' is of dtype {array.dtype}; only bool, integers and floats are stored.")
+    target = array.dtype.newbyteorder("=")
+    if dtype is not None and array.dtype.kind == "f":
+        target = as_dtype(dtype)
+        if target.kind != "f":
+            raise CheckpointError(f"floats are stored as floats, not as {target}.")
+        with np.errstate(over="ignore"):
+            narrowed = array.astype(target)
+        if not np.array_equal(np.isfinite(narrowed), np.isfinite(array)):
+            raise CheckpointError(f"'{name}' holds values too large for {target}; store it as {array.dtype}.")
+        array = narrowed
+    # Release 0.8.0 of safetensors silently corrupts arrays that do not lie in C order.
+    return np.array(array, dtype=target, order="C")
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """A SHA-256 over names, dtypes, shapes and data, in order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        total.update(json.dumps([name, array.dtype.str, array.shape]).encode())
+        total.update(array.tobytes())
+    return total.hexdigest()
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """To a temporary name beside, to the disk, then under its name."""
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot write {path}, {len(data)} bytes: {error.strerror or error}.") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened, and the rename is durable by itself
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}.") from None
+    except Exception as error:  # the library raises several kinds for damaged files
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}.") from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "buif":
+            raise CheckpointError(f"{path}: '{name}' is of dtype {array.dtype}, which graphnn does not read.")
+    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _digest(arrays):
+        raise CheckpointError(f"{path} is damaged: its data does not match its checksum.")
+    return arrays
+
+
+def _misfits(stored: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> list[str]:
+    problems = []
+    missing, unexpected = sorted(wanted.keys() - stored.keys()), sorted(stored.keys() - wanted.keys())
+    if missing:
+        problems.append(f"missing {', '.join(missing)}")
+    if unexpected:
+        problems.append(f"unexpected {', '.join(unexpected)}")
+    for name in sorted(wanted.keys() & stored.keys()):
+        have, want = stored[name], wanted[name]
+        if have.shape != want.shape:
+            problems.append(f"'{name}' is {have.shape} in the file, {want.shape} here")
+        elif not np.can_cast(have.dtype, want.dtype, casting="same_kind"):
+            problems.append(f"'{name}' is {have.dtype} in the file, {want.dtype} here")
+    return problems
+

@@ -1,0 +1,1 @@
+"""See it: listings, pictures of graphs, and plots."""
