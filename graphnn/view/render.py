@@ -1,0 +1,123 @@
+"""Rendering: DOT into a file, by whatever draws here, within a time limit, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import GraphNNError, RenderError
+from ..ir.graph import Graph
+from .dot import to_dot
+
+__all__ = ["mimebundle", "render"]
+
+_SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
+_SECONDS = 20
+_SHOWN = 200
+"""Notebooks draw graphs of up to so many nodes by themselves."""
+
+_MENDS = "Install Graphviz so that `dot` is on the PATH, or run: pip install 'graphnn[render]'"
+
+# In a process of its own: a crash in C code must not take a training run with it.
+_CHILD = """
+import sys, pygraphviz
+graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+"""
+
+
+def render(graph: Graph, path: str | os.PathLike[str], view: str) -> str:
+    """Draw a view of a graph into a file, and return its path.
+
+    Raises:
+        RenderError: for a suffix or view that is not drawn, when nothing here can draw, or the file cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise RenderError(f"cannot draw {target.name!r}: the suffix is one of {', '.join(_SUFFIXES)}.")
+    dot = to_dot(graph, view)
+    if suffix == ".dot":
+        data = dot.encode()
+    elif suffix == ".html":
+        data = _page(draw(dot, "svg"), target.stem).encode()
+    else:
+        data = draw(dot, suffix[1:])
+    _write_whole(target, data)
+    return os.fspath(path)
+
+
+def draw(dot: str, kind: str) -> bytes:
+    """DOT as svg, png or pdf: by the system's `dot`, else by pygraphviz.
+
+    Raises:
+        RenderError: when neither is there, or it fails or takes too long.
+    """
+    program = shutil.which("dot")
+    if program:
+        return _run([program, f"-T{kind}"], dot, "dot")
+    try:
+        return _run([sys.executable, "-c", _CHILD, kind], dot, "pygraphviz")
+    except RenderError as error:
+        if "No module named 'pygraphviz'" in str(error):
+            raise RenderError(f"nothing here can draw: there is neither Graphviz nor pygraphviz. {_MENDS}") from None
+        raise
+
+
+def _run(command: list[str], dot: str, name: str) -> bytes:
+    try:
+        done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise RenderError(f"{name} did not finish within {_SECONDS} s; draw a part, or use to_dot().") from None
+    except OSError as error:
+        raise RenderError(f"{name} could not be run: {error}. {_MENDS}") from None
+    if done.returncode or not done.stdout:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise RenderError(f"{name} failed: {lines[-1] if lines else f'exit status {done.returncode}'}")
+    return done.stdout
+
+
+def _page(svg: bytes, title: str) -> str:
+    """One page that needs no network: the picture inside, scaled to the window."""
+    picture = svg.decode()
+    picture = picture[picture.index("<svg") :]
+    safe = "".join(c if c.isalnum() or c in " ._-" else "_" for c in title)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{safe}</title>\n'
+        "<style>body{margin:1em;font-family:sans-serif}svg{max-width:100%;height:auto}</style></head>\n"
+        f"<body>\n{picture}\n</body>\n</html>\n"
+    )
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise RenderError(f"cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def mimebundle(graph: Graph) -> dict[str, Any]:
+    """What a notebook shows of a graph: the listing, and the picture where one can be drawn. Never raises."""
+    bundle: dict[str, Any] = {"text/plain": str(graph)}
+    if len(graph.nodes) <= _SHOWN:
+        try:
+            bundle["image/svg+xml"] = draw(to_dot(graph, "forward"), "svg").decode()
+        except GraphNNError:
+            pass  # a notebook on a machine that cannot draw shows the listing
+    return bundle
