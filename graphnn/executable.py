@@ -217,7 +217,7 @@ class Executable:
 
     def explain(self) -> str:
         """What each pass did to the graph, and the plan that came of it, as text to print."""
-        from .view.listing import explain  # a door
+        from .view.report import explain  # a door
 
         return explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan)
 
@@ -249,6 +249,6 @@ class Profile:
     seconds: tuple[float, ...]
 
     def __str__(self) -> str:
-        from .view.listing import list_profile  # a door
+        from .view.report import list_profile  # a door
 
         return list_profile(self.plan, self.seconds)

@@ -116,7 +116,7 @@ class NumpyProgram:
 
     def source(self) -> str:
         """The calls of a step, one a line."""
-        from ..view.listing import list_calls  # a door
+        from ..view.report import list_calls  # a door
 
         return list_calls(self.plan)
 

@@ -92,7 +92,7 @@ class Plan:
         return self.offsets(sizes)[1]
 
     def __str__(self) -> str:
-        from ..view.listing import list_plan  # a door
+        from ..view.report import list_plan  # a door
 
         return list_plan(self)
 

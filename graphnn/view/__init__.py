@@ -1,1 +1,1 @@
-"""See it: listings, pictures of graphs, and plots."""
+"""See it: listings for reading and testing, pictures in DOT and Mermaid, and files drawn from them."""

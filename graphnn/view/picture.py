@@ -1,115 +1,134 @@
-"""What a picture shows: the nodes, edges and groups of a view, whoever draws them."""
+"""Pictures: which nodes a view of a graph shows, what stands in their boxes, and what points where.
+
+The forward half flows one way and the backward half the other way beneath it, grouped by the forward nodes it
+differentiates: the picture is the chain rule. Scalar constants and counts stand inside the boxes of their users.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
 
 from ..errors import RenderError
+from ..ir.formula import Apply, Literal
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Count, Input, Parameter
 from ..ir.node import Node
-from ..ir.spec import Spec
-from .listing import Names, show_call, show_spec
+from ..ops.composite import Composite
+from ..ops.elementwise import Elementwise
+from . import text
 
-__all__ = ["Box", "Edge", "Picture", "picture_of"]
+__all__ = ["Arrow", "Box", "Picture", "VIEWS", "picture"]
 
-Role = Literal["input", "parameter", "constant", "forward", "backward", "update"]
-VIEWS = ("forward", "backward", "both")
-_MANY = 150
-"""Above so many nodes the edges of saved values are left out: laying them out takes longer than anyone waits."""
+VIEWS = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward", "update")}
+"""The halves of a training step that each view shows."""
+CROWDED = 150
+"""In a picture of more boxes than this, values saved for the backward half are not drawn: they tangle the layout."""
+_LONGEST = 44
+"""A longer line in a box is cut."""
+
+Place: TypeAlias = tuple[tuple[str, int], ...]
+"""The frames around a box, outermost first: what each is called, and what tells it from others of that name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Box:
-    """A node as drawn: an id of our own making, its role, and lines of text."""
+    """A node as drawn: its id, its kind (which decides the look), the half it stands in, its lines, its frames."""
 
     id: str
-    role: Role
+    kind: str
+    half: str
     lines: tuple[str, ...]
-    scope: tuple[str, ...]
-    saved: bool = False
-    """Is it a forward value that only the backward half reads here?"""
+    place: Place
+    output: bool
 
 
-@dataclass(frozen=True)
-class Edge:
-    """From an operand to its user; `saved` when a backward node reads a forward value."""
+class Arrow(NamedTuple):
+    """A value on its way to a user; `saved` when it leaves its half for another one."""
 
-    tail: str
-    head: str
-    saved: bool = False
-
-
-@dataclass
-class Picture:
-    """Boxes by half, and the edges between them."""
-
-    boxes: list[Box] = field(default_factory=list)
-    edges: list[Edge] = field(default_factory=list)
-
-    def half(self, *roles: Role) -> list[Box]:
-        """The boxes of these roles."""
-        return [box for box in self.boxes if box.role in roles]
+    tail: Box
+    head: Box
+    saved: bool
 
 
-def picture_of(graph: Graph, view: str) -> Picture:
-    """What `view` shows of a graph: "forward", "backward" or "both".
+class Picture(NamedTuple):
+    """The boxes in order, the arrows between them, each backward group beside its forward box, and a remark."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    partners: tuple[tuple[Box, Box], ...]
+    remark: str
+
+
+def picture(graph: Graph, view: str) -> Picture:
+    """The picture of a view: "forward", "backward" or "both"; the latter two derive gradients where there are none.
 
     Raises:
-        RenderError: for another view.
+        RenderError: for any other view.
+        GraphError: when gradients are to be derived, and there is no one loss or no trainable parameter.
     """
     if view not in VIEWS:
-        raise RenderError(f"there is no view {view!r}: choose one of {', '.join(map(repr, VIEWS))}.")
-    whole = graph if view == "forward" else graph.with_gradients()
-    shown = [node for node in whole.nodes if _drawn(node) and _in_view(whole.roles[node], view)]
-    if view == "backward":  # with the forward values that it reads
-        read = {operand for node in shown for operand in node.operands if _drawn(operand)}
-        mine = set(shown)
-        shown = [node for node in whole.nodes if node in mine or node in read]
-    names = Names(whole.nodes)
-    ids = {node: f"n{i}" for i, node in enumerate(shown)}
-    picture = Picture()
-    for node in shown:
-        saved = view == "backward" and whole.roles[node] == "forward"
-        picture.boxes.append(Box(ids[node], _role(node, whole), _text(node, names, saved), node.scope, saved))
-    with_saved = len(shown) <= _MANY
-    for node in shown:
-        for operand in dict.fromkeys(node.operands):
-            if operand in ids and not (view == "backward" and whole.roles[node] == "forward"):
-                saved = whole.roles[operand] == "forward" and whole.roles[node] != "forward"
-                if with_saved or not saved:
-                    picture.edges.append(Edge(ids[operand], ids[node], saved))
-    return picture
+        raise RenderError(f"view {view!r} is none of {', '.join(map(repr, VIEWS))}.")
+    if view != "forward":
+        graph = graph.with_gradients()
+    halves = _halves(graph)
+    inline = {node: _in_words(node) for node in graph.nodes if _fits_inside(node, graph)}
+    shown = [node for node in graph.nodes if halves[node] in VIEWS[view] and node not in inline]
+    if view == "backward":
+        drawn = set(shown)
+        read = {operand for node in shown for operand in node.operands if operand not in inline}
+        shown = [node for node in graph.nodes if node in drawn or node in read]
+    labels = _output_labels(graph)
+    places = _places(graph)
+    boxes: dict[Node, Box] = {}
+    for i, node in enumerate(shown):
+        saved = halves[node] not in VIEWS[view]
+        kind = "saved" if saved else _kind(node, graph)
+        lines = _saved_lines(node) if saved else _lines(node, labels.get(node, ""), inline)
+        place = () if saved else places[node]
+        boxes[node] = Box(f"n{i}", kind, halves[node], lines, place, node in labels)
+    arrows = tuple(_arrows(boxes, view))
+    crowded = view == "both" and len(boxes) > CROWDED
+    hidden = sum(arrow.saved for arrow in arrows) if crowded else 0
+    return Picture(
+        tuple(boxes.values()),
+        tuple(arrow for arrow in arrows if not (hidden and arrow.saved)),
+        _partners(boxes),
+        f"{hidden} saved values are not drawn" if hidden else "",
+    )
 
 
-def _drawn(node: Node) -> bool:
-    """Scalar constants stand inside the node that uses them."""
-    return not (isinstance(node, Count) or (isinstance(node, Constant) and not node.shape))
+def _halves(graph: Graph) -> dict[Node, str]:
+    """Where each node stands: its role; a leaf stands with the first half that reads it."""
+    halves = dict(graph.roles)
+    users: dict[Node, set[str]] = {node: set() for node in graph.outputs.values()}
+    for node in graph.nodes:
+        for operand in node.operands:
+            users.setdefault(operand, set()).add(halves[node])
+    for node in graph.nodes:
+        if not node.operands and node not in graph.outputs.values():
+            halves[node] = next((half for half in VIEWS["both"] if half in users.get(node, ())), "update")
+    return halves
 
 
-def _in_view(role: str, view: str) -> bool:
-    return view == "both" or role == view
+def _arrows(boxes: Mapping[Node, Box], view: str) -> list[Arrow]:
+    return [
+        Arrow(boxes[operand], box, view == "both" and "forward" == boxes[operand].half != box.half)
+        for node, box in boxes.items()
+        if box.kind != "saved"
+        for operand in dict.fromkeys(node.operands)
+        if operand in boxes
+    ]
 
 
-def _role(node: Node, graph: Graph) -> Role:
-    match node:
-        case Input():
-            return "input"
-        case Parameter():
-            return "parameter"
-        case Constant():
-            return "constant"
-    return graph.roles[node]  # type: ignore[return-value]
-
-
-def _text(node: Node, names: Names, saved: bool) -> tuple[str, ...]:
-    if isinstance(node, (Input, Parameter)):
-        return (node.name, show_spec(node))
-    if saved or isinstance(node, Constant):
-        return (f"{names[node]} {node.op}", show_spec(node))
-    inline = [names[op] for op in node.operands if not _drawn(op)]
-    attributes = show_call(node, names).partition("(")[2].rpartition(")")[0].split(", ")[len(node.operands) :]
-    detail = ", ".join([*inline, *attributes])
-    spec = show_spec(node) if isinstance(node.spec, Spec) else f"{len(node.spec)} x {node.spec[0]}"
-    return tuple(line for line in (f"{names[node]} {node.op}", detail, spec) if line)
+def _partners(boxes: Mapping[Node, Box]) -> tuple[tuple[Box, Box], ...]:
+    """Each forward box with the first backward box of its adjoint."""
+    forward = {node.serial: box for node, box in boxes.items() if box.half == "forward" and box.kind != "saved"}
+    first: dict[int, Box] = {}
+    for node, box in boxes.items():
+        if node.adjoint_of in forward:
+            first.setdefault(node.adjoint_of, box)
+    return tuple((forward[serial], box) for serial, box in first.items())

@@ -1,0 +1,97 @@
+"""Reports: what the compiler did and planned, as text: stages, plans, programs and profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..ir.graph import Graph
+from ..ir.node import Node
+from ..plan.memory import Plan, Step
+from .listing import list_graph
+from .text import apply, names, spec
+
+__all__ = ["explain", "list_calls", "list_plan", "list_profile"]
+
+
+def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan) -> str:
+    """Each stage of a compile: the graph after it, or that it changed nothing; then the plan."""
+    parts = []
+    before: Graph | None = None
+    for name, numerics, graph in stages:
+        if graph is before:
+            parts.append(f"== {name} ({numerics}): (unchanged)")
+        else:
+            how = f" ({numerics}): {len(before.nodes)} -> {len(graph.nodes)} nodes" if before is not None else ""
+            parts.append(f"== {name}{how}\n{list_graph(graph)}")
+        before = graph
+    return "\n\n".join([*parts, f"== plan\n{list_plan(plan)}"])
+
+
+def list_plan(plan: Plan) -> str:
+    """The listing of a plan: inputs, what is known before the run, views, each step with where it writes, and slots."""
+    called = names(plan.graph.schedule)
+    inputs = [(called[node], spec(node), f"slot {plan.values[node].slots[0]}") for node in plan.graph.inputs.values()]
+    static = [_call(node, called) for node in plan.static if called[node].startswith("%")]
+    views = [_call(node, called) for node in plan.graph.schedule if plan.values[node].is_view]
+    steps = [(*_call(step.node, called), _where(step, plan)) for step in plan.steps]
+    done = plan.outputs_done if plan.graph.updates else len(steps)
+    landings = [f"  {called[p]} <- {called[node]}, copied at the end" for p, node in plan.landings]
+    lines = [f"plan: {len(plan.steps)} steps, {len(plan.slots)} slots"]
+    widths = _widths([*static, *views, *steps])
+    for heading, body in (
+        ("inputs", _columns(inputs, _widths(inputs))),
+        ("before the run", _columns(static, widths)),
+        ("views", _columns(views, widths)),
+        ("steps", _columns(steps[:done], widths)),
+        ("steps, once the outputs are complete", [*_columns(steps[done:], widths), *landings]),
+        ("slots", [f"  {i}: {size} bytes" for i, size in enumerate(plan.slots)]),
+    ):
+        if body:
+            lines += ["", heading, *body]
+    return "\n".join(lines)
+
+
+def _call(node: Node, called: Mapping[Node, str]) -> tuple[str, str]:
+    return f"{called[node]} = {apply(node, called)}", spec(node)
+
+
+def _where(step: Step, plan: Plan) -> str:
+    if step.into is not None:
+        where = f"into {step.into.name}"
+    else:
+        where = f"slot {', '.join(map(str, plan.values[step.node].slots))}" + (" in place" if step.over is not None else "")
+    return where + (f", scratch {', '.join(map(str, step.scratch))}" if step.scratch else "")
+
+
+def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
+    columns = max(map(len, rows), default=0)
+    return [max((min(len(row[i]), 60) for row in rows if i < len(row)), default=0) for i in range(columns)]
+
+
+def _columns(rows: Sequence[tuple[str, ...]], widths: list[int]) -> list[str]:
+    return [
+        "  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows
+    ]
+
+
+def list_calls(plan: Plan) -> str:
+    """The program of an interpreting backend: one line a step, in order."""
+    called = names(plan.graph.schedule)
+    lines = []
+    for step in plan.steps:
+        target = f"{called[step.into]}[...]" if step.into is not None else called[step.node]
+        lines.append(f"{target} = {apply(step.node, called)}")
+    lines += [f"{called[p]}[...] = {called[node]}" for p, node in plan.landings]
+    return "\n".join(lines)
+
+
+def list_profile(plan: Plan, seconds: Sequence[float]) -> str:
+    """The steps with their time and share, the slowest first."""
+    called = names(plan.graph.schedule)
+    total = sum(seconds)
+    lines = [f"{total * 1e6:.2f} us in {len(plan.steps)} steps"]
+    for step, time in sorted(zip(plan.steps, seconds, strict=True), key=lambda pair: -pair[1]):
+        share = 100 * time / total if total else 0.0
+        call, shape = _call(step.node, called)
+        lines.append(f"  {time * 1e6:8.2f} us {share:5.1f} %   {call}   {shape}   {step.node.origin}")
+    return "\n".join(lines)

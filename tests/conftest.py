@@ -1,0 +1,64 @@
+"""What every test has: restored defaults, golden files, and a fresh Python to ask."""
+
+import difflib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import graphnn as gn
+
+GOLDEN = Path(__file__).parent / "golden"
+
+QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
+settings.register_profile("ordinary", max_examples=10, deadline=None, derandomize=True, suppress_health_check=QUIET)
+settings.register_profile("wide", max_examples=100, deadline=None, derandomize=True, suppress_health_check=QUIET)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files with what is made now")
+
+
+def pytest_configure(config):
+    settings.load_profile("wide" if config.getoption("-m") == "slow" else "ordinary")
+
+
+@pytest.fixture(autouse=True)
+def _default_dtype():
+    before = gn.default_dtype()
+    yield
+    gn.default_dtype(before)
+
+
+@pytest.fixture
+def golden(request):
+    """`golden(name, text)`: the text must be that of the file; `--update-golden` makes it so."""
+
+    def check(name, text):
+        path = GOLDEN / name
+        text = text.rstrip("\n") + "\n"
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+        expected = path.read_text(encoding="utf-8") if path.exists() else ""
+        if text != expected:
+            diff = difflib.unified_diff(expected.splitlines(), text.splitlines(), "golden", "made", lineterm="")
+            pytest.fail(f"{name} differs; if that is meant, run pytest --update-golden.\n" + "\n".join(diff))
+
+    return check
+
+
+@pytest.fixture
+def run_python():
+    """`run_python(code, **environment)`: what a fresh Python prints."""
+
+    def run(code, **environment):
+        where = str(Path(gn.__file__).parents[1])
+        env = {**os.environ, "PYTHONPATH": where, **environment}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
