@@ -71,9 +71,10 @@ class NumpyProgram:
         """Run once; the outputs, as copies."""
         bound = self.bound(sizes)
         bound.feed(feeds)
+        results: list[np.ndarray] = []
         with np.errstate(all="ignore"):
-            bound.run(bound.calls())
-        return [array.copy() for array in bound.outputs]
+            bound.run(bound.calls(), lambda: results.extend([array.copy() for array in bound.outputs]))
+        return results
 
     def loop(
         self,
@@ -246,8 +247,8 @@ class _Bound:
             for i, (step, calls) in enumerate(zip(plan.steps, self.by_step, strict=True))
         ]
 
-    def run(self, calls: _Calls) -> None:
-        """One step: compute, look at the loss, then update."""
+    def run(self, calls: _Calls, take_outputs: Call) -> None:
+        """One step: compute, look at the loss, take the outputs (which may be old values of parameters), then update."""
         call: Call | None = None
         try:
             for call in calls.before:
@@ -255,6 +256,7 @@ class _Bound:
             for name, node, array in self.scalars:
                 if not math.isfinite(array):
                     raise not_finite(name, node, array)
+            take_outputs()
             for call in calls.after:
                 call()
         except GraphNNError:
@@ -334,13 +336,15 @@ class _Loop:
                 start %= chunk
             bound, calls = self.kept.get((order is None, start, rows)) or self._bind(order is None, start, rows)
             try:
-                bound.run(calls)
+                bound.run(calls, partial(self._record, bound.outputs, (epoch, step)))
             except NonFiniteError as error:
                 raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
-            for position, record in self.records:
-                record[epoch, step] = bound.outputs[position]
             if stop():
                 raise KeyboardInterrupt
+
+    def _record(self, outputs: list[np.ndarray], at: tuple[int, int]) -> None:
+        for position, record in self.records:
+            record[at] = outputs[position]
 
     def _gather(self, rows: np.ndarray) -> None:
         for name, data in self.batches.data.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,7 +102,7 @@ class Elementwise(Node):
         slope = language.derivative(self.body, by)
         if operands[by].dtype.kind != "f" or slope is language.literal(0):
             return None
-        upstream = next(free for free in ("g", "upstream", "upstream_g") if free not in operands)
+        upstream = next(name for i in count() if (name := f"g{i or ''}") not in operands)
         body = language.times(language.name(upstream), slope)
         if body is language.name(upstream):
             return g

@@ -180,10 +180,11 @@ class _Planner:
         return targets
 
     def _may_overwrite(self, node: Node, operand: Node) -> bool:
-        """May the step write over this operand? Not when it reads the same memory through a view."""
-        allowed = {node.operands[i] for i in node.overwrites()}
-        return operand in allowed and all(
-            other is operand or self.values[other].base is not operand for other in node.operands
+        """May the step write over this operand? In every place where it stands; not when a view of it is read as well."""
+        allowed = node.overwrites()
+        return all(
+            i in allowed if other is operand else self.values[other].base is not operand
+            for i, other in enumerate(node.operands)
         )
 
     def _allocate(self, i: int, node: Node, into: Parameter | None) -> Step:

@@ -1,96 +1,85 @@
-"""Graphs as DOT, Graphviz's language. Ids are ours; the user's text stands in labels only, escaped."""
+"""Graphs in DOT, the language of Graphviz.
+
+Ids are generated, and the user's text stands in labels only, escaped: no name can become a port, markup or a link.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 
 import graphviz
 
 from ..ir.graph import Graph
-from .picture import Box, Picture, picture_of
+from .picture import Arrow, Box, Frame, Picture, outline, picture
 
 __all__ = ["to_dot"]
 
-# Light fills that stay apart in grey, and a shape for each role so that no colour is needed.
-_STYLE: dict[str, dict[str, str]] = {
-    "input": {"shape": "ellipse", "fillcolor": "#FFFFFF"},
-    "parameter": {"shape": "box", "style": "filled,bold", "fillcolor": "#FFE08A"},
-    "constant": {"shape": "plaintext", "fillcolor": "#EEEEEE"},
-    "forward": {"shape": "box", "style": "filled,rounded", "fillcolor": "#BFDDF2"},
-    "backward": {"shape": "box", "style": "filled,rounded,dashed", "fillcolor": "#F7CDB5"},
-    "update": {"shape": "hexagon", "fillcolor": "#C9E7CF"},
+_INK = "#333333"
+_LOOKS = {
+    "input": {"shape": "ellipse", "fillcolor": "#cfe8f7"},
+    "parameter": {"shape": "cylinder", "fillcolor": "#fbe7a1"},
+    "constant": {"shape": "note", "fillcolor": "#eeeeee"},
+    "forward": {"style": "filled,rounded", "fillcolor": "#ffffff"},
+    "backward": {"shape": "octagon", "fillcolor": "#f6c9a8"},
+    "update": {"shape": "parallelogram", "fillcolor": "#b9a3d6"},
+    "saved": {"style": "filled,dashed", "fillcolor": "#ffffff", "color": "#888888", "fontsize": "9"},
 }
-_SAVED = {"shape": "note", "style": "filled", "fillcolor": "#E4EFF8", "fontsize": "9"}
-_LEGEND = {"input": "input", "parameter": "parameter", "forward": "forward", "backward": "backward", "update": "update"}
+"""Told apart by shape, and by fills after the palette of Okabe and Ito: without colours, and to the colour-blind."""
+_NODE = {
+    "shape": "box", "style": "filled", "color": _INK, "fontname": "Helvetica", "fontsize": "11",
+    "margin": "0.12,0.06", "height": "0.3", "width": "0.3",
+}  # fmt: skip
+_FRAMES = {
+    "half": {"style": "rounded", "color": "#bbbbbb", "fontsize": "13"},
+    "scope": {"style": "rounded,filled", "color": "#cccccc", "fillcolor": "#f6f6f6"},
+    "adjoint": {"style": "dashed,rounded", "color": "#aaaaaa"},
+}
 
 
-def to_dot(graph: Graph, view: str) -> str:
-    """The picture of a graph as DOT: the same bytes every time.
+def to_dot(graph: Graph, view: str = "forward") -> str:
+    """The picture of a graph in DOT; `view` is "forward", "backward" or "both".
 
     Raises:
-        RenderError: when there is no such view.
+        RenderError: for another view.
     """
-    picture = picture_of(graph, view)
-    dot = graphviz.Digraph("graphnn")
-    dot.attr(rankdir="TB", fontname="Helvetica", nodesep="0.25", ranksep="0.35", compound="true")
-    dot.attr("node", fontname="Helvetica", fontsize="10", style="filled", margin="0.12,0.05", height="0.3")
-    dot.attr("edge", color="#444444", arrowsize="0.7")
-    if view == "both":
-        _half(dot, "forward", picture.half("input", "parameter", "constant", "forward"))
-        _half(dot, "backward", picture.half("backward"))
-        _boxes(dot, picture.half("update"))
-    else:
-        _boxes(dot, picture.boxes)
-    _edges(dot, picture)
-    _legend(dot, {box.role for box in picture.boxes})
+    shown = picture(graph, view)
+    dot = graphviz.Digraph("graph", node_attr=_NODE)
+    dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
+    dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)
+    dot.attr("edge", color=_INK, arrowsize="0.6")
+    _boxes(dot, shown.boxes)
+    for arrow in shown.arrows:
+        _edge(dot, arrow, mirrored=view == "both")
     return str(dot.source)
 
 
-def _half(dot: graphviz.Digraph, name: str, boxes: list[Box]) -> None:
-    with dot.subgraph(name=f"cluster_{name}") as half:
-        half.attr(label=name, color="#999999", style="rounded", labeljust="l", fontsize="12")
-        _boxes(half, boxes, prefix=name)
-
-
-def _boxes(dot: graphviz.Digraph, boxes: Iterable[Box], prefix: str = "") -> None:
-    """Boxes inside clusters by scope."""
-    grouped: dict[tuple[str, ...], list[Box]] = {}
-    for box in boxes:
-        grouped.setdefault(box.scope, []).append(box)
-    _scope(dot, (), grouped, prefix)
-
-
-def _scope(dot: graphviz.Digraph, scope: tuple[str, ...], grouped: dict[tuple[str, ...], list[Box]], prefix: str) -> None:
-    for box in grouped.get(scope, ()):
-        style = {**_STYLE[box.role], **(_SAVED if box.saved else {})}
-        dot.node(box.id, label=_label(box.lines), **style)
-    depth = len(scope)
-    inner = dict.fromkeys(path[: depth + 1] for path in grouped if len(path) > depth and path[:depth] == scope)
-    for number, path in enumerate(inner):
-        name = f"{prefix}_{number}"
-        with dot.subgraph(name=f"cluster_{name}") as cluster:
-            cluster.attr(label=_label([path[-1]]), color="#BBBBBB", style="rounded,dotted", fontsize="10")
-            _scope(cluster, path, grouped, name)
-
-
-def _label(lines: Iterable[str]) -> str:
-    """Text that Graphviz takes literally: no markup, no escapes of its own."""
-    return "\\n".join(graphviz.escape("".join(c if c.isprintable() else " " for c in line)) for line in lines) or " "
-
-
-def _edges(dot: graphviz.Digraph, picture: Picture) -> None:
-    for edge in picture.edges:
-        if edge.saved:
-            dot.edge(edge.tail, edge.head, style="dashed", color="#8899AA", constraint="false", arrowsize="0.5")
+def _boxes(dot: graphviz.Digraph, boxes: Sequence[Box]) -> None:
+    open_frames, count = [dot], 0
+    for item in outline(boxes):
+        if item is None:
+            inner = open_frames.pop()
+            open_frames[-1].subgraph(inner)
+        elif isinstance(item, Frame):
+            inner = graphviz.Digraph(f"cluster{count}")
+            inner.attr(label=_label([item.text]), labeljust="l", **_FRAMES[item.kind])
+            open_frames.append(inner)
+            count += 1
         else:
-            dot.edge(edge.tail, edge.head)
+            bold = {"penwidth": "2"} if item.output else {}
+            open_frames[-1].node(item.id, _label(item.lines), **_LOOKS[item.kind], **bold)
 
 
-def _legend(dot: graphviz.Digraph, roles: set[str]) -> None:
-    shown = [role for role in _LEGEND if role in roles]
-    with dot.subgraph(name="cluster_legend") as legend:
-        legend.attr(label="", color="#DDDDDD", rank="same")
-        for role in shown:
-            legend.node(f"legend_{role}", label=_LEGEND[role], **{**_STYLE[role], "fontsize": "8", "height": "0.2"})
-        for one, next_one in zip(shown, shown[1:], strict=False):
-            legend.edge(f"legend_{one}", f"legend_{next_one}", style="invis")
+def _edge(dot: graphviz.Digraph, arrow: Arrow, mirrored: bool) -> None:
+    tail, head = arrow.tail.id, arrow.head.id
+    if arrow.saved:
+        dot.edge(tail, head, style="dashed", color="#999999", constraint="false")
+    elif mirrored and arrow.head.half != "forward":
+        dot.edge(head, tail, dir="back")  # laid out against the flow, so that the backward half runs from right to left
+    else:
+        dot.edge(tail, head)
+
+
+def _label(lines: Sequence[str]) -> str:
+    # Graphviz reads entities in labels, so the ampersand is one.
+    return str(graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines)))

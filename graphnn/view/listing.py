@@ -8,7 +8,7 @@ from itertools import chain
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
-from .text import apply, line, names, spec
+from .text import apply, attributes, line, names, spec
 
 __all__ = ["list_graph", "names"]
 
@@ -47,7 +47,7 @@ def list_graph(graph: Graph) -> str:
 
 
 def _parameter(node: Parameter, called: Mapping[Node, str]) -> Row:
-    return (called[node], spec(node), str(node.origin), "" if node.trainable else "not trainable")
+    return (called[node], spec(node), line(str(node.origin)), *attributes(node))
 
 
 def _halves(graph: Graph, called: Mapping[Node, str]) -> dict[str, list[Row]]:

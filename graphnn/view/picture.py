@@ -1,42 +1,46 @@
-"""Pictures: which nodes a view of a graph shows, what stands in their boxes, and what points where.
+"""Pictures: which nodes a view of a graph shows, in which frames, and what points where.
 
 The forward half flows one way and the backward half the other way beneath it, grouped by the forward nodes it
-differentiates: the picture is the chain rule. Scalar constants and counts stand inside the boxes of their users.
+differentiates: the picture is the chain rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import NamedTuple, TypeAlias
 
-import numpy as np
-
 from ..errors import RenderError
-from ..ir.formula import Apply, Literal
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Count, Input, Parameter
 from ..ir.node import Node
-from ..ops.composite import Composite
-from ..ops.elementwise import Elementwise
-from . import text
+from .label import inline_words, lines, output_names, saved_lines, title
 
-__all__ = ["Arrow", "Box", "Picture", "VIEWS", "picture"]
+__all__ = ["Arrow", "Box", "Frame", "Picture", "outline", "picture"]
 
 VIEWS = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward", "update")}
 """The halves of a training step that each view shows."""
 CROWDED = 150
-"""In a picture of more boxes than this, values saved for the backward half are not drawn: they tangle the layout."""
-_LONGEST = 44
-"""A longer line in a box is cut."""
+"""In a picture of more boxes, values saved for another half are left out: they tangle the layout beyond all time."""
 
-Place: TypeAlias = tuple[tuple[str, int], ...]
-"""The frames around a box, outermost first: what each is called, and what tells it from others of that name."""
+
+class Frame(NamedTuple):
+    """What is drawn around boxes: a half, a scope, or the adjoint of one node. `serial` tells namesakes apart."""
+
+    kind: str
+    text: str
+    serial: int = -1
+
+
+Place: TypeAlias = tuple[Frame, ...]
+"""The frames around a box, outermost first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A node as drawn: its id, its kind (which decides the look), the half it stands in, its lines, its frames."""
+    """A node as drawn: its id, the kind that decides its look, the half it stands in, its lines and its frames."""
 
     id: str
     kind: str
@@ -47,7 +51,7 @@ class Box:
 
 
 class Arrow(NamedTuple):
-    """A value on its way to a user; `saved` when it leaves its half for another one."""
+    """A value on its way to a user; `saved` when it leaves the forward half."""
 
     tail: Box
     head: Box
@@ -55,7 +59,7 @@ class Arrow(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """The boxes in order, the arrows between them, each backward group beside its forward box, and a remark."""
+    """What a view shows. `partners` pairs forward boxes with where their adjoints begin."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
@@ -71,64 +75,111 @@ def picture(graph: Graph, view: str) -> Picture:
         GraphError: when gradients are to be derived, and there is no one loss or no trainable parameter.
     """
     if view not in VIEWS:
-        raise RenderError(f"view {view!r} is none of {', '.join(map(repr, VIEWS))}.")
-    if view != "forward":
-        graph = graph.with_gradients()
-    halves = _halves(graph)
-    inline = {node: _in_words(node) for node in graph.nodes if _fits_inside(node, graph)}
-    shown = [node for node in graph.nodes if halves[node] in VIEWS[view] and node not in inline]
-    if view == "backward":
-        drawn = set(shown)
-        read = {operand for node in shown for operand in node.operands if operand not in inline}
-        shown = [node for node in graph.nodes if node in drawn or node in read]
-    labels = _output_labels(graph)
-    places = _places(graph)
+        raise RenderError(f"there is no view {view!r}: use {', '.join(map(repr, VIEWS))}.")
+    boxes = _boxes(graph if view == "forward" else graph.with_gradients(), view)
+    arrows = [
+        Arrow(boxes[operand], box, view == "both" and box.half != boxes[operand].half == "forward")
+        for node, box in boxes.items()
+        if box.kind != "saved"
+        for operand in node.operands
+        if operand in boxes
+    ]
+    saved = sum(arrow.saved for arrow in arrows)
+    if saved and len(boxes) > CROWDED:
+        arrows = [arrow for arrow in arrows if not arrow.saved]
+        remark = f"{saved} uses of saved forward values are not drawn"
+    else:
+        remark = ""
+    return Picture(tuple(boxes.values()), tuple(arrows), _partners(boxes), remark)
+
+
+def _boxes(graph: Graph, view: str) -> dict[Node, Box]:
+    halves, inline, outputs = _halves(graph), inline_words(graph), output_names(graph)
+    drawn = [node for node in graph.nodes if halves[node] in VIEWS[view] and node not in inline]
+    read = {operand for node in drawn for operand in node.operands if view == "backward" and operand not in inline}
+    frames = _Frames(graph)
     boxes: dict[Node, Box] = {}
-    for i, node in enumerate(shown):
-        saved = halves[node] not in VIEWS[view]
-        kind = "saved" if saved else _kind(node, graph)
-        lines = _saved_lines(node) if saved else _lines(node, labels.get(node, ""), inline)
-        place = () if saved else places[node]
-        boxes[node] = Box(f"n{i}", kind, halves[node], lines, place, node in labels)
-    arrows = tuple(_arrows(boxes, view))
-    crowded = view == "both" and len(boxes) > CROWDED
-    hidden = sum(arrow.saved for arrow in arrows) if crowded else 0
-    return Picture(
-        tuple(boxes.values()),
-        tuple(arrow for arrow in arrows if not (hidden and arrow.saved)),
-        _partners(boxes),
-        f"{hidden} saved values are not drawn" if hidden else "",
-    )
+    for node in sorted(read.union(drawn), key={node: i for i, node in enumerate(graph.nodes)}.__getitem__):
+        name, half = f"n{len(boxes)}", halves[node]
+        if half not in VIEWS[view]:
+            boxes[node] = Box(name, "saved", half, saved_lines(node), (), False)
+            continue
+        place = ((Frame("half", half),) if view == "both" else ()) + frames.around(node)
+        boxes[node] = Box(name, _kind(node, half), half, lines(node, outputs, inline), place, node in outputs)
+    return boxes
 
 
 def _halves(graph: Graph) -> dict[Node, str]:
     """Where each node stands: its role; a leaf stands with the first half that reads it."""
     halves = dict(graph.roles)
-    users: dict[Node, set[str]] = {node: set() for node in graph.outputs.values()}
+    readers: dict[Node, set[str]] = {node: {"forward"} for node in graph.outputs.values()}
     for node in graph.nodes:
         for operand in node.operands:
-            users.setdefault(operand, set()).add(halves[node])
+            readers.setdefault(operand, set()).add(halves[node])
     for node in graph.nodes:
-        if not node.operands and node not in graph.outputs.values():
-            halves[node] = next((half for half in VIEWS["both"] if half in users.get(node, ())), "update")
+        if not node.operands:
+            halves[node] = next(half for half in ("forward", "backward", "update") if half in readers[node] | {"update"})
     return halves
 
 
-def _arrows(boxes: Mapping[Node, Box], view: str) -> list[Arrow]:
-    return [
-        Arrow(boxes[operand], box, view == "both" and "forward" == boxes[operand].half != box.half)
-        for node, box in boxes.items()
-        if box.kind != "saved"
-        for operand in dict.fromkeys(node.operands)
-        if operand in boxes
-    ]
+def _kind(node: Node, half: str) -> str:
+    match node:
+        case Input():
+            return "input"
+        case Parameter():
+            return "parameter"
+        case Constant() | Count():
+            return "constant"
+    return half
 
 
 def _partners(boxes: Mapping[Node, Box]) -> tuple[tuple[Box, Box], ...]:
-    """Each forward box with the first backward box of its adjoint."""
-    forward = {node.serial: box for node, box in boxes.items() if box.half == "forward" and box.kind != "saved"}
-    first: dict[int, Box] = {}
+    forward = {node.serial: box for node, box in boxes.items() if box.half == "forward"}
+    begins: dict[int, Box] = {}
     for node, box in boxes.items():
-        if node.adjoint_of in forward:
-            first.setdefault(node.adjoint_of, box)
-    return tuple((forward[serial], box) for serial, box in first.items())
+        if node.adjoint_of is not None and node.adjoint_of in forward:
+            begins.setdefault(node.adjoint_of, box)
+    return tuple((forward[serial], box) for serial, box in begins.items())
+
+
+class _Frames:
+    """The frames around the nodes of a graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._by_serial = {node.serial: node for node in graph.nodes}
+        self._sharing = Counter(node.serial for node in graph.nodes)
+        self._adjoints = Counter(node.adjoint_of for node in graph.nodes)
+
+    def around(self, node: Node) -> Place:
+        """The scopes of the node; an adjoint is framed as that of its forward node, within the scopes they share."""
+        # What a composite became shares its serial: two of one op in one scope are framed apart.
+        composite = node.serial if self._sharing[node.serial] > 1 else -1
+        scopes = [Frame("scope", name, composite if name in Node.ops else -1) for name in node.scope]
+        partner = None if node.adjoint_of is None else self._by_serial.get(node.adjoint_of)
+        if partner is not None and self._adjoints[node.adjoint_of] > 1:
+            shared = len(commonprefix([node.scope, partner.scope]))
+            scopes.insert(shared, Frame("adjoint", f"adjoint of {title(partner)}", partner.serial))
+        return tuple(scopes)
+
+
+def outline(boxes: Iterable[Box]) -> Iterator[Box | Frame | None]:
+    """The boxes inside their frames, as in a text: a frame opens, None closes the last one opened."""
+    inside: dict[Place, list[Box | Place]] = {(): []}
+    for box in boxes:
+        for depth, _ in enumerate(box.place):
+            if (inner := box.place[: depth + 1]) not in inside:
+                inside[inner] = []
+                inside[inner[:-1]].append(inner)
+        inside[box.place].append(box)
+    open_frames = [iter(inside[()])]
+    while open_frames:
+        item = next(open_frames[-1], None)
+        if item is None:
+            open_frames.pop()
+            if open_frames:
+                yield None
+        elif isinstance(item, Box):
+            yield item
+        else:
+            yield item[-1]
+            open_frames.append(iter(inside[item]))

@@ -15,7 +15,7 @@ from ..ir.node import Node
 from ..ir.spec import Size, Spec
 from ..ops.elementwise import Elementwise, Map
 
-__all__ = ["apply", "attributes", "line", "names", "number", "of", "spec", "value"]
+__all__ = ["apply", "attributes", "formula", "line", "names", "spec"]
 
 _FEW = 8
 """Arrays of up to so many elements are written out."""
@@ -31,7 +31,7 @@ def names(nodes: Iterable[Node]) -> dict[Node, str]:
         if isinstance(node, (Input, Parameter)):
             found[node] = line(node.name)
         elif isinstance(node, Constant) and not node.value.shape:
-            found[node] = number(node.value[()])
+            found[node] = str(node.value[()])  # in as few digits as tell it from its neighbours in its dtype
         else:
             found[node] = f"%{count}"
             count += 1
@@ -53,15 +53,17 @@ def formula(node: Elementwise, called: Mapping[Node, str]) -> str:
 
 
 def attributes(node: Node) -> list[str]:
-    """The attributes that are not at their default, as `name=value`; a constant's is its value."""
+    """The attributes that are not at their default, as `name=value`; what the name or formula says is not repeated."""
     if isinstance(node, Constant):
-        return [value(node.value)]
+        return [_value(node.value)]
     if isinstance(node, Count):
         return [" * ".join(map(str, node.dims))]
-    if isinstance(node, Map):
+    if isinstance(node, (Input, Map)):
         return []
+    if isinstance(node, Parameter):
+        return [] if node.trainable else ["not trainable"]
     known = {field.name: field.default for field in dataclasses.fields(node)}  # type: ignore[arg-type]
-    return [f"{name}={value(held)}" for name, held in node.attributes().items() if not _same(held, known.get(name))]
+    return [f"{name}={_value(held)}" for name, held in node.attributes().items() if not _same(held, known.get(name))]
 
 
 def _same(held: Any, default: Any) -> bool:
@@ -71,7 +73,7 @@ def _same(held: Any, default: Any) -> bool:
         return False
 
 
-def value(held: Any) -> str:
+def _value(held: Any) -> str:
     """An attribute's value: words as they are, dtypes by their short names, long arrays by their spec."""
     match held:
         case str():
@@ -81,22 +83,17 @@ def value(held: Any) -> str:
         case np.ndarray():
             if held.size > _FEW or held.ndim > 1:
                 return str(Spec(held.shape, held.dtype))
-            return f"[{', '.join(map(number, held))}]" if held.ndim else number(held[()])
+            return f"[{', '.join(map(str, held))}]" if held.ndim else str(held[()])
         case np.generic() | float():
-            return number(held)
+            return str(held)
         case tuple() | list():
-            return f"({', '.join(map(value, held))}{',' if len(held) == 1 else ''})"
+            return f"({', '.join(map(_value, held))}{',' if len(held) == 1 else ''})"
         case bool() | int() | Size() | None:
             return str(held)
         case type() | Node():
             return held.__name__ if isinstance(held, type) else held.op
-    text = repr(held)
-    return type(held).__name__ if " at 0x" in text else line(text)  # an address would differ from run to run
-
-
-def number(scalar: Any) -> str:
-    """A number in as few digits as tell it from its neighbours in its dtype."""
-    return str(scalar)
+    shown = repr(held)
+    return type(held).__name__ if " at 0x" in shown else line(shown)  # an address would differ from run to run
 
 
 def spec(node: Node) -> str:

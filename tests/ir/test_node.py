@@ -41,7 +41,7 @@ def test_numpy_arrays_leave_operators_to_the_node():
 
 def test_nodes_refuse_to_be_truths_or_sequences():
     x = gn.Input("x", ("N",))
-    with pytest.raises(gn.GraphError, match=r"'x' f32\[N\] .*gn.Where"):
+    with pytest.raises(gn.GraphError, match=r"Greater bool\[N\] \(test_node.py:\d+\) has no value .*gn.Where"):
         bool(x > 0 and x)
     with pytest.raises(gn.GraphError, match="cannot be unpacked"):
         list(x)
@@ -62,7 +62,7 @@ def test_parameters_own_their_value():
     given[:] = 0
     p.value[:] = 0  # a copy
     np.testing.assert_array_equal(p.value, [1, 2])
-    with pytest.raises(gn.ShapeError, match=r"'p' f32\[2\] .*shape \(3,\)"):
+    with pytest.raises(gn.ShapeError, match=r"'p' is f32\[2\] \(test_node.py:\d+\) and cannot take a value of shape \(3,\)"):
         p.value = [1, 2, 3]
     with pytest.raises(gn.DTypeError, match="cannot take a value of dtype <U1"):
         p.value = ["a", "b"]
