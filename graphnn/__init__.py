@@ -6,7 +6,7 @@ below stand in the order of that pipeline.
 
 from . import testing
 from .backends.registry import backends
-from .compile import compile  # noqa: A004 - the contract's name
+from .compile import compile
 from .errors import *
 from .executable import Executable
 from .ir.context import scope

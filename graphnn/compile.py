@@ -16,7 +16,7 @@ from .transform.passes import Pass, select
 __all__ = ["compile"]
 
 
-def compile(  # noqa: A001 - the contract's name
+def compile(
     outputs: Outputs,
     updates: Mapping[Parameter, Node] | None = None,
     *,
@@ -47,7 +47,9 @@ def compile(  # noqa: A001 - the contract's name
     if check_finite not in ("loss", "all", None):
         raise GraphError(f'check_finite {check_finite!r} is none of "loss", "all", None.')
     if memory_budget is not None:
-        raise BackendError("memory_budget: this version cannot plan for a budget; f.memory() says what a program needs.")
+        raise BackendError(
+            "memory_budget: this version cannot plan for a budget; f.memory() says what a program needs."
+        )
     chosen = find_backend(backend)
 
     declared = Graph(outputs, updates)

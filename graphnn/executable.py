@@ -1,4 +1,4 @@
-"""What a compile returns: a function of the inputs, with its loop, its state, and everything that can be asked of it."""
+"""What a compile returns: a function of the inputs, with its loop, its state, and all that can be asked of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends.program import Program
-from .errors import CheckpointError, FeedError, GraphError
+from .errors import CheckpointError, GraphError
 from .feeds import Feeds
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes before any run: the arena (inputs included), the state (parameters), a loop's own buffers, and their sum."""
+    """Bytes before any run: the arena (inputs included), the state (parameters), a loop's own buffers, their sum."""
 
     arena: int
     state: int
@@ -152,9 +152,7 @@ class Executable:
                 after_epoch(losses[0])
                 told(done)
 
-    def _run(
-        self, run: Loop, orders: Iterable[np.ndarray | None], epochs: int, progress: Any
-    ) -> dict[str, np.ndarray]:
+    def _run(self, run: Loop, orders: Iterable[np.ndarray | None], epochs: int, progress: Any) -> dict[str, np.ndarray]:
         with self._lock:
             try:
                 return run.run(orders, epochs, progress)
@@ -197,7 +195,7 @@ class Executable:
         if parameter is None:
             raise GraphError(f"the program has no '{name}': it has {', '.join(self.graph.parameters) or 'no state'}.")
         with self._lock:
-            parameter.value = value  # type: ignore[misc]  # assigning is what the property is for
+            parameter.value = value
 
     # Looking -----------------------------------------------------------------------------------------------------
 
@@ -238,7 +236,9 @@ class Executable:
 
     def __repr__(self) -> str:
         takes = ", ".join(f"{name}: {node.spec}" for name, node in self.graph.inputs.items())
-        return f"<Executable ({takes}) -> {', '.join(self.graph.outputs)}, {len(self.plan.steps)} steps on {self.backend}>"
+        return (
+            f"<Executable ({takes}) -> {', '.join(self.graph.outputs)}, {len(self.plan.steps)} steps on {self.backend}>"
+        )
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,9 @@ class Feeds:
         """Refuse missing and unknown inputs."""
         known = (*self.inputs, *self.free_sizes)
         missing = [describe(node) for name, node in self.inputs.items() if name not in given]
-        missing += [f"{name}, a size that no input has: pass {name}=30" for name in self.free_sizes if name not in given]
+        missing += [
+            f"{name}, a size that no input has: pass {name}=30" for name in self.free_sizes if name not in given
+        ]
         unknown = [name for name in given if name not in known]
         parts = []
         if missing:
@@ -98,4 +100,3 @@ def _cast(array: np.ndarray, dtype: np.dtype[Any], name: str, spec: Spec) -> np.
     if not np.array_equal(cast, array):
         raise DTypeError(f"input '{name}' is {spec}: a feed of {array.dtype} does not fit it exactly.")
     return cast
-

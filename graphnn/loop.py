@@ -19,7 +19,7 @@ from .ir.spec import Size, Spec
 
 __all__ = ["Loop", "Shuffle", "showing"]
 
-Shuffle: TypeAlias = "None | int | np.random.Generator | np.random.RandomState | np.ndarray"
+Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.ndarray | None"
 
 
 class Loop:
@@ -60,14 +60,16 @@ class Loop:
         if isinstance(shuffle, np.ndarray):
             return iter(self._given(shuffle, epochs))
         raise FeedError(
-            f"shuffle is {type(shuffle).__name__}; use None, an int seed, a Generator, a RandomState, or an array of orders."
+            f"shuffle is {type(shuffle).__name__}; use None, an int seed, a Generator, a RandomState, "
+            "or an array of orders."
         )
 
     def _given(self, orders: np.ndarray, epochs: int) -> np.ndarray:
         samples = self.batches.samples
         if orders.dtype.kind not in "iu" or orders.shape != (epochs, samples):
             raise FeedError(
-                f"shuffle is an array {orders.dtype} {orders.shape}; orders are integers of shape ({epochs}, {samples})."
+                f"shuffle is an array {orders.dtype} {orders.shape}; "
+                f"orders are integers of shape ({epochs}, {samples})."
             )
         if orders.size and (orders.min() < 0 or orders.max() >= samples):
             raise FeedError(f"shuffle names samples outside 0..{samples - 1}.")
@@ -88,7 +90,7 @@ class Loop:
 
 
 def _seeded(seed: int, epoch: int) -> np.random.Generator:
-    """A generator that is a function of seed and epoch alone: counter-based, so that any epoch is as near as the first."""
+    """A generator that is a function of seed and epoch: counter-based, so that any epoch is as near as the first."""
     return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, epoch], np.uint64)))
 
 
@@ -137,18 +139,24 @@ def _batch_name(inputs: Mapping[str, Input]) -> str:
     if len(names) == 1:
         return names.pop()
     if not names:
-        raise FeedError("a loop cuts inputs into batches along a first axis with a named size, such as ('N', 2); no input has one.")
+        raise FeedError(
+            "a loop cuts inputs into batches along a first axis with a named size, such as ('N', 2); no input has one."
+        )
     raise FeedError(f"a loop has one batch size, but the inputs' first axes are named {', '.join(sorted(names))}.")
 
 
 def _check_rows(name: str, node: Input, array: np.ndarray, sizes: dict[str, int], seen: dict[str, str]) -> None:
     if array.ndim != node.ndim:
-        raise ShapeError(f"input '{name}' is {node.spec}, with {node.ndim} axes, but was fed an array of shape {array.shape}.")
+        raise ShapeError(
+            f"input '{name}' is {node.spec}, with {node.ndim} axes, but was fed an array of shape {array.shape}."
+        )
     rest = Spec(node.shape[1:], node.dtype)
     try:
         rest.unify(array.shape[1:], sizes, name, seen)
     except ShapeError:
-        raise ShapeError(f"input '{name}' is {node.spec}: it cannot be fed batches of an array of shape {array.shape}.") from None
+        raise ShapeError(
+            f"input '{name}' is {node.spec}: it cannot be fed batches of an array of shape {array.shape}."
+        ) from None
 
 
 def _one_length(arrays: Mapping[str, np.ndarray]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .backends.registry import backends
-from .compile import compile  # noqa: A004 - the contract's name
+from .compile import compile
 from .errors import GraphError, GraphNNError
 from .executable import Executable
 from .ir.differentiate import grad
@@ -72,7 +72,7 @@ def _needed(f: Executable, whole: Executable, feeds: Mapping[str, Any]) -> dict[
     """The feeds that a program takes, of those of a larger one; and the sizes that only its inputs say."""
     sizes: dict[str, int] = {}
     for name, node in whole.graph.inputs.items():
-        node.spec.unify(np.shape(feeds[name]), sizes, name, {size: name for size in node.spec.sizes})
+        node.spec.unify(np.shape(feeds[name]), sizes, name, dict.fromkeys(node.spec.sizes, name))
     return {name: feeds[name] for name in f.graph.inputs} | {
         size: sizes[size] for size in f.graph.sizes if not any(size in x.spec.sizes for x in f.graph.inputs.values())
     }
@@ -100,7 +100,7 @@ def _central_differences(f: Any, target: Node, feeds: dict[str, np.ndarray], eps
 def agree(
     outputs: Outputs,
     feeds: Mapping[str, Any] | None = None,
-    backends: Sequence[str] = ("numpy",),  # noqa: A002 - the contract's name
+    backends: Sequence[str] = ("numpy",),
     *,
     passes: Sequence[str] = ("none", "exact", "default"),
     atol: float = 1e-6,
@@ -181,7 +181,8 @@ def build(op: type[Node], one: Sample) -> tuple[list[Input], Node]:
         Input(f"x{i}", shape, dtype=one.dtypes[i] if i < len(one.dtypes) else None)
         for i, shape in enumerate(one.shapes)
     ]
-    return inputs, op(tuple(inputs), **one.attributes) if one.packed else op(*inputs, **one.attributes)
+    operands: tuple[Any, ...] = (tuple(inputs),) if one.packed else tuple(inputs)
+    return inputs, op(*operands, **one.attributes)
 
 
 def feeds_for(one: Sample, sizes: Mapping[str, int], seed: int) -> dict[str, np.ndarray]:
@@ -226,14 +227,15 @@ def _check_values(
     for name, out in outputs.items():
         expected = out.spec.concrete(sizes)
         assert results[name].shape == expected and results[name].dtype == out.dtype, (
-            f"{op.__name__}{one.shapes}: inferred {out.spec}, but the value is {results[name].dtype} {results[name].shape}."
+            f"{op.__name__}{one.shapes}: inferred {out.spec}, "
+            f"but the value is {results[name].dtype} {results[name].shape}."
         )
 
 
 def _check_derivatives(
     node: Node, wrt: list[Input], feeds: dict[str, np.ndarray], sizes: Mapping[str, int], seed: int
 ) -> None:
-    """First and second derivatives, each of a sum weighted at random so that no two elements can stand in for each other."""
+    """First and second derivatives, of sums weighted at random so that no two elements can stand in for each other."""
     weights, given = _weights("w", _results(node), sizes, seed + 1)
     loss = _total([Sum(out * w) for out, w in zip(_results(node), weights, strict=True)])
     feeds = {**feeds, **given}

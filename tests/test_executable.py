@@ -54,7 +54,11 @@ def test_a_feed_may_be_of_any_kind_that_fits():
     ("feeds", "error", "says"),
     [
         ({"x": np.ones((3, 2))}, gn.FeedError, r"not fed: 't' i64\[N\] \(test_executable.py:\d+\)"),
-        ({"x": np.ones((3, 2)), "t": [0, 1, 2], "y": 1}, gn.FeedError, r"no such input: 'y' \(the program takes x, t\)"),
+        (
+            {"x": np.ones((3, 2)), "t": [0, 1, 2], "y": 1},
+            gn.FeedError,
+            r"no such input: 'y' \(the program takes x, t\)",
+        ),
         ({"x": np.ones((3, 3)), "t": [0, 1, 2]}, gn.ShapeError, r"input 'x' is f32\[N, 2\]: axis 1 has size 2"),
         ({"x": np.ones(3), "t": [0, 1, 2]}, gn.ShapeError, "with 2 axes"),
         ({"x": np.ones((3, 2)), "t": [0, 1]}, gn.ShapeError, "size N is 3 by input 'x' but 2 by input 't'"),
@@ -62,7 +66,11 @@ def test_a_feed_may_be_of_any_kind_that_fits():
         ({"x": [[1, 2], [3]], "t": [0]}, gn.FeedError, "not an array"),
         ({"x": [[1j, 2]], "t": [0]}, gn.DTypeError, "cannot be fed complex128"),
         ({"x": np.ones((1, 2)), "t": [0.5]}, gn.DTypeError, "does not fit it exactly"),
-        ({"x": np.ones((2, 2)), "t": [0, 3]}, gn.LabelError, r"row 1 of input 't' is 3, but labels of 3 classes lie in 0..2"),
+        (
+            {"x": np.ones((2, 2)), "t": [0, 3]},
+            gn.LabelError,
+            r"row 1 of input 't' is 3, but labels of 3 classes lie in 0..2",
+        ),
         ({"x": np.ones((2, 2)), "t": [-1, 0]}, gn.LabelError, "row 0 of input 't' is -1.*never wrap"),
     ],
 )
@@ -202,7 +210,7 @@ def test_an_op_that_lies_about_being_a_view_is_caught():
         def view(self, dense):
             return dense
 
-    with pytest.raises(gn.BackendError, match="Liar .* says that it is a view, but made a copy"):
+    with pytest.raises(gn.BackendError, match=r"Liar .* says that it is a view, but made a copy"):
         gn.compile(Liar(gn.Input("x", (2,))) + 1)(x=[1, 2])
 
 

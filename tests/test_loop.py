@@ -27,7 +27,10 @@ def test_records_are_epochs_by_steps_and_the_odd_last_batch_counts():
 
 
 def test_a_loop_is_the_calls_it_stands_for():
-    data, orders = np.random.default_rng(0).normal(size=25), [np.random.default_rng(e).permutation(25) for e in range(3)]
+    data, orders = (
+        np.random.default_rng(0).normal(size=25),
+        [np.random.default_rng(e).permutation(25) for e in range(3)],
+    )
     looped, w = averaging()
     losses = looped.loop({"x": data}, batch_size=4, epochs=3, shuffle=np.array(orders))["loss"]
     called, v = averaging()

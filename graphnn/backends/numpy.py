@@ -188,9 +188,9 @@ class _Bound:
     def _view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
         operand = arrays[node.operands[0]]
         view = node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
-        if isinstance(view, np.ndarray) and isinstance(operand, np.ndarray) and not np.may_share_memory(view, operand):
-            if view.size:
-                raise BackendError(f"numpy: {describe(node)} says that it is a view, but made a copy: mend {node.op}.view.")
+        both = isinstance(view, np.ndarray) and isinstance(operand, np.ndarray)
+        if both and view.size and not np.may_share_memory(view, operand):
+            raise BackendError(f"numpy: {describe(node)} says that it is a view, but made a copy: mend {node.op}.view.")
         return view
 
     def _calls(self, i: int, step: Step, arrays: Mapping[Node, Any]) -> list[Call]:
@@ -229,13 +229,13 @@ class _Bound:
         for name, node in self.plan.graph.inputs.items():
             np.copyto(self.arrays[node], feeds[name], casting="same_kind")
 
-    def calls(self, feeds: Mapping[Input, np.ndarray] | None = None) -> _Calls:
+    def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> _Calls:
         """All calls of a step, in order; with `feeds`, reading the inputs there instead."""
         by_step = self.by_step if feeds is None else self._rebound(feeds)
         done = self.plan.outputs_done
         return _Calls(_flat(by_step[:done]), _flat(by_step[done:]) + self.landings, by_step)
 
-    def _rebound(self, feeds: Mapping[Input, np.ndarray]) -> list[list[Call]]:
+    def _rebound(self, feeds: Mapping[Node, np.ndarray]) -> list[list[Call]]:
         """The calls with some inputs elsewhere: only the steps that read one are bound again."""
         plan = self.plan
         arrays: dict[Node, Any] = {**self.arrays, **feeds}
@@ -248,7 +248,7 @@ class _Bound:
         ]
 
     def run(self, calls: _Calls, take_outputs: Call) -> None:
-        """One step: compute, look at the loss, take the outputs (which may be old values of parameters), then update."""
+        """One step: compute, look at the loss, take the outputs (old values of parameters, it may be), then update."""
         call: Call | None = None
         try:
             for call in calls.before:
@@ -284,7 +284,9 @@ def not_finite(name: str, node: Node, value: Any) -> NonFiniteError:
 
 def _check_finite(array: np.ndarray, node: Node) -> None:
     if not np.isfinite(array).all():
-        raise NonFiniteError(f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}.")
+        raise NonFiniteError(
+            f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}."
+        )
 
 
 def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
@@ -354,7 +356,7 @@ class _Loop:
         """The calls for one batch, of the data itself or of what was gathered; kept for the next epoch."""
         bound = self.full if rows == self.size else self._bound(rows)
         source = self.batches.data if in_place else self.gathered
-        feeds = {node: source[name][start : start + rows] for name, node in self.inputs.items()}
+        feeds: dict[Node, np.ndarray] = {node: source[name][start : start + rows] for name, node in self.inputs.items()}
         found = bound, bound.calls(feeds)
         if not in_place or len(self.kept) < _KEPT:
             self.kept[in_place, start, rows] = found

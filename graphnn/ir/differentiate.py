@@ -23,7 +23,7 @@ __all__ = ["grad", "pullback"]
 
 
 @overload
-def grad(loss: Node, wrt: Node) -> Node: ...
+def grad(loss: Node, wrt: Node) -> Node: ...  # type: ignore[overload-overlap]  # a node refuses iteration
 @overload
 def grad(loss: Node, wrt: Iterable[Node]) -> list[Node]: ...
 def grad(loss: Node, wrt: Node | Iterable[Node]) -> Node | list[Node]:

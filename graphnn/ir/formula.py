@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -165,23 +165,23 @@ class Apply(Formula):
     arguments: tuple[Formula, ...]
 
 
-@lru_cache(maxsize=None)
+@cache
 def name(text: str) -> Name:
     """The one formula that is this name."""
     return Name(text)
 
 
-@lru_cache(maxsize=None)
-def _literal(kind: type, text: str, value: float | int | bool) -> Literal:
+@cache
+def _literal(kind: str, text: str, value: float | int | bool) -> Literal:
     return Literal(value)
 
 
 def literal(value: float | int | bool) -> Literal:
     """The one formula that is this number; 1, 1.0 and True, 0.0 and -0.0 stay apart."""
-    return _literal(type(value), repr(value), value)
+    return _literal(type(value).__name__, repr(value), value)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _applied(function: str, arguments: tuple[Formula, ...]) -> Apply:
     return Apply(function, arguments)
 
@@ -209,13 +209,13 @@ def _loose(outer: Apply, position: int) -> bool:
     own = FUNCTIONS[inner.function].level
     first = position == 0
     # Sums and products group to the left, powers to the right; comparisons do not chain.
-    return own < level or (own == level and (level == 1 or (level == 5) == first and len(outer.arguments) > 1))
+    return own < level or (own == level and (level == 1 or ((level == 5) == first and len(outer.arguments) > 1)))
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str) -> Formula:
     """The formula a text says.
 
@@ -264,7 +264,7 @@ def _read(tree: ast.expr, text: str) -> Formula:
 # Differentiating -----------------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=None)
+@cache
 def derivative(formula: Formula, by: str) -> Formula:
     """The derivative of a formula by one of its names, simplified where that is exact.
 

@@ -120,7 +120,6 @@ class Graph:
             raise GraphError(f"{describe(loss)} depends on no trainable parameter, so it has no backward graph.")
         return Graph({name: loss} | {f"d{p.name}": dp for p, dp in zip(wrt, grad(loss, wrt), strict=True)})
 
-
     # Doors to the view -------------------------------------------------------------------------------------------
 
     def __str__(self) -> str:

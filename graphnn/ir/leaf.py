@@ -34,7 +34,7 @@ class Input(Node):
 
     name: str
     size: Any
-    kind: DTypeLike | None
+    kind: Any
 
     def __init__(self, name: str, shape: Any = (), dtype: DTypeLike | None = None) -> None:
         _check_name(name, "Input")
@@ -100,10 +100,14 @@ class Parameter(Node):
         """A copy of the current value; assigning writes into the same storage."""
         return self.storage.copy()
 
+    @value.setter
+    def value(self, value: ArrayLike) -> None:
+        self.storage[...] = self.accept(value)
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "value":
             raise GraphError(f"{self.label}: only the value of a parameter changes, not its {name}.")
-        self.storage[...] = self.accept(value)
+        object.__setattr__(self, name, value)
 
     def accept(self, value: ArrayLike) -> np.ndarray:
         """The value as an array of this parameter's shape and dtype.
@@ -117,9 +121,13 @@ class Parameter(Node):
         except ValueError as error:
             raise ShapeError(f"{self.label}: the value is not an array: {error}.") from None
         if array.dtype.kind not in "buif" or not np.can_cast(array.dtype, self.dtype, casting="same_kind"):
-            raise DTypeError(f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of dtype {array.dtype}.")
+            raise DTypeError(
+                f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of dtype {array.dtype}."
+            )
         if array.shape != self.shape:
-            raise ShapeError(f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of shape {array.shape}.")
+            raise ShapeError(
+                f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of shape {array.shape}."
+            )
         return array.astype(self.dtype, copy=False)
 
     @property

@@ -21,7 +21,7 @@ __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
 Operand: TypeAlias = "Node | float | np.ndarray | list[Any]"
 Call: TypeAlias = Callable[[], Any]
-Gradients: TypeAlias = "Node | None | tuple[Node | None, ...]"
+Gradients: TypeAlias = "Node | tuple[Node | None, ...] | None"
 
 _INFIX = {
     "+": "add", "-": "sub", "*": "mul", "/": "truediv", "@": "matmul", "**": "pow", "%": "mod",
@@ -83,9 +83,9 @@ class Node:
         if infix:
             _install_infix(cls, _INFIX[infix])
         if prefix:
-            setattr(Node, f"__{_PREFIX[prefix]}__", lambda self: cls(self))
+            setattr(Node, f"__{_PREFIX[prefix]}__", lambda self: cls(self))  # type: ignore[call-arg]  # as dataclasses make it
         if method:
-            setattr(Node, method, lambda self, *rest, **named: cls(self, *rest, **named))
+            setattr(Node, method, lambda self, *rest, **named: cls(self, *rest, **named))  # type: ignore[call-arg]
 
     def __post_init__(self) -> None:
         mine = self.__dict__
@@ -128,10 +128,12 @@ class Node:
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The result, from arrays for the operands, with the functions of `xp` (NumPy or CuPy)."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how it is computed: define forward(self, xp, ...).")
+        raise NotImplementedError(
+            f"{type(self).__name__} does not say how it is computed: define forward(self, xp, ...)."
+        )
 
     def vjp(self, g: Any) -> Gradients:
-        """The gradient of each operand, as nodes, given that of the result: one, or a tuple; None where there is none."""
+        """Each operand's gradient, as a node, given that of the result: one, or a tuple; None where there is none."""
         raise GraphError(f"{describe(self)} has no gradient rule: define vjp(self, g), or use gn.stop_gradient.")
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
@@ -195,7 +197,9 @@ class Node:
 
     def _single(self) -> Spec:
         if isinstance(self.spec, tuple):
-            raise GraphError(f"{describe(self)} has {len(self.spec)} results: unpack them, as in a, b = {self.op}(...).")
+            raise GraphError(
+                f"{describe(self)} has {len(self.spec)} results: unpack them, as in a, b = {self.op}(...)."
+            )
         return self.spec
 
     @property
@@ -288,16 +292,16 @@ class Node:
         def __pow__(self, other: Operand) -> Node: ...
         def __rpow__(self, other: Operand) -> Node: ...
         def __neg__(self) -> Node: ...
-        def __lt__(self, other: Operand) -> Node: ...
-        def __le__(self, other: Operand) -> Node: ...
-        def __gt__(self, other: Operand) -> Node: ...
-        def __ge__(self, other: Operand) -> Node: ...
-        def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
-        def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
-        def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...
-        def reshape(self, to: Any) -> Node: ...
-        def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...
-        def astype(self, to: Any) -> Node: ...
+        def __lt__(self, other: Operand) -> Node: ...  # type: ignore[misc]
+        def __le__(self, other: Operand) -> Node: ...  # type: ignore[misc]
+        def __gt__(self, other: Operand) -> Node: ...  # type: ignore[misc]
+        def __ge__(self, other: Operand) -> Node: ...  # type: ignore[misc]
+        def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def reshape(self, to: Any) -> Node: ...  # noqa: D102
+        def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
+        def astype(self, to: Any) -> Node: ...  # noqa: D102
 
     @property
     def T(self) -> Node:  # noqa: N802 - NumPy's name

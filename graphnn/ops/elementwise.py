@@ -170,7 +170,9 @@ def _refused(node: Elementwise, error: Exception) -> DTypeError:
 
 def _scalar_if_one_element(array: Any) -> Any:
     """One element seen through zero strides, as the scalar it is: ufuncs are several times faster on that."""
-    repeated = array.ndim and array.size and all(n == 1 or not s for n, s in zip(array.shape, array.strides, strict=True))
+    repeated = (
+        array.ndim and array.size and all(n == 1 or not s for n, s in zip(array.shape, array.strides, strict=True))
+    )
     return array[(0,) * array.ndim + (...,)] if repeated else array
 
 

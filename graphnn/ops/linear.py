@@ -115,12 +115,14 @@ def _shrink(g: Node, operand: Node) -> Node:
     return Reshape(g, operand.shape)
 
 
-def _mend(x: Node, W: Node) -> str:
+def _mend(x: Node, W: Node) -> str:  # noqa: N803 - the mathematics' own letter
     a, b = x.shape[-1], W.shape[-2 if W.ndim > 1 else 0]
     if isinstance(a, Size) and isinstance(b, Size) and a.name != b.name:
         return f"If '{a.name}' and '{b.name}' are the same size, declare both with one name."
     if W.ndim > 1 and W.shape[-1] == a:
-        return f"{W.label} should have {a} rows; it has them as columns: did you mean {W.label}.T?".replace("'.T", ".T'")
+        return f"{W.label} should have {a} rows; it has them as columns: did you mean {W.label}.T?".replace(
+            "'.T", ".T'"
+        )
     return f"{W.label} should have {a} rows."
 
 

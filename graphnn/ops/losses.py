@@ -206,7 +206,9 @@ class Pick(Node):
         """The upstream gradient at the picked element, zero elsewhere."""
         classes = self.x.shape[-1]
         if not isinstance(classes, int):
-            raise ShapeError(f"Pick: the gradient needs a fixed number of classes, not {classes}, in {describe(self.x)}.")
+            raise ShapeError(
+                f"Pick: the gradient needs a fixed number of classes, not {classes}, in {describe(self.x)}."
+            )
         spread = g.reshape((*g.shape, 1))
         return spread * OneHot(self.target, classes, self.x.dtype), None
 
@@ -279,7 +281,12 @@ class SoftmaxCE(Composite):
         """`-log softmax` at the label, then the reduction."""
         log_y = LogSoftmax(self.scores)
         gains = Sum(self.target() * log_y, -1) if self.one_hot else Pick(log_y, self.labels)
-        return -{"mean": Mean, "sum": Sum, "none": lambda x: x}[self.reduction](gains)
+        match self.reduction:
+            case "mean":
+                return -Mean(gains)
+            case "sum":
+                return -Sum(gains)
+        return -gains
 
     def vjp(self, g: Node) -> tuple[Node, Node | None]:
         """`(y - t) / N` with y the softmax and t one-hot; for rows t that do not sum to one, `y * sum(t) - t`."""

@@ -127,7 +127,9 @@ class Sum(Reduction, method="sum", role="sum"):
 
     def _of_rows(self, x: Any) -> bool:
         """A bias gradient sums the rows of a matrix: BLAS does that in half the time of a reduction."""
-        return self.axes == (0,) and x.ndim == 2 and x.dtype.itemsize >= 4 and x.dtype.kind == "f" and x.flags.c_contiguous
+        return (
+            self.axes == (0,) and x.ndim == 2 and x.dtype.itemsize >= 4 and x.dtype.kind == "f" and x.flags.c_contiguous
+        )
 
     def vjp(self, g: Node) -> Node:
         """The upstream gradient, repeated along the axes."""

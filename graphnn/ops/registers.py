@@ -83,7 +83,9 @@ def _overwritable(
     instructions: list[Instruction], operands: dict[str, np.dtype[Any]], result: np.dtype[Any]
 ) -> frozenset[str]:
     written = next(i for i, instruction in enumerate(instructions) if instruction.target == 0)
-    last_read = {a: i for i, instruction in enumerate(instructions) for a in instruction.arguments if isinstance(a, str)}
+    last_read = {
+        a: i for i, instruction in enumerate(instructions) for a in instruction.arguments if isinstance(a, str)
+    }
     safe = set()
     for name, dtype in operands.items():
         last = last_read.get(name, -1)

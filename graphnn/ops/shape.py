@@ -143,7 +143,11 @@ class Transpose(Node, method="transpose"):
     def prepare(self) -> None:
         """Write the order out."""
         x = self.x
-        axes = tuple(reversed(range(x.ndim))) if self.axes is None else tuple(read_axis("Transpose", a, x) for a in self.axes)
+        axes = (
+            tuple(reversed(range(x.ndim)))
+            if self.axes is None
+            else tuple(read_axis("Transpose", a, x) for a in self.axes)
+        )
         if sorted(axes) != list(range(x.ndim)):
             raise ShapeError(f"Transpose: axes {axes} must name each of the {x.ndim} axes of {describe(x)} once.")
         self.__dict__["axes"] = axes
@@ -203,7 +207,8 @@ class Repeat(Node, role="repeat"):
         x = self.x
         if x.shape[self.axis] != 1:
             raise ShapeError(
-                f"Repeat: axis {self.axis} of {describe(x)} has size {x.shape[self.axis]}; only an axis of size 1 is repeated."
+                f"Repeat: axis {self.axis} of {describe(x)} has size {x.shape[self.axis]}; "
+                "only an axis of size 1 is repeated."
             )
         return Spec((*x.shape[: self.axis], self.n, *x.shape[self.axis + 1 :]), x.dtype)
 
@@ -225,4 +230,4 @@ class Repeat(Node, role="repeat"):
 
     def vjp(self, g: Node) -> Node:
         """The sum over the axis, which stays with size 1."""
-        return Node.roles["sum"](g, self.axis, True)
+        return g.sum(self.axis, True)

@@ -180,7 +180,7 @@ class _Planner:
         return targets
 
     def _may_overwrite(self, node: Node, operand: Node) -> bool:
-        """May the step write over this operand? In every place where it stands; not when a view of it is read as well."""
+        """May the step write over this operand? In every place where it stands; not when a view of it is read too."""
         allowed = node.overwrites()
         return all(
             i in allowed if other is operand else self.values[other].base is not operand

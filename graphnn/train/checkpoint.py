@@ -71,7 +71,9 @@ def _arrays_of(thing: Any) -> dict[str, np.ndarray]:
     elif hasattr(thing, "state"):
         found = thing.state
     else:
-        raise CheckpointError(f"{type(thing).__name__} holds no arrays: save a Model, an Executable or a mapping of arrays.")
+        raise CheckpointError(
+            f"{type(thing).__name__} holds no arrays: save a Model, an Executable or a mapping of arrays."
+        )
     for name, array in found.items():
         if not isinstance(name, str) or not isinstance(array, np.ndarray):
             raise CheckpointError(f"{name!r}: {type(array).__name__} is not an array under a name.")
@@ -180,4 +182,3 @@ def _misfits(stored: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray])
         elif not np.can_cast(have.dtype, want.dtype, casting="same_kind"):
             problems.append(f"'{name}' is {have.dtype} in the file, {want.dtype} here")
     return problems
-

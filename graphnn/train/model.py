@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..compile import compile  # noqa: A004 - the contract's name
+from ..compile import compile
 from ..errors import GraphError, ShapeError
 from ..executable import Executable
 from ..ir.graph import Graph

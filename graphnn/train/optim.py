@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import GraphError
 from ..ir.differentiate import grad
-from ..ir.leaf import Parameter
+from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
 from ..ir.walk import ordered, walk
 from ..ops.functions import Minimum, Sqrt
@@ -47,7 +47,7 @@ class Optimizer:
     def lr(self, value: float) -> None:
         self._initial_lr = float(value)
         if self._lr is not None:
-            self._lr.value = value  # type: ignore[misc]
+            self._lr.value = value
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
         """The next value of a parameter, and of the state that its rule keeps."""
@@ -123,5 +123,5 @@ def clip_by_global_norm(gradients: Sequence[Node], max_grad: float) -> list[Node
     total: Node = Sum(gradients[0] * gradients[0])
     for gradient in gradients[1:]:
         total = total + Sum(gradient * gradient)
-    rate = Minimum(max_grad / (Sqrt(total) + 1e-6), 1.0)
+    rate = Minimum(max_grad / (Sqrt(total) + 1e-6), Constant(1.0, dtype=total.dtype))
     return [gradient * rate.cast(gradient.dtype) for gradient in gradients]

@@ -6,12 +6,11 @@ Ids are generated, and the user's text stands in labels only, escaped: no name c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import graphviz
 
 from ..ir.graph import Graph
-from .picture import Arrow, Box, Frame, Picture, outline, picture
+from .picture import Arrow, Box, Frame, outline, picture
 
 __all__ = ["to_dot"]
 

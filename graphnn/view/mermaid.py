@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.graph import Graph
-from .picture import picture_of
+from .picture import picture
 
 __all__ = ["to_mermaid"]
 
@@ -16,21 +16,22 @@ _CLASSES = {
     "forward": "fill:#BFDDF2,stroke:#444444",
     "backward": "fill:#F7CDB5,stroke:#444444,stroke-dasharray:4",
     "update": "fill:#C9E7CF,stroke:#444444",
+    "saved": "fill:#FFFFFF,stroke:#888888,stroke-dasharray:2",
 }
 
 
-def to_mermaid(graph: Graph, view: str) -> str:
+def to_mermaid(graph: Graph, view: str = "forward") -> str:
     """The picture of a graph as a Mermaid flowchart: the same bytes every time.
 
     Raises:
         RenderError: when there is no such view.
     """
-    picture = picture_of(graph, view)
-    lines = ["flowchart TB"]
-    lines += [f'  {box.id}["{_label(box.lines)}"]:::{box.role}' for box in picture.boxes]
-    lines += [f"  {edge.tail} {'-.->' if edge.saved else '-->'} {edge.head}" for edge in picture.edges]
-    used = {box.role for box in picture.boxes}
-    lines += [f"  classDef {role} {style}" for role, style in _CLASSES.items() if role in used]
+    shown = picture(graph, view)
+    lines = ["flowchart LR"]
+    lines += [f'  {box.id}["{_label(box.lines)}"]:::{box.kind}' for box in shown.boxes]
+    lines += [f"  {arrow.tail.id} {'-.->' if arrow.saved else '-->'} {arrow.head.id}" for arrow in shown.arrows]
+    used = {box.kind for box in shown.boxes}
+    lines += [f"  classDef {kind} {style}" for kind, style in _CLASSES.items() if kind in used]
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import NamedTuple, TypeAlias
 
 from ..errors import RenderError
@@ -118,7 +118,9 @@ def _halves(graph: Graph) -> dict[Node, str]:
             readers.setdefault(operand, set()).add(halves[node])
     for node in graph.nodes:
         if not node.operands:
-            halves[node] = next(half for half in ("forward", "backward", "update") if half in readers[node] | {"update"})
+            halves[node] = next(
+                half for half in ("forward", "backward", "update") if half in readers[node] | {"update"}
+            )
     return halves
 
 
@@ -157,7 +159,9 @@ class _Frames:
         scopes = [Frame("scope", name, composite if name in Node.ops else -1) for name in node.scope]
         partner = None if node.adjoint_of is None else self._by_serial.get(node.adjoint_of)
         if partner is not None and self._adjoints[node.adjoint_of] > 1:
-            shared = len(commonprefix([node.scope, partner.scope]))
+            shared = sum(
+                1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(node.scope, partner.scope, strict=False))
+            )
             scopes.insert(shared, Frame("adjoint", f"adjoint of {title(partner)}", partner.serial))
         return tuple(scopes)
 

@@ -50,7 +50,9 @@ def loss(
     figure, axes = _figure()
     values = np.asarray(losses, float).reshape(-1)
     axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[0], linewidth=1.5)
-    axes.set_xlabel("iterations" if eval_interval is None else f"log lines (one in {eval_interval} iterations of an epoch)")
+    axes.set_xlabel(
+        "iterations" if eval_interval is None else f"log lines (one in {eval_interval} iterations of an epoch)"
+    )
     axes.set_ylabel("loss")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
@@ -93,7 +95,9 @@ def decision_boundary(
     figure, axes = _figure(square=True)
     count = scores.shape[-1]
     levels = np.arange(count + 1) - 0.5
-    axes.contourf(across, up, classes, levels=levels, colors=[_COLOURS[k % len(_COLOURS)] for k in range(count)], alpha=0.25)
+    axes.contourf(
+        across, up, classes, levels=levels, colors=[_COLOURS[k % len(_COLOURS)] for k in range(count)], alpha=0.25
+    )
     axes.contour(across, up, classes, levels=levels[1:-1], colors="black", linewidths=0.8)
     _scatter(axes, points, labels)
     return _finish(figure, path)

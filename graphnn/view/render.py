@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -116,8 +117,6 @@ def mimebundle(graph: Graph) -> dict[str, Any]:
     """What a notebook shows of a graph: the listing, and the picture where one can be drawn. Never raises."""
     bundle: dict[str, Any] = {"text/plain": str(graph)}
     if len(graph.nodes) <= _SHOWN:
-        try:
+        with contextlib.suppress(GraphNNError):  # a notebook on a machine that cannot draw shows the listing
             bundle["image/svg+xml"] = draw(to_dot(graph, "forward"), "svg").decode()
-        except GraphNNError:
-            pass  # a notebook on a machine that cannot draw shows the listing
     return bundle

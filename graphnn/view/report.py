@@ -59,7 +59,9 @@ def _where(step: Step, plan: Plan) -> str:
     if step.into is not None:
         where = f"into {step.into.name}"
     else:
-        where = f"slot {', '.join(map(str, plan.values[step.node].slots))}" + (" in place" if step.over is not None else "")
+        where = f"slot {', '.join(map(str, plan.values[step.node].slots))}" + (
+            " in place" if step.over is not None else ""
+        )
     return where + (f", scratch {', '.join(map(str, step.scratch))}" if step.scratch else "")
 
 

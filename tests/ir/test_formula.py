@@ -61,7 +61,21 @@ def test_latex(text, latex):
 
 @pytest.mark.parametrize(
     "text",
-    ["__import__('os')", "x.real", "x[0]", "lambda: x", "x if y else 1", "f(x)", "x < y < 1", "x @ y", "'a'", "x = 1", "exp(x, y)", "exp(x=1)", ""],
+    [
+        "__import__('os')",
+        "x.real",
+        "x[0]",
+        "lambda: x",
+        "x if y else 1",
+        "f(x)",
+        "x < y < 1",
+        "x @ y",
+        "'a'",
+        "x = 1",
+        "exp(x, y)",
+        "exp(x=1)",
+        "",
+    ],
 )
 def test_only_the_language_is_read(text):
     with pytest.raises(gn.FormatError):
@@ -73,7 +87,7 @@ def test_an_unknown_name_in_a_formula_is_named():
         x: gn.Node
         formula = "x * z"
 
-    with pytest.raises(gn.FormatError, match="Wrong: .* uses 'z', but has x"):
+    with pytest.raises(gn.FormatError, match=r"Wrong: .* uses 'z', but has x"):
         Wrong(gn.Input("x", ()))
 
 

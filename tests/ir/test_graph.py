@@ -67,5 +67,7 @@ def test_refusals(make, says):
 
 def test_an_update_has_the_spec_of_its_parameter():
     w = gn.Parameter("w", [1.0, 2.0])
-    with pytest.raises(gn.ShapeError, match=r"the update of 'w' f32\[2\] .* is Sum f32\[\] .*: the shape must be the same"):
+    with pytest.raises(
+        gn.ShapeError, match=r"the update of 'w' f32\[2\] .* is Sum f32\[\] .*: the shape must be the same"
+    ):
         gn.Graph(w, {w: gn.Sum(w)})

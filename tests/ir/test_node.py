@@ -62,7 +62,9 @@ def test_parameters_own_their_value():
     given[:] = 0
     p.value[:] = 0  # a copy
     np.testing.assert_array_equal(p.value, [1, 2])
-    with pytest.raises(gn.ShapeError, match=r"'p' is f32\[2\] \(test_node.py:\d+\) and cannot take a value of shape \(3,\)"):
+    with pytest.raises(
+        gn.ShapeError, match=r"'p' is f32\[2\] \(test_node.py:\d+\) and cannot take a value of shape \(3,\)"
+    ):
         p.value = [1, 2, 3]
     with pytest.raises(gn.DTypeError, match="cannot take a value of dtype <U1"):
         p.value = ["a", "b"]
@@ -112,7 +114,11 @@ def test_default_dtype_sets_and_restores():
         (lambda: gn.Input(3, ()), gn.GraphError, "the name comes first"),
         (lambda: gn.Constant(1j), gn.DTypeError, "complex"),
         (lambda: gn.Sum(gn.Input("x", ("N",)), axis=1), gn.ShapeError, r"there is no axis 1 in 'x' f32\[N\]"),
-        (lambda: gn.Affine(gn.Input("x", ("N", 2)), np.ones((2, 3)), np.ones(2)), gn.ShapeError, "one value a column, 3"),
+        (
+            lambda: gn.Affine(gn.Input("x", ("N", 2)), np.ones((2, 3)), np.ones(2)),
+            gn.ShapeError,
+            "one value a column, 3",
+        ),
         (lambda: gn.Input("x", ("N", 4)).reshape(("N", 3)), gn.ShapeError, "the same number of elements"),
         (lambda: gn.Size("N") * gn.Size("M"), gn.ShapeError, "products are not supported"),
         (lambda: gn.Size("N") + gn.Size("M"), gn.ShapeError, "use one name"),

@@ -47,7 +47,9 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("op", [gn.Add, gn.Sigmoid, gn.Sum, gn.MatMul, gn.Softmax, gn.Transpose], ids=lambda op: op.__name__)
+@pytest.mark.parametrize(
+    "op", [gn.Add, gn.Sigmoid, gn.Sum, gn.MatMul, gn.Softmax, gn.Transpose], ids=lambda op: op.__name__
+)
 def test_a_feed_may_lie_in_memory_as_it_likes_and_is_never_written(op, layout):
     one = next(s for s in op.samples if s.error is None and any(s.shapes))
     sizes = {"N": 3, "M": 2, "K": 4, "B": 2}
@@ -62,7 +64,9 @@ def test_a_feed_may_lie_in_memory_as_it_likes_and_is_never_written(op, layout):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize("op", [gn.Add, gn.Exp, gn.Sigmoid, gn.Tanh, gn.Sum, gn.MatMul, gn.Softmax], ids=lambda op: op.__name__)
+@pytest.mark.parametrize(
+    "op", [gn.Add, gn.Exp, gn.Sigmoid, gn.Tanh, gn.Sum, gn.MatMul, gn.Softmax], ids=lambda op: op.__name__
+)
 def test_float_dtypes_stay_and_come_close_to_float64(op, dtype):
     one = next(s for s in op.samples if s.error is None and any(s.shapes))
     sizes = {"N": 3, "M": 2, "K": 4, "B": 2}

@@ -23,7 +23,18 @@ def ops(graph):
 
 def test_simplify_removes_what_does_nothing():
     x = gn.Input("x", ("N", 3))
-    for same in (x * 1, 1 * x, x / 1, x + 0, 0 + x, x - 0, -(-x), x.T.T, gn.stop_gradient(x), gn.Reshape(x, ("N", 3))):
+    for same in (
+        x * 1,
+        1 * x,
+        x / 1,
+        x + 0,
+        0 + x,
+        x - 0,
+        gn.Neg(gn.Neg(x)),
+        x.T.T,
+        gn.stop_gradient(x),
+        gn.Reshape(x, ("N", 3)),
+    ):
         assert after(simplify, same).outputs["out0"] is x
     a, _ = gn.Branch(x, 2)
     assert after(simplify, a).outputs["out0"] is x
