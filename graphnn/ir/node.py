@@ -51,6 +51,10 @@ class Node:
     node_fields: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[tuple[Any, ...]] = ()
     """On which operands the op is to be tested, and what it must refuse: see `graphnn.ops.sample`."""
+    adjoint: ClassVar[str | None] = None
+    """The op that is this one's transpose, for an op linear in its first operand: `<A x, y> = <x, A* y>` is tested."""
+    onnx: ClassVar[str | None] = None
+    """What the ONNX standard calls the op, where it has it."""
     random: ClassVar[bool] = False
     """True for an op whose value is not a function of its operands: equal ones are never shared."""
 

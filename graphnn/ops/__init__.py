@@ -4,21 +4,62 @@ An op's file is the whole of it: its constructor, operator, printing, drawing, g
 class, and its name in the file's `__all__` makes it public.
 """
 
-from . import activations, arithmetic, compare, functions, linear, losses, reductions, shape, structure
+from . import (
+    activations,
+    arithmetic,
+    compare,
+    control,
+    conv,
+    functions,
+    indexing,
+    linear,
+    logic,
+    losses,
+    normalise,
+    pool,
+    random,
+    recurrent,
+    reductions,
+    shape,
+    structure,
+)
 from .activations import *
 from .arithmetic import *
 from .compare import *
 from .composite import Composite
+from .control import *
+from .conv import *
 from .elementwise import Elementwise, Map
 from .functions import *
+from .indexing import *
 from .linear import *
+from .logic import *
 from .losses import *
+from .normalise import *
+from .pool import *
+from .random import *
+from .recurrent import *
 from .reductions import *
 from .shape import *
 from .structure import *
 
 __all__ = [
     "Elementwise", "Composite", "Map",
-    *arithmetic.__all__, *functions.__all__, *activations.__all__, *compare.__all__, *reductions.__all__,
-    *shape.__all__, *linear.__all__, *structure.__all__, *losses.__all__,
+    *arithmetic.__all__,
+    *functions.__all__,
+    *activations.__all__,
+    *compare.__all__,
+    *logic.__all__,
+    *reductions.__all__,
+    *shape.__all__,
+    *indexing.__all__,
+    *linear.__all__,
+    *structure.__all__,
+    *normalise.__all__,
+    *losses.__all__,
+    *conv.__all__,
+    *pool.__all__,
+    *recurrent.__all__,
+    *random.__all__,
+    *control.__all__,
 ]  # fmt: skip

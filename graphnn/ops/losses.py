@@ -1,26 +1,22 @@
-"""Softmax and its loss: Softmax, LogSoftmax, SoftmaxCE, and the label ops they are made of, Pick and OneHot."""
+"""Losses: Softmax, LogSoftmax and the softmax with loss (SoftmaxCE)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-import numpy as np
-
 from ..errors import DTypeError, GraphError, ShapeError
-from ..ir.labels import check_labels
 from ..ir.leaf import count_of
-from ..ir.node import Call, Node, describe
-from ..ir.spec import Spec
+from ..ir.node import Node, describe
 from .axes import read_axis
 from .composite import Composite
 from .functions import Exp, Log
+from .indexing import OneHot, Pick, check_integer
 from .reductions import Max, Mean, Sum
 from .sample import refused, sample
 from .structure import StopGradient
 
-__all__ = ["Softmax", "LogSoftmax", "SoftmaxCE", "OneHot", "Pick"]
+__all__ = ["Softmax", "LogSoftmax", "SoftmaxCE"]
 
 
 class Softmax(Composite):
@@ -95,124 +91,6 @@ def _below_max(x: Node, axis: int) -> Node:
     return x - StopGradient(Max(x, axis, keepdims=True))
 
 
-def _check_integer(op: str, labels: Node) -> None:
-    if labels.dtype.kind not in "iu":
-        raise DTypeError(f"{op}: labels {describe(labels)} must be integers; declare the input with dtype='int64'.")
-
-
-class OneHot(Node):
-    """Labels as rows with a single one: `OneHot(target, classes, kind="float32")`, of shape (..., classes).
-
-    Raises:
-        DTypeError: when labels are not integers.
-        LabelError: when a label is outside 0..classes-1, at the call.
-
-    >>> import graphnn as gn
-    >>> print(gn.compile(gn.OneHot([2, 0], 3))())
-    [[0. 0. 1.]
-     [1. 0. 0.]]
-    """
-
-    target: Node
-    classes: int
-    kind: Any = "float32"
-    samples = (
-        sample(("N",), classes=3, dtypes=("int64",), domain=(0, 2), differentiable=False),
-        sample((), classes=3, dtypes=("int64",), domain=(0, 2), differentiable=False),
-        refused(DTypeError, ("N",), classes=3),
-    )
-
-    def infer(self) -> Spec:
-        """One more axis, of size classes."""
-        _check_integer("OneHot", self.target)
-        return Spec((*self.target.shape, self.classes), np.dtype(self.kind))
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """Rows of the identity matrix."""
-        check_labels(arrays[0], self.classes, self.target.label, self)
-        return xp.eye(self.classes, dtype=self.dtype)[arrays[0]]
-
-    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """Rows taken from an identity matrix made once; labels are checked beforehand, so clipping changes none."""
-        return [partial(xp.eye(self.classes, dtype=self.dtype).take, ins[0], 0, out, "clip")]
-
-    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
-        """The operand."""
-        return self.target, self.classes
-
-    def vjp(self, g: Node) -> None:
-        """Labels have no gradient."""
-        return None
-
-
-class Pick(Node):
-    """One element of each row: `Pick(x, target)` of (..., classes) and integers (...). Its adjoint places it back.
-
-    Raises:
-        DTypeError: when labels are not integers.
-        ShapeError: when they are not one for each row.
-        LabelError: when a label is outside 0..classes-1, at the call.
-
-    >>> import graphnn as gn
-    >>> print(gn.compile(gn.Pick([[1.0, 2.0], [3.0, 4.0]], [1, 0]))())
-    [2. 3.]
-    """
-
-    x: Node
-    target: Node
-    samples = (
-        sample(("N", 3), ("N",), dtypes=(None, "int64"), domain=(0, 2)),
-        sample((3,), (), dtypes=(None, "int64"), domain=(0, 2)),
-        refused(ShapeError, ("N", 3), ("M",), dtypes=(None, "int64")),
-        refused(DTypeError, ("N", 3), ("N",)),
-    )
-
-    def infer(self) -> Spec:
-        """The labels' shape."""
-        _check_integer("Pick", self.target)
-        if self.x.shape[:-1] != self.target.shape or not self.x.ndim:
-            raise ShapeError(
-                f"Pick: {describe(self.x)} and labels {describe(self.target)}: there must be one label for each row."
-            )
-        return Spec(self.target.shape, self.x.dtype)
-
-    def scratch(self) -> tuple[Spec, ...]:
-        """The place of each picked element."""
-        return (Spec(self.target.shape, np.dtype(np.intp)),)
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """By `take_along_axis`."""
-        x, labels = arrays
-        check_labels(labels, x.shape[-1], self.target.label, self)
-        return xp.take_along_axis(x, labels[..., None].astype(np.intp), -1)[..., 0]
-
-    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """The places in the flat array, then what stands there; labels are checked beforehand."""
-        x, labels = ins
-        if not x.flags.c_contiguous:
-            return super().bind(xp, ins, out, scratch)
-        starts = (xp.arange(labels.size) * x.shape[-1]).reshape(labels.shape)
-        place = scratch[0]
-        return [
-            partial(xp.add, labels, starts, place, casting="unsafe"),
-            partial(x.reshape(-1).take, place, None, out, "clip"),
-        ]
-
-    def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
-        """The second operand; classes are the elements of a row."""
-        return self.target, self.x.spec.concrete(sizes)[-1]
-
-    def vjp(self, g: Node) -> tuple[Node, None]:
-        """The upstream gradient at the picked element, zero elsewhere."""
-        classes = self.x.shape[-1]
-        if not isinstance(classes, int):
-            raise ShapeError(
-                f"Pick: the gradient needs a fixed number of classes, not {classes}, in {describe(self.x)}."
-            )
-        spread = g.reshape((*g.shape, 1))
-        return spread * OneHot(self.target, classes, self.x.dtype), None
-
-
 class SoftmaxCE(Composite):
     """Softmax with loss: the cross-entropy `-sum_k t_k log softmax(s)_k` of each row, and its mean.
 
@@ -257,7 +135,7 @@ class SoftmaxCE(Composite):
                 f"integers {_shown(scores.shape[:-1])}, or one-hot rows {_shown(scores.shape)}."
             )
         if not self.one_hot:
-            _check_integer("SoftmaxCE", labels)
+            check_integer("SoftmaxCE", labels)
 
     @property
     def one_hot(self) -> bool:
