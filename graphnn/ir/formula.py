@@ -270,7 +270,7 @@ def derivative(formula: Formula, by: str) -> Formula:
 
     >>> from graphnn.ir.formula import derivative, parse
     >>> derivative(parse("x * tanh(x) + 3 * y"), "x")
-    x * (1 - tanh(x) * tanh(x)) + tanh(x)
+    tanh(x) + x * (1 - tanh(x) * tanh(x))
     """
     zero = literal(0)
     slope: dict[Formula, Formula] = {}

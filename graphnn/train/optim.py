@@ -30,7 +30,7 @@ class Optimizer:
     >>> w = gn.Parameter("w", 3.0)
     >>> loss = w * w
     >>> step = gn.compile(loss, SignSGD(lr=0.5).updates(loss))
-    >>> _ = step(); w.value.round(3)
+    >>> _ = step(); print(w.value.round(3))
     2.5
     """
 
