@@ -67,17 +67,17 @@ def test_a_generator_draws_an_order_an_epoch():
 
 
 def test_unshuffled_batches_are_slices(monkeypatch):
-    from graphnn.backends import numpy as backend
+    from graphnn.backends.numpy import loop as backend
 
-    monkeypatch.setattr(backend._Loop, "_gather", lambda *a: pytest.fail("gathered"))
+    monkeypatch.setattr(backend.Loop, "_gather", lambda *a: pytest.fail("gathered"))
     f, _ = averaging()
     f.loop({"x": np.arange(6.0)}, 2)
 
 
 def test_samples_beyond_one_gather(monkeypatch):
-    from graphnn.backends import numpy as backend
+    from graphnn.backends.numpy import loop as backend
 
-    monkeypatch.setattr(backend, "_GATHER_BYTES", 24)  # six float32 samples at a time
+    monkeypatch.setattr(backend, "GATHER_BYTES", 24)  # six float32 samples at a time
     f, _ = averaging()
     got = f.loop({"x": np.arange(17.0)}, 3, 2, shuffle=0)["total"]
     np.testing.assert_allclose(got.sum(axis=1), [136, 136])
