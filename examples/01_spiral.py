@@ -1,7 +1,7 @@
 """The spiral: three classes that no straight line separates, learnt by a two-layer net.
 
 The net is declared with the nodes of the textbook, drawn forward and backward, trained once by a loop written out
-and once by a Trainer, and judged. Everything is saved into the folder `output`.
+and once by a Trainer, and judged. Everything is saved into the folder `output` beside this file.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 
 import graphnn as gn
 
-OUTPUT = Path("output")
+OUTPUT = Path(__file__).parent / "output"
 EPOCHS, BATCH, HIDDEN, LR = 300, 30, 10, 1.0
 
 
@@ -31,15 +31,16 @@ def declare(rng: np.random.RandomState) -> gn.Model:
 
 
 def train_by_hand(model: gn.Model, x: np.ndarray, t: np.ndarray, rng: np.random.RandomState) -> list[float]:
-    """The four steps, written out: draw a mini-batch, gradients, update, repeat."""
+    """The four steps, written out: draw a mini-batch, gradients, update, repeat. The average loss of each epoch."""
     step = gn.compile(model.loss, gn.SGD(lr=LR).updates(model.loss))
-    losses = []
+    averages = []
     for _ in range(EPOCHS):
         order = rng.permutation(len(x))
         x, t = x[order], t[order]
-        for start in range(0, len(x), BATCH):
-            losses.append(float(step(x=x[start : start + BATCH], t=t[start : start + BATCH])))
-    return losses
+        batches = [slice(start, start + BATCH) for start in range(0, len(x), BATCH)]
+        losses = [float(step(x=x[batch], t=t[batch])) for batch in batches]
+        averages.append(sum(losses) / len(losses))
+    return averages
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def main() -> None:
 
     rng = _generator_after_data()
     by_hand = train_by_hand(declare(rng), x, t, rng)
-    print(f"by hand: first loss {by_hand[0]:.5f}, last {by_hand[-1]:.5f}")
+    print(f"by hand: average loss of the first epoch {by_hand[0]:.5f}, of the last {by_hand[-1]:.5f}")
 
     rng = _generator_after_data()
     model = declare(rng)

@@ -21,6 +21,8 @@ from ..ir.dtype import as_dtype
 __all__ = ["load", "save"]
 
 _CHECKSUM = "graphnn.sha256"
+_FORMAT = {"graphnn.format": "1"}
+"""Says that a checksum must be there: one damaged byte cannot make both marks disappear."""
 
 
 def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = None) -> None:
@@ -40,7 +42,7 @@ def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = Non
     array([0., 1., 2.])
     """
     arrays = {name: _stored(name, array, dtype) for name, array in _arrays_of(thing).items()}
-    data = safetensors.numpy.save(arrays, metadata={_CHECKSUM: _digest(arrays)})
+    data = safetensors.numpy.save(arrays, metadata={**_FORMAT, _CHECKSUM: _digest(arrays)})
     _write_whole(Path(path), data)
 
 
@@ -163,7 +165,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, array in arrays.items():
         if array.dtype.kind not in "buif":
             raise CheckpointError(f"{path}: '{name}' is of dtype {array.dtype}, which graphnn does not read.")
-    if _CHECKSUM in metadata and metadata[_CHECKSUM] != _digest(arrays):
+    ours = metadata.keys() & {_CHECKSUM, *_FORMAT}
+    if ours and metadata != {**_FORMAT, _CHECKSUM: _digest(arrays)}:
         raise CheckpointError(f"{path} is damaged: its data does not match its checksum.")
     return arrays
 
