@@ -22,10 +22,12 @@ def broadcast_shape(op: str, operands: Mapping[str, Node]) -> Shape:
     Raises:
         ShapeError: naming the two operands that disagree, and the mend when a named size is involved.
     """
+    shapes = [node.shape for node in operands.values()]
+    if shapes.count(shapes[0]) == len(shapes):
+        return shapes[0]
     result: list[int | Size] = []
     source: list[Node] = []  # which operand fixed each axis
-    for node in operands.values():
-        shape = node.shape
+    for node, shape in zip(operands.values(), shapes, strict=True):
         for _ in range(len(shape) - len(result)):
             result.insert(0, 1)
             source.insert(0, node)

@@ -134,7 +134,7 @@ def birth(depth: int) -> Birth:
 
 def settle(born: Birth) -> Birth:
     """The birth of a node whose operands are complete: its serial comes after those of nodes built for it meanwhile."""
-    return born if _now.like is not None else born._replace(serial=next(_serials))
+    return born if _now.like is not None else Birth(born[0], next(_serials), born[2], born[3])
 
 
 def _caller(depth: int) -> Origin:

@@ -28,6 +28,7 @@ _INFIX = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge",
 }  # fmt: skip
 _PREFIX = {"-": "neg"}
+_KNOWN = ("birth", "operands", "spec", "static")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -48,6 +49,8 @@ class Node:
     """Every op by its name: the catalogue."""
     roles: ClassVar[dict[str, type[Any]]] = {}
     field_names: ClassVar[tuple[str, ...]] = ()
+    _usual: ClassVar[frozenset[str]] = frozenset()
+    """What a node of this op normally holds: no more than this is derived anew when its operands are replaced."""
     node_fields: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[tuple[Any, ...]] = ()
     """On which operands the op is to be tested, and what it must refuse: see `graphnn.ops.sample`."""
@@ -78,6 +81,7 @@ class Node:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the line above made it one
         cls.field_names = tuple(f.name for f in fields)
         cls.node_fields = tuple(f.name for f in fields if "Node" in str(f.type) and "tuple" not in str(f.type))
+        cls._usual = frozenset((*cls.field_names, *_KNOWN))
         for name in ("shape", "dtype", "spec", "operands"):
             if name in cls.field_names:
                 raise GraphError(f"{cls.__name__}: a field may not be called '{name}', which every node has already.")
@@ -97,21 +101,33 @@ class Node:
         self._coerce()
         self.prepare()
         mine["birth"] = settle(born)
+        self._find_operands()
+        mine["spec"] = self.infer()
+
+    def _find_operands(self) -> None:
+        mine = self.__dict__
         operands: list[Node] = []
         for name in self.field_names:
             value = mine[name]
             if isinstance(value, Node):
                 operands.append(value)
-            elif isinstance(value, tuple):
-                operands.extend(v for v in value if isinstance(v, Node))
+            elif value.__class__ is tuple:
+                operands += [v for v in value if isinstance(v, Node)]
+        static = bool(operands) and not self.random
+        for operand in operands:
+            if not operand.static:
+                static = False
+                break
         mine["operands"] = tuple(operands)
-        mine["static"] = bool(operands) and all(op.static for op in operands) and not self.random
-        mine["spec"] = self.infer()
+        mine["static"] = static
 
     def _coerce(self) -> None:
         """Turn numbers and arrays given for operands into constants."""
         mine = self.__dict__
-        plain = [n for n in self.node_fields if not isinstance(mine[n], Node) and mine[n] is not None]
+        plain: list[str] = []
+        for name in self.node_fields:
+            if not isinstance(mine[name], Node) and mine[name] is not None:
+                plain.append(name)
         if plain:
             beside = tuple(mine[n].dtype for n in self.node_fields if isinstance(mine[n], Node))
             for name in plain:
@@ -187,17 +203,19 @@ class Node:
     @property
     def shape(self) -> Shape:
         """The shape: ints and named sizes."""
-        return self._single().shape
+        spec = self.spec
+        return spec.shape if spec.__class__ is Spec else self._single().shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy dtype."""
-        return self._single().dtype
+        spec = self.spec
+        return spec.dtype if spec.__class__ is Spec else self._single().dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return len(self._single().shape)
+        return len(self.shape)
 
     def _single(self) -> Spec:
         if isinstance(self.spec, tuple):
@@ -246,18 +264,31 @@ class Node:
 
     def with_operands(self, replaced: Mapping[Node, Node]) -> Node:
         """The same op over other operands, in this node's place; itself when none of its operands is replaced."""
-        if not any(op in replaced for op in self.operands):
+        alike = self.__dict__.keys() <= self._usual
+        changed = False
+        for old in self.operands:
+            new = replaced.get(old)
+            if new is not None:
+                changed = True
+                alike = alike and (new.spec is old.spec or new.spec == old.spec) and new.static >= old.static
+        if not changed:
             return self
         fields: dict[str, Any] = {}
         for name in self.field_names:
             value = self.__dict__[name]
             if isinstance(value, Node):
                 value = replaced.get(value, value)
-            elif isinstance(value, tuple):
-                value = tuple(replaced.get(v, v) if isinstance(v, Node) else v for v in value)
+            elif value.__class__ is tuple:
+                value = tuple([replaced.get(v, v) if isinstance(v, Node) else v for v in value])
             fields[name] = value
-        with like(self):
-            return type(self)(**fields)
+        if not alike:
+            with like(self):
+                return type(self)(**fields)
+        # Operands of the same specs: all that the constructor would check and infer is known.
+        node = object.__new__(type(self))
+        node.__dict__.update(fields, birth=self.birth, spec=self.spec)
+        node._find_operands()
+        return node
 
     def cast(self, dtype: np.dtype[Any]) -> Node:
         """This value in another dtype: itself if it has that already, else a visible Cast."""

@@ -47,28 +47,27 @@ class Elementwise(Node):
 
     def named_operands(self) -> dict[str, Node]:
         """The operands under the names that the formula has for them."""
-        return {n: v for n, v in ((n, self.__dict__[n]) for n in self.field_names) if isinstance(v, Node)}
+        mine = self.__dict__
+        return {name: mine[name] for name in self.field_names if isinstance(mine[name], Node)}
 
     @property
     def body(self) -> Formula:
         """The formula over the operands alone, the attributes filled in."""
-        return _read(self.op, self.formula, tuple(self.attributes().items()), tuple(self.named_operands()))
+        attributes = () if self.node_fields == self.field_names else tuple(self.attributes().items())
+        return _read(self.op, self.formula, attributes, tuple(self.named_operands()))
 
     def prepare(self) -> None:
         """Cast the operands to one dtype and repeat them to one shape."""
         operands = self.named_operands()
-        body = self.body
-        asked = language.conditions(body)
         try:
-            dtype = _common_dtype(body, operands, asked)
+            dtypes = _agreed(self.body, self._signature(operands))
         except TypeError as error:
             raise _refused(self, error) from None
         shape = broadcast_shape(self.op, operands)
-        for name, node in operands.items():
-            if node.dtype != dtype and name not in asked:
-                node = node.cast(dtype)
-            operands[name] = stretch(node, shape)
-        self.place(operands)
+        agreed = {
+            name: stretch(node.cast(dtype), shape) for (name, node), dtype in zip(operands.items(), dtypes, strict=True)
+        }
+        self.place(agreed)
 
     def place(self, operands: dict[str, Node]) -> None:
         """Put the agreed operands where the fields are."""
@@ -77,16 +76,19 @@ class Elementwise(Node):
     def infer(self) -> Spec:
         """The operands' common shape; the dtype by NumPy's rules."""
         operands = self.named_operands()
+        body = self.body
         try:
-            dtype = language.dtypes(self.body, self._signature(operands))[self.body]
+            dtype = language.dtypes(body, self._signature(operands))[body]
         except TypeError as error:
             raise _refused(self, error) from None
-        shapes = [node.shape for node in operands.values() if not scalar_constant(node)]
-        return Spec(shapes[0] if shapes else (), np.dtype(dtype))
+        for node in operands.values():
+            if not scalar_constant(node):
+                return node.spec if node.dtype is dtype else Spec(node.shape, np.dtype(dtype))
+        return Spec((), np.dtype(dtype))
 
     @staticmethod
     def _signature(operands: dict[str, Node]) -> tuple[tuple[str, np.dtype[Any]], ...]:
-        return tuple((name, node.dtype) for name, node in operands.items())
+        return tuple([(name, node.dtype) for name, node in operands.items()])
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The formula's value."""
@@ -152,15 +154,20 @@ def _read(op: str, text: str, attributes: tuple[tuple[str, Any], ...], operands:
     return body
 
 
-def _common_dtype(body: Formula, operands: dict[str, Node], asked: frozenset[str]) -> np.dtype[Any]:
-    """The dtype that the operands are to share. Integers that the formula turns into floats become floats in sight."""
-    kinds = {node.dtype for name, node in operands.items() if name not in asked}
+@lru_cache(maxsize=4096)
+def _agreed(body: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes that the operands are to have: one for all but the conditions, which stay as they are.
+
+    Integers that the formula turns into floats become floats in sight.
+    """
+    asked = language.conditions(body)
+    kinds = {dtype for name, dtype in operands if name not in asked}
     common = next(iter(kinds)) if len(kinds) == 1 else np.result_type(*kinds or {np.dtype(bool)})
-    if common.kind == "f":
-        return common
-    given = tuple((name, node.dtype if name in asked else common) for name, node in operands.items())
-    result = language.dtypes(body, given)[body]
-    return result if isinstance(result, np.dtype) and result.kind == "f" and kinds else common
+    if common.kind != "f":
+        given = tuple((name, dtype if name in asked else common) for name, dtype in operands)
+        result = language.dtypes(body, given)[body]
+        common = result if isinstance(result, np.dtype) and result.kind == "f" and kinds else common
+    return tuple(dtype if name in asked else common for name, dtype in operands)
 
 
 def _refused(node: Elementwise, error: Exception) -> DTypeError:
