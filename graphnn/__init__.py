@@ -20,9 +20,11 @@ from .ops import *
 from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
 from .train import data
+from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
+from .train.averaging import Average
 from .train.checkpoint import load, save
 from .train.model import Model
-from .train.optim import SGD, Optimizer
+from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer
 from .train.trainer import Trainer
 from .transform.passes import Pass, rewrite
 from .view import plot

@@ -1,11 +1,15 @@
-"""Optimisers: rules that build graphs. `updates` maps each parameter to the node of its next value.
+"""Optimisers: rules that build graphs. `updates` maps each parameter, and each state, to the node of its next value.
 
-The learning rate is a runtime scalar, a parameter of the program, so changing it never recompiles.
+The learning rate is a runtime scalar and the number of steps taken is state, so neither a new rate nor a schedule
+recompiles anything, and a whole training loop runs without leaving the program.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -14,14 +18,54 @@ from ..ir.differentiate import grad
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
 from ..ir.walk import ordered, walk
-from ..ops.functions import Minimum, Sqrt
-from ..ops.reductions import Sum
+from ..ops.compare import Equal
+from ..ops.functions import Where
+from .clipping import clip_by_global_norm, clip_by_value
 
-__all__ = ["SGD", "Optimizer", "clip_by_global_norm", "trainable_parameters"]
+__all__ = ["SGD", "Group", "Momentum", "Nesterov", "Optimizer", "Schedule", "trainable_parameters"]
+
+Schedule: TypeAlias = Callable[[Node], Node]
+"""From the number of steps taken, a float64 scalar node, to the factor on the learning rate."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that an optimiser treats in their own way: `Group(params, lr_scale=1.0, **options)`.
+
+    `lr_scale` multiplies the learning rate; other options replace those of the optimiser, such as
+    `weight_decay=0.0` for biases.
+
+    >>> import graphnn as gn
+    >>> W, b = gn.Parameter("W", 1.0), gn.Parameter("b", 1.0)
+    >>> loss = W * W + b * b
+    >>> opt = gn.SGD(lr=0.1, weight_decay=0.5, groups=[gn.Group([b], lr_scale=2.0, weight_decay=0.0)])
+    >>> _ = gn.compile(loss, opt.updates(loss))()
+    >>> print(W.value.round(3), b.value.round(3))
+    0.75 0.6
+    """
+
+    params: Sequence[Parameter]
+    lr_scale: float
+    options: Mapping[str, Any]
+
+    def __init__(self, params: Sequence[Parameter], lr_scale: float = 1.0, **options: Any) -> None:
+        object.__setattr__(self, "params", tuple(params))
+        object.__setattr__(self, "lr_scale", float(lr_scale))
+        object.__setattr__(self, "options", options)
 
 
 class Optimizer:
     """The base of update rules: a subclass answers `step`, how one parameter moves.
+
+    `lr` is the learning rate; `schedule` a function from the number of steps taken to a factor on it, such as those
+    of `gn.schedules`; `groups` are parameters treated in their own way; `accumulate` gathers the gradients of so many
+    batches, and moves by their mean; `name` prefixes the state's names, so that two optimisers fit into one program.
+
+    A rule keeps what it must remember in `self.state(parameter, "velocity")`, and asks for the number of steps taken
+    by `self.taken()`.
+
+    Raises:
+        GraphError: when an option makes no sense.
 
     >>> import graphnn as gn
     >>> class SignSGD(gn.Optimizer):
@@ -34,32 +78,78 @@ class Optimizer:
     2.5
     """
 
-    def __init__(self, lr: float = 0.01) -> None:
+    def __init__(
+        self,
+        lr: float = 0.01,
+        *,
+        schedule: Schedule | None = None,
+        groups: Sequence[Group] = (),
+        accumulate: int = 1,
+        name: str = "",
+    ) -> None:
+        if accumulate < 1:
+            raise GraphError(f"accumulate is {accumulate!r}; it must be 1 or more batches.")
+        self.schedule, self.groups, self.accumulate, self.name = schedule, tuple(groups), accumulate, name
         self._initial_lr = float(lr)
-        self._lr: Parameter | None = None
+        self._states: dict[tuple[Parameter | None, str], Parameter] = {}
 
-    @property
-    def lr(self) -> float:
-        """The learning rate; assigning changes it in every program compiled from this optimiser."""
-        return self._initial_lr if self._lr is None else float(self._lr.value)
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._initial_lr = float(value)
-        if self._lr is not None:
-            self._lr.value = value
+    # What a rule may use -----------------------------------------------------------------------------------------
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
         """The next value of a parameter, and of the state that its rule keeps."""
         raise NotImplementedError(f"{type(self).__name__} does not say how a parameter moves: define step(...).")
 
+    def state(self, parameter: Parameter, name: str) -> Parameter:
+        """An array of the parameter's shape and dtype, zero at first, that the rule carries from step to step."""
+        return self._remembered(
+            parameter, f"{parameter.name}.{name}", np.zeros(parameter.storage.shape, parameter.dtype)
+        )
+
+    def taken(self) -> Node:
+        """The number of steps taken before this one, as a float64 scalar."""
+        return self._remembered(None, "steps", np.int64(0)).cast(np.dtype(np.float64))
+
+    def _remembered(self, parameter: Parameter | None, name: str, value: Any) -> Parameter:
+        known = self._states.get((parameter, name))
+        if known is None:
+            full = f"{self.name}.{name}" if self.name else name
+            dtype = np.asarray(value).dtype
+            known = self._states[parameter, name] = Parameter(full, value, dtype=dtype, trainable=False)
+        return known
+
+    # The learning rate -------------------------------------------------------------------------------------------
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; assigning changes it in every program compiled from this optimiser."""
+        held = self._states.get((None, "lr"))
+        return self._initial_lr if held is None else float(held.value)
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._initial_lr = float(value)
+        held = self._states.get((None, "lr"))
+        if held is not None:
+            held.value = np.asarray(value)
+
+    def _learning_rate(self, targets: Sequence[Parameter]) -> Node:
+        dtype = np.result_type(*(p.dtype for p in targets))
+        lr = self._remembered(None, "lr", np.asarray(self._initial_lr, dtype))
+        return lr if self.schedule is None else lr * self.schedule(self.taken()).cast(lr.dtype)
+
+    # Updates -----------------------------------------------------------------------------------------------------
+
     def updates(
-        self, loss: Node, params: Sequence[Parameter] | None = None, max_grad: float | None = None
+        self,
+        loss: Node,
+        params: Sequence[Parameter] | None = None,
+        max_grad: float | None = None,
+        max_value: float | None = None,
     ) -> dict[Parameter, Node]:
         """The updates that lower a scalar loss: a mapping from parameters and state to their next values.
 
-        `params` are by default the trainable parameters that the loss depends on. `max_grad` clips the gradients
-        by their global norm.
+        `params` are by default the trainable parameters that the loss depends on. `max_value` clips each element of
+        the gradients, `max_grad` then the gradients by their global norm.
 
         Raises:
             ShapeError: when the loss is not a scalar.
@@ -68,28 +158,76 @@ class Optimizer:
         targets = trainable_parameters(loss) if params is None else list(params)
         if not targets:
             raise GraphError(f"the loss {describe(loss)} depends on no trainable parameter: there is nothing to learn.")
-        gradients = grad(loss, targets)
+        gradients, waiting = self._accumulated(targets, grad(loss, targets))
+        if max_value is not None:
+            gradients = clip_by_value(gradients, max_value)
         if max_grad is not None:
             gradients = clip_by_global_norm(gradients, max_grad)
         lr = self._learning_rate(targets)
-        updates: dict[Parameter, Node] = {}
+        rules = self._rules(targets)
+        moves: dict[Parameter, Node] = {}
         for parameter, gradient in zip(targets, gradients, strict=True):
-            updates.update(self.step(parameter, gradient, lr.cast(parameter.dtype)))
+            rule, scale = rules.get(parameter, (self, 1.0))
+            rate = lr if scale == 1.0 else lr * scale
+            moves.update(rule.step(parameter, gradient, rate.cast(parameter.dtype)))
+        steps = self._states.get((None, "steps"))
+        if steps is not None:
+            moves[steps] = steps + 1
+        updates = waiting(moves)
         for node in walk([loss]):
             updates.update(node.state_updates())
         return updates
 
-    def _learning_rate(self, targets: Sequence[Parameter]) -> Parameter:
-        if self._lr is None:
-            dtype = np.result_type(*(p.dtype for p in targets))
-            self._lr = Parameter("lr", self._initial_lr, dtype=dtype, trainable=False)
-        return self._lr
+    def _rules(self, targets: Sequence[Parameter]) -> dict[Parameter, tuple[Optimizer, float]]:
+        """For the parameters of groups, this optimiser with the group's options, and the factor on its rate."""
+        rules: dict[Parameter, tuple[Optimizer, float]] = {}
+        known = set(targets)
+        for group in self.groups:
+            rule = copy.copy(self)  # the state is shared: it stands in the same mapping
+            for option, value in group.options.items():
+                if not hasattr(rule, option):
+                    raise GraphError(f"{type(self).__name__} has no option '{option}', which a group sets.")
+                setattr(rule, option, value)
+            for parameter in group.params:
+                if parameter not in known:
+                    raise GraphError(
+                        f"a group holds {describe(parameter)}, which is not among the parameters to train."
+                    )
+                if parameter in rules:
+                    raise GraphError(f"{describe(parameter)} stands in two groups.")
+                rules[parameter] = rule, group.lr_scale
+        return rules
+
+    def _accumulated(
+        self, targets: Sequence[Parameter], gradients: list[Node]
+    ) -> tuple[list[Node], Callable[[dict[Parameter, Node]], dict[Parameter, Node]]]:
+        """The gradients to move by, and what makes the moves wait until enough batches have been gathered."""
+        if self.accumulate == 1:
+            return gradients, lambda moves: moves
+        batch = self._remembered(None, "batches", np.int64(0))
+        due = Equal(batch, Constant(self.accumulate - 1))
+        sums = [self.state(p, "gradients") for p in targets]
+        totals = [held + g for held, g in zip(sums, gradients, strict=True)]
+        gathered: dict[Parameter, Node] = {
+            held: Where(due, Constant(0.0, dtype=held.dtype), total) for held, total in zip(sums, totals, strict=True)
+        }
+        gathered[batch] = Where(due, Constant(0), batch + 1)
+
+        def waiting(moves: dict[Parameter, Node]) -> dict[Parameter, Node]:
+            return {p: Where(due, node, p) for p, node in moves.items()} | gathered
+
+        return [total / self.accumulate for total in totals], waiting
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent: `W <- W - lr * dL/dW`; `SGD(lr=0.01)`.
+    """Stochastic gradient descent: `W <- W - lr * dL/dW`.
 
-    Source: H. Robbins and S. Monro, A Stochastic Approximation Method, 1951.
+    `SGD(lr=0.01, momentum=0.0, nesterov=False, weight_decay=0.0)`.
+
+    With `momentum`, `v <- momentum * v + g` and `W <- W - lr * v`; with `nesterov`, `W <- W - lr * (g + momentum * v)`.
+    `weight_decay` adds `weight_decay * W` to the gradient.
+    Sources: H. Robbins and S. Monro, A Stochastic Approximation Method, 1951; I. Sutskever, J. Martens, G. Dahl and
+    G. Hinton, On the importance of initialization and momentum in deep learning, 2013.
 
     >>> import graphnn as gn
     >>> w = gn.Parameter("w", 3.0)
@@ -99,29 +237,69 @@ class SGD(Optimizer):
     (9.0, 1.5)
     """
 
+    def __init__(
+        self, lr: float = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0, **options: Any
+    ) -> None:
+        super().__init__(lr, **options)
+        if nesterov and not momentum:
+            raise GraphError("SGD: nesterov looks ahead along the momentum, which is 0.")
+        self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
+
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
-        """A step against the gradient."""
-        return {parameter: parameter - lr * gradient}
+        """A step against the gradient, or along the velocity that gradients have built up."""
+        g = gradient + self.weight_decay * parameter if self.weight_decay else gradient
+        if not self.momentum:
+            return {parameter: parameter - lr * g}
+        v = self.state(parameter, "velocity")
+        new_v = self.momentum * v + g
+        direction = g + self.momentum * new_v if self.nesterov else new_v
+        return {parameter: parameter - lr * direction, v: new_v}
+
+
+class Momentum(Optimizer):
+    """Momentum: `v <- m * v - lr * g; p <- p + v`; `Momentum(lr=0.01, momentum=0.9)`.
+
+    Source: B. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
+
+    >>> import graphnn as gn
+    >>> w = gn.Parameter("w", 1.0)
+    >>> step = gn.compile(w * w, gn.Momentum(lr=0.1).updates(w * w))
+    >>> _ = step(), step(); print(w.value.round(3))
+    0.46
+    """
+
+    def __init__(self, lr: float = 0.01, momentum: float = 0.9, **options: Any) -> None:
+        super().__init__(lr, **options)
+        self.momentum = momentum
+
+    def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
+        """Along the velocity."""
+        v = self.state(parameter, "velocity")
+        new_v = self.momentum * v - lr * gradient
+        return {v: new_v, parameter: parameter + new_v}
+
+
+class Nesterov(Momentum):
+    """Nesterov's momentum: `v <- m * v - lr * g; p <- p + m * m * v - (1 + m) * lr * g`, with the new v.
+
+    `Nesterov(lr=0.01, momentum=0.9)`. Source: Y. Bengio, N. Boulanger-Lewandowski and R. Pascanu, Advances in
+    Optimizing Recurrent Networks, 2012, section 3.5.
+
+    >>> import graphnn as gn
+    >>> w = gn.Parameter("w", 1.0)
+    >>> step = gn.compile(w * w, gn.Nesterov(lr=0.1).updates(w * w))
+    >>> _ = step(); print(w.value.round(3))
+    0.458
+    """
+
+    def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
+        """Along the velocity, looking one step ahead."""
+        m = self.momentum
+        v = self.state(parameter, "velocity")
+        new_v = m * v - lr * gradient
+        return {v: new_v, parameter: parameter + m * m * new_v - (1 + m) * lr * gradient}
 
 
 def trainable_parameters(loss: Node) -> list[Parameter]:
     """The trainable parameters that a node depends on, in order of declaration."""
     return [node for node in ordered(walk([loss])) if isinstance(node, Parameter) and node.trainable]
-
-
-def clip_by_global_norm(gradients: Sequence[Node], max_grad: float) -> list[Node]:
-    """Gradients scaled so that the norm over all of them is at most `max_grad`.
-
-    `rate = max_grad / (norm + 1e-6)`, applied when below 1.
-    Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks, 2013.
-
-    Raises:
-        GraphError: when `max_grad` is not positive.
-    """
-    if not max_grad > 0:
-        raise GraphError(f"max_grad is {max_grad!r}; a norm to clip by is positive.")
-    total: Node = Sum(gradients[0] * gradients[0])
-    for gradient in gradients[1:]:
-        total = total + Sum(gradient * gradient)
-    rate = Minimum(max_grad / (Sqrt(total) + 1e-6), Constant(1.0, dtype=total.dtype))
-    return [gradient * rate.cast(gradient.dtype) for gradient in gradients]
