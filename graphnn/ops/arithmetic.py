@@ -146,6 +146,7 @@ class AddN(Elementwise, role="add_n"):
     """
 
     values: tuple[Node, ...]
+    adjoint = "Branch"
     samples = (
         sample((), packed=True),
         sample(("N", "M"), ("N", "M"), ("N", "M"), packed=True),

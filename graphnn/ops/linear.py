@@ -44,7 +44,7 @@ class MatMul(Node, infix="@"):
         sample(("N", "K"), ("K",)),
         sample(("K",), ("K",)),
         refused(ShapeError, ("N", 2), (3, "M")),
-        refused(ShapeError, (), (3, "M")),
+        refused(ShapeError, (), (3, "M"), culprits=("x0",)),
         refused(ShapeError, (2, "N", "K"), (3, "K", "M")),
     )
 

@@ -104,6 +104,7 @@ class Sum(Reduction, method="sum", role="sum"):
     """
 
     ufunc = "add"
+    adjoint = "Repeat"
     samples = _SAMPLES
 
     def result_dtype(self) -> np.dtype[Any]:

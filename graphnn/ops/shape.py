@@ -30,6 +30,7 @@ class Reshape(Node, method="reshape", role="reshape"):
 
     x: Node
     to: Any
+    adjoint = "Reshape"
     samples = (
         sample(("N", "M"), to=("N", 1, "M")),
         sample(("N", 4), to=("N", 2, 2)),
@@ -132,6 +133,7 @@ class Transpose(Node, method="transpose"):
 
     x: Node
     axes: tuple[int, ...] | None = None
+    adjoint = "Transpose"
     samples = (
         sample(("N", "M")),
         sample(("N", "M", "K"), axes=(1, 2, 0)),
@@ -189,6 +191,7 @@ class Repeat(Node, role="repeat"):
     x: Node
     n: Any
     axis: int = 0
+    adjoint = "Sum"
     samples = (
         sample((1, "M"), n="N"),
         sample(("N", 1), n=4, axis=-1),

@@ -33,6 +33,7 @@ class Branch(Node):
 
     x: Node
     n: int
+    adjoint = "AddN"
     samples = (sample(("N", "M"), n=2), sample((), n=3), refused(GraphError, ("N",), n=0))
 
     def infer(self) -> Any:
@@ -70,6 +71,7 @@ class Cast(Node, method="astype", role="cast"):
 
     x: Node
     to: Any
+    adjoint = "Cast"
     samples = (sample(("N", "M"), to="float64"), sample((), to="float64"))
 
     def prepare(self) -> None:

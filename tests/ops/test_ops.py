@@ -1,4 +1,11 @@
-"""Every op against what it declares: samples accepted and refused, values, first and second derivatives."""
+"""Every op against what it declares: one generic suite, for every op and every backend that works here.
+
+What is proved of each op: specs, values against NumPy or SciPy, first and second derivatives against central
+differences, adjoints, dtypes, layouts, refusals. To bring an op under it, declare its samples in the class and its
+reference in `references.py`.
+"""
+
+from functools import cache
 
 import hypothesis.strategies as st
 import numpy as np
@@ -7,101 +14,98 @@ from hypothesis import given
 
 import graphnn as gn
 from graphnn.ir.node import Node
-from graphnn.testing import build, check_sample, feeds_for
+from graphnn.testing import Trial, check_refusal, check_sample
+from graphnn.testing.dtypes import check_dtypes, check_single_precision
+from graphnn.testing.ops import SIZES, check_adjoint
+
+from .references import DTYPE_EXCEPTIONS, REFERENCES, WITHOUT_REFERENCE
 
 LEAVES = {"Input", "Parameter", "Constant", "Count", "Item"}
 BASES = {"Elementwise", "Composite", "Reduction", "Map"}
 OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and name not in LEAVES | BASES}
-CASES = [pytest.param(op, one, id=f"{name}-{i}") for name, op in OPS.items() for i, one in enumerate(op.samples)]
-ACCEPTED = [case for case in CASES if case.values[1].error is None]
-NAMES = ("N", "M", "K", "B")
+CASES = [(name, i, one) for name, op in OPS.items() for i, one in enumerate(op.samples)]
+ACCEPTED = [pytest.param(name, i, id=f"{name}-{i}") for name, i, one in CASES if one.error is None]
+REFUSED = [pytest.param(name, i, id=f"{name}-{i}") for name, i, one in CASES if one.error is not None]
 
 
-def test_every_op_declares_samples_and_has_a_docstring_with_an_example():
+@cache
+def trial(name, i):
+    """An op on its sample i, compiled once for all tests."""
+    return Trial(OPS[name], OPS[name].samples[i])
+
+
+def trials(name):
+    """An op on each sample that it accepts."""
+    return [trial(name, i) for i, one in enumerate(OPS[name].samples) if one.error is None]
+
+
+def test_every_op_is_public_and_declares_samples_an_example_and_a_reference():
     for name, op in OPS.items():
-        assert op.samples, f"{name} declares no samples"
-        assert op.__doc__ and ">>>" in op.__doc__, f"{name} shows no example"
         assert getattr(gn, name) is op, f"{name} is not public"
+        assert any(one.error is None for one in op.samples), f"{name} declares no sample"
+        assert op.__doc__ and ">>>" in op.__doc__, f"{name} shows no example"
+        assert (name in REFERENCES) != (name in WITHOUT_REFERENCE), f"{name} needs a reference, or a reason for none"
+    assert not (REFERENCES.keys() | WITHOUT_REFERENCE.keys() | DTYPE_EXCEPTIONS.keys()) - OPS.keys()
 
 
-@pytest.mark.parametrize(("op", "one"), CASES)
-def test_samples_as_declared(op, one):
-    for sizes in ({"N": 3, "M": 2, "K": 4, "B": 2}, {"N": 1, "M": 1, "K": 1, "B": 1}, {"N": 0, "M": 2, "K": 0, "B": 1}):
-        check_sample(op, one, {name: max(n, one.least.get(name, 0)) for name, n in sizes.items()})
+@pytest.mark.parametrize(("name", "i"), ACCEPTED)
+def test_a_sample_holds_as_declared(name, i):
+    for sizes in SIZES:
+        check_sample(trial(name, i), sizes, reference=REFERENCES.get(name))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("op", "one"), ACCEPTED)
-@given(data=st.data())
-def test_samples_of_any_size(op, one, data):
-    sizes = {name: data.draw(st.integers(one.least.get(name, 0), 4), name) for name in NAMES}
-    check_sample(op, one, sizes, seed=data.draw(st.integers(0, 2**16)))
+@pytest.mark.parametrize(("name", "i"), REFUSED)
+def test_a_sample_is_refused_as_declared(name, i):
+    check_refusal(OPS[name], OPS[name].samples[i])
+
+
+@pytest.mark.parametrize("name", [name for name, op in OPS.items() if op.adjoint])
+def test_the_gradient_of_a_linear_op_is_its_adjoint(name):
+    assert OPS[name].adjoint in OPS
+    check_adjoint(trials(name))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_derivatives_hold_in_single_precision(name):
+    check_single_precision(trials(name))
+
+
+@pytest.mark.parametrize("name", [name for name in OPS if name in REFERENCES])
+def test_dtypes_are_those_of_numpy(name):
+    check_dtypes(trials(name), REFERENCES[name], DTYPE_EXCEPTIONS.get(name))
+
+
+def read_only(array):
+    array.flags.writeable = False
+    return array
 
 
 LAYOUTS = {
-    "fortran": np.asfortranarray,
+    "plain": lambda a: a,
+    "fortran": lambda a: np.array(a, order="F"),
     "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
-    "negative": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1] if a.ndim else a,
+    "negative stride": lambda a: np.ascontiguousarray(a[..., ::-1])[..., ::-1] if a.ndim else a,
     "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "read-only": read_only,
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize(
-    "op", [gn.Add, gn.Sigmoid, gn.Sum, gn.MatMul, gn.Softmax, gn.Transpose], ids=lambda op: op.__name__
-)
-def test_a_feed_may_lie_in_memory_as_it_likes_and_is_never_written(op, layout):
-    one = next(s for s in op.samples if s.error is None and any(s.shapes))
-    sizes = {"N": 3, "M": 2, "K": 4, "B": 2}
-    with gn.default_dtype("float64"):
-        _, node = build(op, one)
-    f = gn.compile(node)
-    plain = feeds_for(one, sizes, seed=0)
-    laid = {name: LAYOUTS[layout](array) for name, array in plain.items()}
-    for array in laid.values():
-        array.flags.writeable = False
-    np.testing.assert_array_equal(f(**laid), f(**plain))
+def hold(name, data, everywhere):
+    one = data.draw(st.sampled_from(trials(name)), "sample")
+    sizes = {size: data.draw(st.integers(0, 3), size) for size in ("N", "M", "K", "B")}
+    layout = LAYOUTS[data.draw(st.sampled_from(sorted(LAYOUTS)), "layout")]
+    seed = data.draw(st.integers(0, 2**16), "seed")
+    check_sample(one, sizes, seed, reference=REFERENCES.get(name), layout=layout, everywhere=everywhere)
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-@pytest.mark.parametrize(
-    "op", [gn.Add, gn.Exp, gn.Sigmoid, gn.Tanh, gn.Sum, gn.MatMul, gn.Softmax], ids=lambda op: op.__name__
-)
-def test_float_dtypes_stay_and_come_close_to_float64(op, dtype):
-    one = next(s for s in op.samples if s.error is None and any(s.shapes))
-    sizes = {"N": 3, "M": 2, "K": 4, "B": 2}
-    feeds = feeds_for(one, sizes, seed=0)
-    results = {}
-    for kind in (dtype, "float64"):
-        inputs = [gn.Input(name, shape, dtype=kind) for name, shape in zip(feeds, one.shapes, strict=True)]
-        results[kind] = gn.compile(op(*inputs, **one.attributes))(**feeds)
-    assert results[dtype].dtype == dtype
-    tolerance = {"float16": 1e-2, "float32": 1e-5, "float64": 0}[dtype]
-    np.testing.assert_allclose(results[dtype], results["float64"], rtol=tolerance, atol=tolerance)
+@pytest.mark.parametrize("name", OPS)
+@given(data=st.data())
+def test_it_holds_on_any_size_and_layout(name, data):
+    hold(name, data, everywhere=False)
 
 
-LINEAR = [
-    (lambda x: gn.Repeat(x, 4, 0), (1, 3)),
-    (lambda x: gn.Sum(x, axis=0), (4, 3)),
-    (lambda x: gn.Sum(x, axis=(0, 1), keepdims=True), (4, 3)),
-    (lambda x: gn.Reshape(x, (2, 6)), (4, 3)),
-    (lambda x: gn.Transpose(x), (4, 3)),
-    (lambda x: gn.AddN(tuple(gn.Branch(x, 3))), (4, 3)),
-    (lambda x: gn.MatMul(x, np.arange(6.0).reshape(3, 2)), (4, 3)),
-    (lambda x: gn.Pick(x, np.array([0, 2, 1, 1])), (4, 3)),
-]
-
-
-@pytest.mark.parametrize("linear", LINEAR, ids=range(len(LINEAR)))
-def test_the_gradient_of_a_linear_op_is_its_adjoint(linear):
-    apply, shape = linear
-    rng = np.random.default_rng(0)
-    gn.default_dtype("float64")
-    x = gn.Input("x", shape)
-    image = apply(x)
-    y = gn.Input("y", image.shape)
-    adjoint = gn.grad(gn.Sum(image * y), x)
-    f = gn.compile({"image": image, "adjoint": adjoint})
-    given = {"x": rng.normal(size=shape), "y": rng.normal(size=image.shape)}
-    results = f(**given)
-    np.testing.assert_allclose(np.sum(results["image"] * given["y"]), np.sum(given["x"] * results["adjoint"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPS)
+@given(data=st.data())
+def test_it_holds_on_a_hundred_sizes_and_layouts_everywhere(name, data):
+    hold(name, data, everywhere=True)
