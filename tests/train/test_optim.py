@@ -50,15 +50,15 @@ def sgd_nesterov(p, g, s, t, lr=0.05, m=0.9):
 
 
 RULES = [
-    (gn.SGD, dict(lr=0.05), lambda p, g, s, t: p - 0.05 * g),
-    (gn.SGD, dict(lr=0.05, momentum=0.9, weight_decay=0.1), heavy_ball),
-    (gn.SGD, dict(lr=0.05, momentum=0.9, nesterov=True), sgd_nesterov),
-    (gn.Momentum, dict(lr=0.05), momentum),
-    (gn.Nesterov, dict(lr=0.05), nesterov),
-    (gn.AdaGrad, dict(lr=0.05), adagrad),
-    (gn.RMSprop, dict(lr=0.05), rmsprop),
-    (gn.Adam, dict(lr=0.05), adam),
-    (gn.AdamW, dict(lr=0.05, weight_decay=0.1), adamw),
+    (gn.SGD, {"lr": 0.05}, lambda p, g, s, t: p - 0.05 * g),
+    (gn.SGD, {"lr": 0.05, "momentum": 0.9, "weight_decay": 0.1}, heavy_ball),
+    (gn.SGD, {"lr": 0.05, "momentum": 0.9, "nesterov": True}, sgd_nesterov),
+    (gn.Momentum, {"lr": 0.05}, momentum),
+    (gn.Nesterov, {"lr": 0.05}, nesterov),
+    (gn.AdaGrad, {"lr": 0.05}, adagrad),
+    (gn.RMSprop, {"lr": 0.05}, rmsprop),
+    (gn.Adam, {"lr": 0.05}, adam),
+    (gn.AdamW, {"lr": 0.05, "weight_decay": 0.1}, adamw),
 ]
 AVAILABLE = [name for name, state in gn.backends().items() if state == "ok"]
 
@@ -71,7 +71,7 @@ def problem(dtype="float64"):
 
 @pytest.mark.parametrize("backend", AVAILABLE)
 @pytest.mark.parametrize(
-    ("optimizer", "rule"), RULES, ids=lambda x: type(x).__name__ if isinstance(x, gn.Optimizer) else ""
+    ("optimizer", "options", "rule"), RULES, ids=lambda x: x.__name__ if isinstance(x, type) else ""
 )
 def test_forty_steps_are_those_of_the_rule(optimizer, options, rule, backend):
     p, loss = problem()
