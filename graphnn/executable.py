@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 from .backends.program import Program
 from .errors import CheckpointError, GraphError
 from .feeds import Feeds
+from .footprint import Memory, max_batch, measure, measure_state
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
-from .ir.spec import check_known
 from .loop import Loop, Shuffle, showing
 from .plan.memory import Plan
+from .plan.usage import read_bytes
 
 __all__ = ["Executable", "Memory", "Stage"]
 
@@ -31,20 +32,6 @@ class Stage:
     name: str
     numerics: str
     graph: Graph
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes before any run: the arena (inputs included), the state (parameters), a loop's own buffers, their sum."""
-
-    arena: int
-    state: int
-    loop: int
-
-    @property
-    def total(self) -> int:
-        """All of it."""
-        return self.arena + self.state + self.loop
 
 
 class Executable:
@@ -199,19 +186,47 @@ class Executable:
 
     # Looking -----------------------------------------------------------------------------------------------------
 
-    def memory(self, **sizes: int) -> Memory | None:
+    def memory(self, samples: int | None = None, **sizes: int) -> Memory | None:
         """Bytes before any run, for given sizes; without sizes, for a program that has some, prints the formula.
+
+        `samples` is how many a shuffled loop will have; without it, `.loop` is the most that it takes for any
+        number. Printing the answer shows what is in use at each step, and the largest values with their lines.
 
         Raises:
             FeedError: when a named size is missing, or unknown.
+
+        >>> import graphnn as gn
+        >>> x = gn.Input("x", ("N", 2))
+        >>> gn.compile(gn.Sum(gn.Exp(x))).memory(N=100, samples=1000)
+        Memory(arena=1728, state=0, constants=0, loop=8000)
         """
-        state = sum(p.storage.nbytes for p in self.graph.parameters.values())
         if not sizes and self.plan.graph.sizes:
-            slots = " + ".join(f"⌈{slot}⌉" for slot in self.plan.slots) or "0"
-            print(f"arena = {slots} bytes, each ⌈⌉ rounded up to a multiple of 64\nstate = {state} bytes")
+            from .view.memory import list_formula  # a door
+
+            print(list_formula(self.plan, measure_state(self.plan), self._program.kept()))
             return None
-        check_known(self.plan.graph.sizes, sizes)
-        return Memory(self.plan.offsets(sizes)[1], state, self._program.loop_bytes(sizes))
+        return measure(self.plan, self._program, sizes, samples)
+
+    def max_batch(self, budget: int | str, samples: int | None = None, **sizes: int) -> int:
+        """The largest batch with which `memory(...).total` stays within a budget, such as "64MiB" or a number of bytes.
+
+        The batch is the named size that is left open; others are given by name.
+
+        Raises:
+            BackendError: when not even a batch of 1 fits, naming the largest values.
+            GraphError: when the budget is no amount of memory, or no one size is open.
+            FeedError: when a named size is unknown.
+
+        >>> import graphnn as gn
+        >>> x = gn.Input("x", ("N", 2))
+        >>> gn.compile(gn.Sum(gn.Exp(x))).max_batch("64KiB", samples=1000)
+        3592
+        """
+
+        def total(numbers: dict[str, int]) -> int:
+            return measure(self.plan, self._program, numbers, samples).total
+
+        return max_batch(self.plan, total, read_bytes(budget, "max_batch: the budget"), sizes)
 
     def explain(self) -> str:
         """What each pass did to the graph, and the plan that came of it, as text to print."""

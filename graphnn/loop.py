@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backends.program import Batches, Program
+from .backends.program import Batches, Program, batch_names, batched
 from .errors import FeedError, ShapeError
 from .feeds import Feeds
 from .ir.leaf import Input
-from .ir.spec import Size, Spec
+from .ir.spec import Spec
 
 __all__ = ["Loop", "Shuffle", "showing"]
 
@@ -115,27 +115,24 @@ def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_la
     size_name = _batch_name(feeds.inputs)
     sizes = feeds.numbers(data)
     seen = dict.fromkeys(sizes, "by name")
-    batched: dict[str, np.ndarray] = {}
+    cut = batched(feeds.inputs, size_name)
+    rows: dict[str, np.ndarray] = {}
     fixed: dict[str, np.ndarray] = {}
     for name, node in feeds.inputs.items():
         array = feeds.array(node, data[name])
-        if node.shape and _named(node.shape[0]) == size_name:
+        if name in cut:
             _check_rows(name, node, array, sizes, seen)
-            batched[name] = np.ascontiguousarray(array)
+            rows[name] = np.ascontiguousarray(array)
         else:
             node.spec.unify(array.shape, sizes, name, seen)
-            fixed[name] = array
-    samples = _one_length(batched)
-    feeds.check_labels({**batched, **fixed}, {**sizes, size_name: samples})
-    return Batches(size_name, batched, fixed, sizes, samples, int(batch_size), drop_last)
-
-
-def _named(dim: Any) -> str | None:
-    return dim.name if isinstance(dim, Size) and dim.scale == 1 and dim.offset == 0 else None
+            fixed[name] = np.ascontiguousarray(array) if array.ndim else array
+    samples = _one_length(rows)
+    feeds.check_labels({**rows, **fixed}, {**sizes, size_name: samples})
+    return Batches(size_name, rows, fixed, sizes, samples, int(batch_size), drop_last)
 
 
 def _batch_name(inputs: Mapping[str, Input]) -> str:
-    names = {name for node in inputs.values() if node.shape and (name := _named(node.shape[0]))}
+    names = batch_names(inputs)
     if len(names) == 1:
         return names.pop()
     if not names:

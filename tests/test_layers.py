@@ -15,7 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"feeds", "loop", "executable", "compile"},
+    {"feeds", "loop", "footprint", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
@@ -24,8 +24,9 @@ LEVEL |= {"__init__": 99, "__main__": 99}
 DOORS = {
     "ir/graph.py": {"plan.schedule", "view.listing", "view.dot", "view.mermaid", "view.render"},
     "plan/memory.py": {"view.report"},
+    "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
-    "executable.py": {"view.report"},
+    "executable.py": {"view.memory", "view.report"},
 }
 """One-line imports inside a method of a public handle, to what shows it."""
 

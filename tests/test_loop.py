@@ -89,6 +89,13 @@ def test_inputs_without_the_batch_size_stay_the_same():
     np.testing.assert_array_equal(f.loop({"x": np.ones((4, 2)), "scale": [1, 3]}, 2), [[8, 8]])
 
 
+def test_values_fed_whole_stay_when_the_odd_batch_has_used_the_arena():
+    x, scale = gn.Input("x", ("N", 20)), gn.Input("scale", (20,))
+    f = gn.compile(gn.Sum(gn.Exp(gn.Exp(x) * scale) * gn.Exp(x)))
+    data = {"x": np.zeros((70, 20)), "scale": np.zeros(20)}
+    np.testing.assert_array_equal(f.loop(data, 30, 3), [[600, 600, 200]] * 3)
+
+
 def test_a_step_allocates_no_array():
     x, w = gn.Input("x", ("N", 50)), gn.Parameter("w", np.zeros((50, 50)))
     loss = gn.Mean(gn.Tanh(x @ w) ** 2)

@@ -8,7 +8,21 @@ from typing import Protocol
 
 import numpy as np
 
-__all__ = ["Batches", "Program"]
+from ..ir.leaf import Input
+from ..ir.spec import Size, Spec
+
+__all__ = ["Batches", "Program", "batch_names", "batched"]
+
+
+def batch_names(inputs: Mapping[str, Input]) -> set[str]:
+    """The named sizes along which a loop could cut these inputs into batches: it can when there is one."""
+    firsts = (node.shape[0] for node in inputs.values() if node.shape)
+    return {dim.name for dim in firsts if isinstance(dim, Size) and dim == Size(dim.name)}
+
+
+def batched(inputs: Mapping[str, Input], size_name: str) -> dict[str, Input]:
+    """The inputs that a loop cuts into batches."""
+    return {name: node for name, node in inputs.items() if node.shape and node.shape[0] == Size(size_name)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +39,11 @@ class Batches:
     samples: int
     batch_size: int
     drop_last: bool
+
+    @property
+    def first_sizes(self) -> dict[str, int]:
+        """The named sizes for the first batch."""
+        return {**self.sizes, self.size_name: min(self.batch_size, self.samples)}
 
     @property
     def starts(self) -> range:
@@ -63,6 +82,13 @@ class Program(Protocol):
         """Seconds for each step of the plan."""
         ...
 
-    def loop_bytes(self, sizes: Mapping[str, int]) -> int:
-        """Bytes that a loop takes beside arena and state, at most, for a batch of these sizes."""
+    def kept(self) -> Sequence[Spec]:
+        """What is held beside arena and parameters while bound to a set of sizes: constants, tables."""
+        ...
+
+    def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
+        """Bytes that a shuffled loop takes beside those of a call, for batches of these sizes.
+
+        Without the number of samples, the most that it takes for any.
+        """
         ...

@@ -159,7 +159,8 @@ class Node:
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """Calls without arguments that, in order, write the result of `ins` into `out`.
 
-        By default `forward`, then a copy. `scratch` are arrays of the specs that `scratch()` asks for.
+        By default `forward`, then a copy. `scratch` are arrays of the specs that `scratch()` asks for, followed by
+        those of `tables()`, which this fills. Memory known before the run is memory that these two declare.
         """
 
         def compute() -> None:
@@ -169,6 +170,10 @@ class Node:
 
     def scratch(self) -> tuple[Spec, ...]:
         """Working memory that `bind` needs beside `out`."""
+        return ()
+
+    def tables(self) -> tuple[Spec, ...]:
+        """Arrays that `bind` fills once and its calls only read: they follow those of `scratch`, and stay."""
         return ()
 
     def view(self, dense: bool) -> bool | None:

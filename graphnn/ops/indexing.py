@@ -57,7 +57,14 @@ class OneHot(Node):
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """Rows taken from an identity matrix made once; labels are checked beforehand, so clipping changes none."""
-        return [partial(xp.eye(self.classes, dtype=self.dtype).take, ins[0], 0, out, "clip")]
+        identity = scratch[-1]
+        identity.fill(0)
+        identity.reshape(-1)[:: self.classes + 1] = 1
+        return [partial(identity.take, ins[0], 0, out, "clip")]
+
+    def tables(self) -> tuple[Spec, ...]:
+        """The identity matrix."""
+        return (Spec((self.classes, self.classes), self.dtype),)
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
         """The operand."""
@@ -103,6 +110,10 @@ class Pick(Node):
         """The place of each picked element."""
         return (Spec(self.target.shape, np.dtype(np.intp)),)
 
+    def tables(self) -> tuple[Spec, ...]:
+        """Where each row starts."""
+        return self.scratch()
+
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By `take_along_axis`."""
         x, labels = arrays
@@ -114,8 +125,8 @@ class Pick(Node):
         x, labels = ins
         if not x.flags.c_contiguous:
             return super().bind(xp, ins, out, scratch)
-        starts = (xp.arange(labels.size) * x.shape[-1]).reshape(labels.shape)
-        place = scratch[0]
+        place, starts = scratch
+        starts[...] = (xp.arange(labels.size) * x.shape[-1]).reshape(labels.shape)
         return [
             partial(xp.add, labels, starts, place, casting="unsafe"),
             partial(x.reshape(-1).take, place, None, out, "clip"),

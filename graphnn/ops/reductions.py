@@ -123,8 +123,15 @@ class Sum(Reduction, method="sum", role="sum"):
         """As `forward`, with the ones made once."""
         x = ins[0]
         if self._of_rows(x):
-            return [partial(xp.dot, xp.ones(len(x), x.dtype), x, out.reshape(-1))]
+            ones = scratch[-1]
+            ones.fill(1)
+            return [partial(xp.dot, ones, x, out.reshape(-1))]
         return super().bind(xp, ins, out, scratch)
+
+    def tables(self) -> tuple[Spec, ...]:
+        """Ones, one a row, where rows are summed."""
+        of_rows = self.axes == (0,) and self.x.ndim == 2 and self.dtype.kind == "f" and self.dtype.itemsize >= 4
+        return (Spec(self.x.shape[:1], self.dtype),) if of_rows else ()
 
     def _of_rows(self, x: Any) -> bool:
         """A bias gradient sums the rows of a matrix: BLAS does that in half the time of a reduction."""

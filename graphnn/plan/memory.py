@@ -35,6 +35,10 @@ class Value:
     dense: bool
     slots: tuple[int, ...] = ()
     """One for each result, when it is in the arena or an input and not a view."""
+    first: int = -1
+    """The step that makes it; -1 for what is there before."""
+    last: int = -1
+    """The last step that needs its memory, for a value with slots; the number of steps for what is read afterwards."""
 
     @property
     def is_view(self) -> bool:
@@ -160,7 +164,7 @@ class _Planner:
             self.last_use[values[node].base] = self.end
         for name in graph.inputs:
             node = graph.inputs[name]
-            values[node] = Value(node, node, "input", True, (self._take(bytes_of(node.spec)),))
+            values[node] = Value(node, node, "input", True, (self._take(bytes_of(node.spec)),), -1, self.end)
         steps = [self._allocate(i, node, into.get(node)) for i, node in enumerate(self.computed)]
         snapshots = {p: self._take(bytes_of(p.spec)) for p, node in landings if values[node].place == "state"}
         return Plan(graph, values, tuple(steps), tuple(self.slots), tuple(landings), snapshots, outputs_done)
@@ -193,7 +197,7 @@ class _Planner:
             over = self._dying_operand(i, node)
             specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
             slots = self.values[over].slots if over is not None else tuple(self._take(bytes_of(spec)) for spec in specs)
-            self.values[node] = Value(node, node, "arena", True, slots)
+            self.values[node] = Value(node, node, "arena", True, slots, i, self.last_use[node])
         scratch = tuple(self._take(bytes_of(spec)) for spec in node.scratch())
         for slot in scratch:
             self._give(slot)

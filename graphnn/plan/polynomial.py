@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -26,6 +26,16 @@ class Polynomial:
         if not self.terms:
             return "0"
         return " + ".join("·".join((str(factor), *names)) for names, factor in reversed(self.terms))
+
+    @staticmethod
+    def total(added: Iterable[Polynomial], taken: Iterable[Polynomial] = ()) -> Polynomial:
+        """The sum of some, less others."""
+        terms: dict[tuple[str, ...], int] = {}
+        for sign, polynomials in ((1, added), (-1, taken)):
+            for polynomial in polynomials:
+                for names, factor in polynomial.terms:
+                    terms[names] = terms.get(names, 0) + sign * factor
+        return Polynomial(tuple(sorted((names, factor) for names, factor in terms.items() if factor)))
 
     def covers(self, other: Polynomial) -> bool:
         """Is this at least the other, whatever the sizes? Only where every term says so by itself."""

@@ -35,6 +35,7 @@ class Bound:
         self.arrays: dict[Node, Any] = {}
         self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
         self._place_values()
+        self._tables = [[np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()] for step in plan.steps]
         self.by_step = [self._calls(i, step, self.arrays) for i, step in enumerate(plan.steps)]
         self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
         self.landings = self._land()
@@ -86,11 +87,11 @@ class Bound:
         node = step.node.at(self.sizes)
         ins = tuple(arrays[operand] for operand in step.node.operands)
         out = arrays[step.node]
-        scratch = tuple(
+        scratch = [
             self._memory(slot, spec.concrete(self.sizes), spec.dtype)
             for slot, spec in zip(step.scratch, node.scratch(), strict=True)
-        )
-        calls = list(node.bind(np, ins, out, scratch))
+        ]
+        calls = list(node.bind(np, ins, out, (*scratch, *self._tables[i])))
         checked = step.node.class_labels(self.sizes)
         if checked and not isinstance(checked[0], Input):  # those of inputs are checked when they are fed
             labels, classes = checked
@@ -181,7 +182,10 @@ def _check_finite(array: np.ndarray, node: Node) -> None:
 def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
     with np.errstate(all="ignore"):
         value = node.at(sizes).forward(np, *(arrays[operand] for operand in node.operands))
-    return value if isinstance(value, tuple) else np.asarray(value)
+    if node.view(False) is None and not isinstance(value, tuple):  # then it has memory of its own, as was foretold
+        shared = any(np.may_share_memory(value, arrays[operand]) for operand in node.operands)
+        return np.array(value) if shared else np.asarray(value)
+    return value
 
 
 def _flat(groups: Iterable[list[Call]]) -> list[Call]:

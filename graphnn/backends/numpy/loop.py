@@ -11,18 +11,27 @@ import numpy as np
 from ...errors import NonFiniteError
 from ...ir.graph import Graph
 from ...ir.node import Node
+from ...plan.usage import out_of_memory
 from ..program import Batches
 from .bound import Bound, Calls
 
 if TYPE_CHECKING:
     from .program import NumpyProgram
 
-__all__ = ["GATHER_BYTES", "Loop"]
+__all__ = ["GATHER_BYTES", "Loop", "gather_rows"]
 
-GATHER_BYTES = 4 << 20
-"""A loop gathers this many bytes of shuffled samples at a time: one gather for many small batches."""
+GATHER_BYTES = 256 << 10
+"""A loop gathers this many bytes of shuffled samples at a time, or one batch: one gather for many small batches."""
+_BATCHES = 64
+"""So many batches at once, at most: more would save nothing worth having."""
 _KEPT = 64
 """Unshuffled batches whose calls are kept from epoch to epoch."""
+
+
+def gather_rows(size: int, row_bytes: int, samples: int | None) -> int:
+    """How many samples are gathered at a time, for batches of `size`; it never falls when `size` grows."""
+    rows = min(_BATCHES * size, max(size, GATHER_BYTES // max(1, row_bytes)))
+    return rows if samples is None else min(rows, samples)
 
 
 class Loop:
@@ -35,12 +44,17 @@ class Loop:
         self.program, self.batches = program, batches
         graph = program.plan.graph
         self.inputs = {name: graph.inputs[name] for name in batches.data}
+        self.fixed: dict[Node, np.ndarray] = {graph.inputs[name]: value for name, value in batches.fixed.items()}
         size = min(batches.batch_size, batches.samples)
         self.size = size
         self.full = self._bound(size)
-        row = max(1, sum(a[:1].nbytes for a in batches.data.values()))
-        self.chunk = size * max(1, min(GATHER_BYTES // (row * size), batches.samples // size))
-        self.gathered = {name: np.empty((self.chunk, *a.shape[1:]), a.dtype) for name, a in batches.data.items()}
+        odd = batches.samples % size
+        if odd and not batches.drop_last:
+            self._bound(odd)  # now, so that what memory it needs is known before the first step
+        rows = gather_rows(size, sum(a[:1].nbytes for a in batches.data.values()), batches.samples)
+        self.chunk = rows if rows == batches.samples else rows - rows % size
+        self.gathered: dict[str, np.ndarray] = {}
+        self.rows = rows
         self.kept: dict[tuple[bool, int, int], tuple[Bound, Calls]] = {}
         self.records = list(zip(self._scalar_positions(graph), records, strict=True))
 
@@ -48,10 +62,7 @@ class Loop:
         return [i for i, node in enumerate(graph.outputs.values()) if not node.shape]
 
     def _bound(self, rows: int) -> Bound:
-        bound = self.program.bound({**self.batches.sizes, self.batches.size_name: rows})
-        for name, value in self.batches.fixed.items():
-            np.copyto(bound.arrays[bound.plan.graph.inputs[name]], value, casting="same_kind")
-        return bound
+        return self.program.bound({**self.batches.sizes, self.batches.size_name: rows})
 
     def epoch(self, epoch: int, order: np.ndarray | None, stop: Callable[[], bool]) -> None:
         """One pass over the data in the given order."""
@@ -75,6 +86,12 @@ class Loop:
             record[at] = outputs[position]
 
     def _gather(self, rows: np.ndarray) -> None:
+        if not self.gathered:
+            rows_of = self.batches.data.items()
+            try:
+                self.gathered = {name: np.empty((self.rows, *a.shape[1:]), a.dtype) for name, a in rows_of}
+            except MemoryError as error:
+                raise out_of_memory("numpy", self.program.plan, self.batches.first_sizes) from error
         for name, data in self.batches.data.items():
             data.take(rows, 0, self.gathered[name][: len(rows)], "clip")
 
@@ -83,6 +100,7 @@ class Loop:
         bound = self.full if rows == self.size else self._bound(rows)
         source = self.batches.data if in_place else self.gathered
         feeds: dict[Node, np.ndarray] = {node: source[name][start : start + rows] for name, node in self.inputs.items()}
+        feeds |= self.fixed
         found = bound, bound.calls(feeds)
         if not in_place or len(self.kept) < _KEPT:
             self.kept[in_place, start, rows] = found

@@ -8,12 +8,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ...ir.leaf import Constant
+from ...ir.spec import Spec
 from ...plan.memory import ALIGNMENT, Plan
-from ..program import Batches
+from ...plan.usage import made_before, out_of_memory, specs_of
+from ..program import Batches, batch_names, batched
 from .bound import Bound
-from .loop import GATHER_BYTES, Loop
+from .loop import Loop, gather_rows
 
 __all__ = ["NumpyProgram"]
+
+_KEPT = 8
+"""Sets of sizes whose calls are kept: a few batch sizes alternate, as in training and evaluation."""
 
 
 class NumpyProgram:
@@ -30,14 +36,21 @@ class NumpyProgram:
         key = tuple(sorted(sizes.items()))
         found = self._bound.get(key)
         if found is None:
-            needed = self.plan.offsets(sizes)[1]
-            if needed > self._arena.nbytes:
-                self._bound.clear()
-                self._arena = aligned_bytes(needed)
-            elif len(self._bound) >= 8:
-                self._bound.pop(next(iter(self._bound)))
-            found = self._bound[key] = Bound(self.plan, self._arena, dict(sizes), self.check_finite)
+            try:
+                found = self._bound[key] = self._bind(sizes)
+            except MemoryError as error:
+                raise out_of_memory("numpy", self.plan, sizes) from error
         return found
+
+    def _bind(self, sizes: Mapping[str, int]) -> Bound:
+        needed = self.plan.offsets(sizes)[1]
+        if needed > self._arena.nbytes:
+            self._bound.clear()
+            self._arena = aligned_bytes(0)  # the old one goes before the new one comes
+            self._arena = aligned_bytes(needed)
+        elif len(self._bound) >= _KEPT:
+            self._bound.pop(next(iter(self._bound)))
+        return Bound(self.plan, self._arena, dict(sizes), self.check_finite)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
@@ -82,10 +95,29 @@ class NumpyProgram:
                 parameter.storage[...] = value
         return best
 
-    def loop_bytes(self, sizes: Mapping[str, int]) -> int:
-        """The buffer that shuffled samples are gathered into, at most."""
-        row = sum(node.spec.bytes(sizes) for node in self.plan.graph.inputs.values() if node.spec.sizes)
-        return max(row, GATHER_BYTES)
+    def kept(self) -> Sequence[Spec]:
+        """Constants; what is made of them and of sizes before the run; the tables of steps."""
+        constants = [node.spec for node in self.plan.static if isinstance(node, Constant)]
+        return [*constants, *self._kept_for_sizes()]
+
+    def _kept_for_sizes(self) -> list[Spec]:
+        """What each set of sizes has of its own."""
+        made = [spec for node in made_before(self.plan) if not isinstance(node, Constant) for spec in specs_of(node)]
+        return [*made, *(spec for step in self.plan.steps for spec in step.node.tables())]
+
+    def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
+        """The buffers that shuffled samples are gathered into, and what the odd last batch has of its own."""
+        inputs = self.plan.graph.inputs
+        names = batch_names(inputs)
+        if len(names) != 1:
+            return 0
+        [name] = names
+        size = sizes[name] if samples is None else min(sizes[name], samples)
+        one = {**sizes, name: 1}
+        row = sum(node.spec.bytes(one) for node in batched(inputs, name).values())
+        rest = max(0, size - 1) if samples is None else samples % max(1, size)
+        odd = sum(spec.bytes({**sizes, name: rest}) for spec in self._kept_for_sizes()) if rest else 0
+        return row * gather_rows(size, row, samples) + odd
 
     def source(self) -> str:
         """The calls of a step, one a line."""

@@ -1,0 +1,142 @@
+"""How much memory a plan uses, and when: live bytes step by step, their lower bound, and the largest values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+
+from ..errors import BackendError, GraphError
+from ..ir.node import Node, describe
+from ..ir.spec import Spec
+from .memory import Plan, aligned
+from .polynomial import Polynomial, bytes_of
+
+__all__ = [
+    "largest",
+    "live_bytes",
+    "live_formulas",
+    "lower_bound",
+    "made_before",
+    "out_of_memory",
+    "read_bytes",
+    "show_bytes",
+    "show_largest",
+    "show_sizes",
+    "specs_of",
+]
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def read_bytes(amount: int | str, what: str) -> int:
+    """An amount of memory as a number of bytes: a number, or text such as "64MiB" (2**20) or "64MB" (10**6).
+
+    Raises:
+        GraphError: when it is neither.
+
+    >>> read_bytes("1.5KiB", "a budget")
+    1536
+    """
+    if isinstance(amount, int) and not isinstance(amount, bool) and amount >= 0:
+        return amount
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", amount) if isinstance(amount, str) else None
+    if found is None or found[2].upper() not in _UNITS:
+        raise GraphError(f'{what} is {amount!r}; it must be a number of bytes, or text such as "64MiB".')
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+def specs_of(node: Node) -> tuple[Spec, ...]:
+    """The specs of a node's results."""
+    return node.spec if isinstance(node.spec, tuple) else (node.spec,)
+
+
+def _changes(plan: Plan) -> list[tuple[list[Spec], list[Spec]]]:
+    """For each step what comes to life with it, and what has died before it; one more entry for the landings."""
+    end = len(plan.steps)
+    changes: list[tuple[list[Spec], list[Spec]]] = [([], []) for _ in range(end + 2)]
+    for value in plan.values.values():
+        if value.slots and not value.is_view:
+            specs = specs_of(value.node)
+            changes[max(value.first, 0)][0].extend(specs)
+            changes[value.last + 1][1].extend(specs)
+    for i, step in enumerate(plan.steps):
+        scratch = step.node.scratch()
+        changes[i][0].extend(scratch)
+        changes[i + 1][1].extend(scratch)
+        if step.over is not None:  # two values in one place, in this step alone: counted once
+            changes[i][1].extend(specs_of(step.over))
+            changes[i + 1][0].extend(specs_of(step.over))
+    changes[end][0].extend(parameter.spec for parameter in plan.snapshots)
+    return changes[:-1]
+
+
+def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
+    """The bytes in use while each step runs, then while updates land; inputs are in use throughout."""
+
+    def total(specs: list[Spec]) -> int:
+        return sum(aligned(spec.bytes(sizes)) for spec in specs)
+
+    return list(accumulate(total(born) - total(dead) for born, dead in _changes(plan)))
+
+
+def live_formulas(plan: Plan) -> list[Polynomial]:
+    """The same as formulas of the named sizes, before any rounding to cache lines."""
+    return list(
+        accumulate(
+            (
+                Polynomial.total([bytes_of(spec) for spec in born], [bytes_of(spec) for spec in dead])
+                for born, dead in _changes(plan)
+            ),
+            lambda a, b: Polynomial.total([a, b]),
+        )
+    )
+
+
+def lower_bound(plan: Plan, sizes: Mapping[str, int]) -> int:
+    """The least that any arena for this order of steps could have: the most bytes in use at one time."""
+    return max(live_bytes(plan, sizes))
+
+
+def made_before(plan: Plan) -> list[Node]:
+    """Constants, and the values made of them and of sizes before the run, that have memory of their own."""
+    return [node for node in plan.static if not node.operands or node.view(False) is None]
+
+
+def largest(plan: Plan, sizes: Mapping[str, int], count: int = 5) -> list[tuple[Node, int]]:
+    """The values that take the most memory, in the arena, in the state or constant; of those in one place the last."""
+    overwritten = {step.over for step in plan.steps}
+    before = set(made_before(plan))
+    owners = [
+        (value.node, sum(spec.bytes(sizes) for spec in specs_of(value.node)))
+        for value in plan.values.values()
+        if (value.slots and value.node not in overwritten) or value.place == "state" or value.node in before
+    ]
+    return sorted(owners, key=lambda pair: -pair[1])[:count]
+
+
+def show_bytes(number: int) -> str:
+    """A number of bytes for people: `2.5 MiB`."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number} bytes"
+
+
+def show_sizes(sizes: Mapping[str, int]) -> str:
+    """`N=30, M=2`."""
+    return ", ".join(f"{name}={size}" for name, size in sizes.items())
+
+
+def show_largest(plan: Plan, sizes: Mapping[str, int]) -> str:
+    """The five largest values in a sentence's list, each with its line and bytes."""
+    return ", ".join(f"{describe(node)}: {show_bytes(size)}" for node, size in largest(plan, sizes))
+
+
+def out_of_memory(backend: str, plan: Plan, sizes: Mapping[str, int]) -> BackendError:
+    """The error for memory that the machine does not have: raised before a step has run."""
+    at = f" for {show_sizes(sizes)}" if sizes else ""
+    return BackendError(
+        f"{backend}: there is not enough memory{at}: the arena takes {show_bytes(plan.offsets(sizes)[1])}. "
+        f"The largest values: {show_largest(plan, sizes)}. Nothing has run, and parameters are as they were."
+    )

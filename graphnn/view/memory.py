@@ -1,0 +1,93 @@
+"""Memory as text: the formula or the bytes, the timeline of the steps, and the largest values with their lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..ir.node import describe
+from ..ir.spec import Spec
+from ..plan.memory import Plan
+from ..plan.polynomial import Polynomial, bytes_of
+from ..plan.usage import largest, live_bytes, live_formulas, show_bytes, show_sizes, specs_of
+from .text import names
+
+__all__ = ["list_formula", "list_memory"]
+
+_ROWS = 40
+"""Lines of a timeline; a longer plan shows the step that needs the most of each stretch."""
+_BAR = 30
+_TYPICAL = 64
+"""The number that stands for every named size where values are to be put in order before any is known."""
+
+
+def list_memory(plan: Plan, sizes: Mapping[str, int], parts: Mapping[str, int]) -> str:
+    """The bytes of each part for given sizes, the timeline, and the largest values."""
+    live = live_bytes(plan, sizes)
+    peak = max(live)
+    at = f" for {show_sizes(sizes)}" if sizes else ""
+    lines = [f"memory{at}: {sum(parts.values())} bytes ({show_bytes(sum(parts.values()))})"]
+    lines += [f"  {name:<10}{number:>14}" for name, number in parts.items()]
+    lines[1] += f"   at least {peak} for this order of steps"
+    rows = _stretches(live)
+    shown = [show_bytes(live[i]) for i in rows]
+    width = max(map(len, shown))
+    bars = ["█" * max(1, round(_BAR * live[i] / peak)) if live[i] else "" for i in rows]
+    called = _steps(plan)
+    lines += ["", "in use at each step"]
+    lines += [
+        f"  {i:>6}  {amount:>{width}}  {bar:<{_BAR}}  {called[i]}".rstrip()
+        for i, amount, bar in zip(rows, shown, bars, strict=True)
+    ]
+    lines += ["", "the largest values"]
+    lines += [f"  {show_bytes(number):>10}  {describe(node)}" for node, number in largest(plan, sizes)]
+    return "\n".join(lines)
+
+
+def list_formula(plan: Plan, state: int, kept: Sequence[Spec]) -> str:
+    """The same before any size is known: slots, timeline and values as formulas of the named sizes."""
+    typical = dict.fromkeys(plan.graph.sizes, _TYPICAL)
+    live = live_formulas(plan)
+    numbers = [formula(typical) for formula in live]
+    peak = live[numbers.index(max(numbers))]
+    constants = Polynomial.total(bytes_of(spec) for spec in kept)
+    rows, called = _stretches(numbers), _steps(plan)
+    width = max(len(str(live[i])) for i in rows)
+    values = [
+        (describe(node), Polynomial.total(bytes_of(spec) for spec in specs_of(node)))
+        for node, _ in largest(plan, typical)
+    ]
+    return "\n".join(
+        [
+            f"arena     = {_slots(plan)} bytes, each ⌈⌉ rounded up to a multiple of 64",
+            f"            at least {peak} bytes for this order of steps",
+            f"state     = {state} bytes",
+            f"constants = {constants} bytes",
+            "",
+            "in use at each step, in bytes",
+            *(f"  {i:>6}  {live[i]!s:<{width}}  {called[i]}" for i in rows),
+            "",
+            "the largest values, in bytes",
+            *(f"  {size}   {name}" for name, size in values),
+        ]
+    )
+
+
+def _slots(plan: Plan) -> str:
+    """The sum of the slots; equal ones counted."""
+    counted: dict[str, int] = {}
+    for slot in plan.slots:
+        counted[str(slot)] = counted.get(str(slot), 0) + 1
+    return " + ".join(f"{n}·⌈{slot}⌉" if n > 1 else f"⌈{slot}⌉" for slot, n in counted.items()) or "0"
+
+
+def _steps(plan: Plan) -> list[str]:
+    called = names(plan.graph.schedule)
+    steps = [f"{called[step.node]} {step.node.op} ({step.node.origin})" for step in plan.steps]
+    return [*steps, "updates land" if plan.graph.updates else "outputs are taken"]
+
+
+def _stretches(live: Sequence[int]) -> list[int]:
+    """The steps that a timeline shows: all, or of each stretch the one that needs the most."""
+    length = -(-len(live) // _ROWS)
+    stretches = [range(start, min(start + length, len(live))) for start in range(0, len(live), length)]
+    return [max(stretch, key=lambda i: live[i]) for stretch in stretches]
