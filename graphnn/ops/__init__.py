@@ -7,6 +7,7 @@ class, and its name in the file's `__all__` makes it public.
 from . import (
     activations,
     arithmetic,
+    batchnorm,
     compare,
     control,
     conv,
@@ -20,11 +21,14 @@ from . import (
     random,
     recurrent,
     reductions,
+    regression,
     shape,
+    softmax,
     structure,
 )
 from .activations import *
 from .arithmetic import *
+from .batchnorm import *
 from .compare import *
 from .composite import Composite
 from .control import *
@@ -40,7 +44,9 @@ from .pool import *
 from .random import *
 from .recurrent import *
 from .reductions import *
+from .regression import *
 from .shape import *
+from .softmax import *
 from .structure import *
 
 __all__ = [
@@ -55,8 +61,11 @@ __all__ = [
     *indexing.__all__,
     *linear.__all__,
     *structure.__all__,
+    *softmax.__all__,
     *normalise.__all__,
+    *batchnorm.__all__,
     *losses.__all__,
+    *regression.__all__,
     *conv.__all__,
     *pool.__all__,
     *recurrent.__all__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..ops.functions import Log
-from ..ops.losses import LogSoftmax, Softmax
+from ..ops.softmax import LogSoftmax, Softmax
 from .passes import Pass, rewrite
 
 __all__ = ["stabilise"]
