@@ -27,7 +27,8 @@ class BatchNorm(Composite):
     along `axis`, and the four have one value for each. In training the statistics are those of the batch, the
     variance divided by n, and a training step also carries the running ones forward, `momentum * running +
     (1 - momentum) * batch`, where they are parameters: declare them with `trainable=False`. With `training=False`,
-    which `Model.predict` chooses by itself, it is `(x - running_mean) / sqrt(running_variance + epsilon) * scale + shift`.
+    which `Model.predict` chooses by itself, it is
+    `(x - running_mean) / sqrt(running_variance + epsilon) * scale + shift`.
     Source: S. Ioffe and C. Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167, algorithms 1 and 2;
     momentum and the variance are as the ONNX standard defines them.
 
@@ -65,7 +66,7 @@ class BatchNorm(Composite):
         sample(("N", 3), (3,), (3,), (3,), (3,), axis=-1, training=False, domain=(0.3, 2.0)),
         refused(ShapeError, ("N", 2), (3,), (2,), (2,), (2,)),
         refused(ShapeError, ("N", 2), (2,), (2,), (2,), (2, 1)),
-        refused(ShapeError, ("N",), (2,), (2,), (2,), (2,)),
+        refused(ShapeError, ("N",), (2,), (2,), (2,), (2,), culprits=("x0",)),
         refused(DTypeError, ("N", 2), (2,), (2,), (2,), (2,), dtypes=("int64",)),
         refused(GraphError, ("N", 2), (2,), (2,), (2,), (2,), momentum=1.5),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ..errors import DTypeError, GraphError, ShapeError
 from ..ir.broadcast import broadcast_shape, broadcast_to
 from ..ir.leaf import Constant, count_of
@@ -249,7 +251,9 @@ class SigmoidCE(Composite):
         if scores.dtype.kind != "f":
             raise DTypeError(f"SigmoidCE: scores {describe(scores)} must be of a float dtype.")
         check_same_shape("SigmoidCE", scores, labels, "scores", "labels")
-        self.__dict__["labels"] = labels.cast(scores.dtype)
+        dtype = np.result_type(scores.dtype, labels.dtype) if labels.dtype.kind == "f" else scores.dtype
+        self.__dict__["scores"] = scores = scores.cast(dtype)
+        self.__dict__["labels"] = labels.cast(dtype)
         if self.pos_weight is not None:
             weight = self.pos_weight.cast(scores.dtype)
             if broadcast_shape("SigmoidCE", {"scores": scores, "pos_weight": weight}) != scores.shape:

@@ -49,7 +49,7 @@ class LayerNorm(Composite):
         sample(("N", "M"), least={"M": 2}),
         refused(ShapeError, ("N", 4), (3,), (4,)),
         refused(ShapeError, ("N", 4), (4,), (3,)),
-        refused(ShapeError, ("N", 4), (4,), (4,), axis=2),
+        refused(ShapeError, ("N", 4), (4,), (4,), axis=2, culprits=("x0",)),
         refused(DTypeError, ("N", 4), dtypes=("int64",)),
     )
 
@@ -148,7 +148,7 @@ class InstanceNorm(Composite):
     samples = (
         sample(("N", 2, 3), (2,), (2,), epsilon=0.1),
         sample(("N", 2, 2, 3), (2,), (2,), epsilon=0.1),
-        refused(ShapeError, ("N", 2), (2,), (2,)),
+        refused(ShapeError, ("N", 2), (2,), (2,), culprits=("x0",)),
         refused(ShapeError, ("N", 2, 3), (3,), (2,)),
     )
 
@@ -188,8 +188,8 @@ class GroupNorm(Composite):
     samples = (
         sample(("N", 4, 3), (4,), (4,), groups=2, epsilon=0.1),
         sample(("N", 2, 2, 3), (2,), (2,), groups=1, epsilon=0.1),
-        refused(ShapeError, ("N", 4, 3), (4,), (4,), groups=3),
-        refused(ShapeError, ("N", 4), (4,), (4,), groups=2),
+        refused(ShapeError, ("N", 4, 3), (4,), (4,), groups=3, culprits=("x0",)),
+        refused(ShapeError, ("N", 4), (4,), (4,), groups=2, culprits=("x0",)),
         refused(ShapeError, ("N", 4, 3), (4,), (2,), groups=2),
     )
 

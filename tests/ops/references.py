@@ -110,23 +110,112 @@ def log_softmax(x, axis=-1):
     return scipy.special.log_softmax(x, axis)
 
 
-def softmax_ce(scores, labels, reduction="mean"):
-    if scores.dtype.kind != "f":
-        raise TypeError("scores are floats")
-    t = labels if labels.ndim == scores.ndim else np.eye(scores.shape[-1], dtype=scores.dtype)[labels]
-    rows = -np.sum(t * scipy.special.log_softmax(scores, -1), -1)
-    return rows if reduction == "none" else getattr(np, reduction)(rows)
+def floats(*arrays):
+    """As the ops do, refuse what is not of a float dtype."""
+    if not any(a.dtype.kind == "f" for a in arrays):
+        raise TypeError("floats are needed")
+
+
+def reduce(losses, reduction, weights=None):
+    if reduction == "mean" and weights is not None:
+        return losses.sum() / weights.sum()
+    return losses if reduction == "none" else getattr(np, reduction)(losses)
+
+
+def nll(log_y, labels, reduction="mean", weight=None, ignore=None, smoothing=0.0):
+    floats(log_y)
+    classes = log_y.shape[-1]
+    w = np.ones(classes, log_y.dtype) if weight is None else np.asarray(weight, log_y.dtype)
+    one_hot = labels.ndim == log_y.ndim
+    kept = np.ones(log_y.shape[:-1], bool) if one_hot or ignore is None else labels != ignore
+    t = labels.astype(log_y.dtype) if one_hot else (labels[..., None] == np.arange(classes)).astype(log_y.dtype)
+    smooth = t * (1 - smoothing) + smoothing / classes if smoothing else t
+    losses = -np.sum(smooth * w * log_y, -1) * kept
+    return reduce(losses, reduction, None if weight is None and ignore is None else np.sum(t * w, -1) * kept)
+
+
+def softmax_ce(scores, labels, *options, **named):
+    floats(scores)
+    return nll(log_softmax(scores), labels, *options, **named)
+
+
+def sigmoid_ce(scores, labels, reduction="mean"):
+    floats(scores)
+    t = labels.astype(np.result_type(scores, labels) if labels.dtype.kind == "f" else scores.dtype)
+    losses = -(t * np.log(scipy.special.expit(scores)) + (1 - t) * np.log(scipy.special.expit(-scores)))
+    return reduce(losses.astype(t.dtype), reduction)
+
+
+def of_difference(loss):
+    def reference(y, t, reduction="mean", **options):
+        floats(y, t)
+        return reduce(loss(y - t, **options), reduction)
+
+    return reference
 
 
 LOSSES = {
     "Softmax": softmax,
     "LogSoftmax": log_softmax,
     "SoftmaxCE": softmax_ce,
+    "NLL": nll,
+    "SigmoidCE": sigmoid_ce,
+    "MSE": of_difference(np.square),
+    "L1": of_difference(np.abs),
+    "Huber": of_difference(lambda d, delta=1.0: scipy.special.huber(delta, d).astype(d.dtype)),
 }
 
 # Normalising
 
-NORMALISE = {}
+
+def normal(x, axes, epsilon):
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + x.dtype.type(epsilon))
+
+
+def along(factor, x, axes):
+    """One value for each place along some axes of x, to broadcast against it."""
+    axes = [a % x.ndim for a in axes]
+    return np.reshape(factor, [n if a in axes else 1 for a, n in enumerate(x.shape)])
+
+
+def layer_norm(x, scale=None, shift=None, axis=-1, epsilon=1e-5):
+    floats(x)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    y = normal(x, axes, epsilon)
+    y = y if scale is None else y * along(scale, x, axes).astype(x.dtype)
+    return y if shift is None else y + along(shift, x, axes).astype(x.dtype)
+
+
+def rms_norm(x, scale=None, axis=-1, epsilon=1e-5):
+    floats(x)
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    y = x / np.sqrt(np.mean(x * x, axes, keepdims=True) + x.dtype.type(epsilon))
+    return y if scale is None else y * along(scale, x, axes).astype(x.dtype)
+
+
+def batch_norm(x, scale, shift, mean, variance, epsilon=1e-5, axis=1, training=True):
+    floats(x)
+    scale, shift, mean, variance = (along(a, x, (axis,)).astype(x.dtype) for a in (scale, shift, mean, variance))
+    others = tuple(a for a in range(x.ndim) if a != axis % x.ndim)
+    y = normal(x, others, epsilon) if training else (x - mean) / np.sqrt(variance + x.dtype.type(epsilon))
+    return y * scale + shift
+
+
+def group_norm(x, scale, shift, groups=None, epsilon=1e-5):
+    floats(x)
+    groups = groups or x.shape[1]
+    grouped = x.reshape(len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    y = normal(grouped, tuple(range(2, grouped.ndim)), epsilon).reshape(x.shape)
+    return y * along(scale, x, (1,)).astype(x.dtype) + along(shift, x, (1,)).astype(x.dtype)
+
+
+NORMALISE = {
+    "LayerNorm": layer_norm,
+    "RMSNorm": rms_norm,
+    "BatchNorm": batch_norm,
+    "InstanceNorm": group_norm,
+    "GroupNorm": group_norm,
+}
 
 # Nets
 

@@ -136,7 +136,7 @@ def test_losses_of_numbers_are_their_definitions():
 @pytest.mark.parametrize("loss", [gn.MSE, gn.L1, gn.Huber, gn.SigmoidCE])
 def test_a_column_against_a_row_is_refused_with_both_culprits(loss):
     y, t = gn.Input("y", ("N", 1)), gn.Input("t", ("N",))
-    says = rf"'y' f64\[N, 1\] \(test_losses.py:\d+\) and .*'t' f64\[N\] \(test_losses.py:\d+\) must have one shape"
+    says = r"'y' f64\[N, 1\] \(test_losses.py:\d+\) and .*'t' f64\[N\] \(test_losses.py:\d+\) must have one shape"
     with pytest.raises(gn.ShapeError, match=says):
         loss(y, t)
 
