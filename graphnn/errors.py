@@ -6,6 +6,8 @@ would catch. A message names the node, both culprits with their shapes and sourc
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "GraphNNError",
     "ShapeError",
@@ -46,7 +48,16 @@ class LabelError(GraphNNError, ValueError):
 
 
 class NonFiniteError(GraphNNError, ArithmeticError):
-    """A NaN or an infinity where `check_finite` watches for one."""
+    """A NaN or an infinity where `check_finite` watches for one.
+
+    Where the node that made it was found, `node` is that node, `direction` the half it stands in (forward, backward or
+    update), and in a loop `epoch` and `batch` count from 1.
+    """
+
+    node: Any = None
+    direction: str | None = None
+    epoch: int | None = None
+    batch: int | None = None
 
 
 class BackendError(GraphNNError, RuntimeError):

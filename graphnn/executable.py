@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends.program import Program
-from .errors import CheckpointError, GraphError
+from .blame import History, blame, replay
+from .errors import CheckpointError, GraphError, NonFiniteError
 from .feeds import Feeds
 from .footprint import Memory, max_batch, measure, measure_state
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
-from .loop import Loop, Shuffle, showing
+from .loop import AfterEpoch, Loop, Shuffle
 from .plan.memory import Plan
 from .plan.usage import read_bytes
 
@@ -57,7 +58,7 @@ class Executable:
         self._program = program
         self._stages = tuple(stages)
         self._feeds = Feeds(graph, plan)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is called after an epoch may ask the program itself
         self._epochs = 0
 
     def __call__(self, /, **inputs: ArrayLike) -> Any:
@@ -71,7 +72,10 @@ class Executable:
         """
         feeds, sizes = self._feeds.read(inputs)
         with self._lock:
-            results = self._program.call(feeds, sizes)
+            try:
+                results = self._program.call(feeds, sizes)
+            except NonFiniteError as error:
+                raise (error if error.node else blame(self.graph, feeds, sizes) or error) from None
         return self._shaped(dict(zip(self.graph.outputs, results, strict=True)))
 
     def _shaped(self, results: dict[str, np.ndarray]) -> Any:
@@ -114,7 +118,7 @@ class Executable:
         array([[9.  , 5.76]], dtype=float32)
         """
         run = Loop(self._feeds, self._program, data, batch_size, drop_last)
-        records = self._run(run, run.orders(shuffle, epochs, self._epochs), epochs, progress)
+        records = self._run(run, shuffle, epochs, progress)
         return next(iter(records.values())) if len(records) == 1 else records
 
     def loop_epochs(
@@ -124,27 +128,23 @@ class Executable:
         epochs: int,
         shuffle: Shuffle,
         drop_last: bool,
-        after_epoch: Callable[[np.ndarray], None],
+        after_epoch: AfterEpoch,
         progress: Any = None,
     ) -> None:
-        """`loop`, one epoch at a time: `after_epoch` gets the losses of each. For programs with one scalar output.
+        """`loop`, watched: `after_epoch` gets the scalar outputs of each epoch by name, and returns True to end it."""
+        self._run(Loop(self._feeds, self._program, data, batch_size, drop_last), shuffle, epochs, progress, after_epoch)
 
-        The data is checked once; the epochs are those that `loop` would run.
-        """
-        run = Loop(self._feeds, self._program, data, batch_size, drop_last)
-        orders = run.orders(shuffle, epochs, self._epochs)
-        with showing(progress, epochs) as told:
-            for done, order in enumerate(orders, start=1):
-                [losses] = self._run(run, [order], 1, None).values()
-                after_epoch(losses[0])
-                told(done)
-
-    def _run(self, run: Loop, orders: Iterable[np.ndarray | None], epochs: int, progress: Any) -> dict[str, np.ndarray]:
+    def _run(
+        self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
+    ) -> dict[str, np.ndarray]:
         with self._lock:
+            history = History(tuple(self.graph.updates), run.orders(shuffle, epochs, self._epochs))
             try:
-                return run.run(orders, epochs, progress)
+                return run.run(history, epochs, progress, after_epoch)
+            except NonFiniteError as error:
+                raise replay(self.graph, self._program, run.batches, history) or error from None
             finally:
-                self._epochs += run.epochs_done
+                self._epochs += history.done
 
     # State -------------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import repeat
 from typing import Any, TypeAlias
@@ -12,12 +12,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .backends.program import Batches, Program, batch_names, batched
+from .blame import History
 from .errors import FeedError, ShapeError
 from .feeds import Feeds
 from .ir.leaf import Input
 from .ir.spec import Spec
 
 __all__ = ["Loop", "Shuffle", "showing"]
+
+AfterEpoch: TypeAlias = Callable[[dict[str, np.ndarray]], Any]
+_AHEAD_STEPS = 4096
+"""A loop that nobody watches may run so many steps before it is back in Python."""
 
 Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.ndarray | None"
 
@@ -29,7 +34,6 @@ class Loop:
         self, feeds: Feeds, program: Program, data: Mapping[str, Any], batch_size: int, drop_last: bool
     ) -> None:
         self.program = program
-        self.epochs_done = 0
         self.batches = read_batches(feeds, data, batch_size, drop_last)
         self.steps = len(self.batches.starts)
         if not self.steps:
@@ -75,17 +79,24 @@ class Loop:
             raise FeedError(f"shuffle names samples outside 0..{samples - 1}.")
         return orders.astype(np.intp)
 
-    def run(self, orders: Iterable[np.ndarray | None], epochs: int, progress: Any = None) -> dict[str, np.ndarray]:
-        """Run so many epochs; the scalar outputs by name, `(epochs, steps)` each."""
-        self.epochs_done = 0
+    def run(
+        self, history: History, epochs: int, progress: Any = None, after_epoch: AfterEpoch | None = None
+    ) -> dict[str, np.ndarray]:
+        """Run so many epochs; the scalar outputs by name, `(epochs, steps)` each.
+
+        `after_epoch` gets the scalar outputs of each epoch when it is done, and may return True to end the loop.
+        """
         records = {name: np.zeros((epochs, self.steps), node.dtype) for name, node in self.scalars.items()}
+        ahead = 1 if after_epoch else max(1, _AHEAD_STEPS // self.steps)
         with _interrupts() as stop, showing(progress, epochs) as told:
 
             def done(epochs: int) -> None:
-                self.epochs_done = epochs
+                history.done = epochs
                 told(epochs)
+                if after_epoch and after_epoch({name: record[epochs - 1] for name, record in records.items()}):
+                    history.stopped = True
 
-            self.program.loop(self.batches, orders, list(records.values()), stop, done)
+            self.program.loop(self.batches, history, list(records.values()), stop, done, ahead)
         return records
 
 

@@ -15,7 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"feeds", "loop", "footprint", "executable", "compile"},
+    {"blame", "feeds", "loop", "footprint", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

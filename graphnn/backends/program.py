@@ -51,6 +51,13 @@ class Batches:
         stop = self.samples - self.samples % self.batch_size if self.drop_last else self.samples
         return range(0, stop, self.batch_size)
 
+    def at(self, start: int, order: np.ndarray | None) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+        """What the step that begins at a sample is fed: arrays by input, and the named sizes."""
+        rows = slice(start, min(start + self.batch_size, self.samples))
+        chosen = rows if order is None else order[rows]
+        sizes = {**self.sizes, self.size_name: rows.stop - start}
+        return {**self.fixed, **{name: array[chosen] for name, array in self.data.items()}}, sizes
+
 
 class Program(Protocol):
     """A plan bound to memory and machine: what an executable holds."""
@@ -66,11 +73,13 @@ class Program(Protocol):
         records: Sequence[np.ndarray],
         stop: Callable[[], bool],
         progress: Callable[[int], None],
+        ahead: int = 1,
     ) -> None:
         """Run whole epochs: one order of the samples an epoch, None for their own.
 
         Scalar outputs are written into `records`, (epochs, steps) each. `stop` is asked at step boundaries, and
-        `progress` told the number of epochs done.
+        `progress` told the number of epochs done: it may change parameters, or end the orders. Up to `ahead` orders
+        may be pulled before `progress` is told of the first of them; with 1, an order is pulled when its epoch begins.
         """
         ...
 

@@ -85,9 +85,9 @@ class Trainer:
         data = {self.model.x.name: x, self.model.t.name: t}
         log = _Log(self, eval_interval)
 
-        def after_epoch(losses: np.ndarray) -> None:
+        def after_epoch(records: dict[str, np.ndarray]) -> None:
             self.epoch += 1
-            log.epoch(losses)
+            log.epoch(records["out"])
             if validation is not None:
                 accuracy = self.model.accuracy(*validation)
                 print(f"| epoch {self.epoch} |  validation accuracy {accuracy:.3f}")

@@ -68,6 +68,7 @@ class NumpyProgram:
         records: Sequence[np.ndarray],
         stop: Callable[[], bool],
         progress: Callable[[int], None],
+        ahead: int = 1,
     ) -> None:
         """Run whole epochs over bound batches: nothing is allocated from the second epoch on."""
         runner = Loop(self, batches, records)

@@ -1,0 +1,187 @@
+"""Blame: which node made the first NaN or infinity of a run, found by replaying it from a kept state.
+
+A loop watches its loss alone, which costs nothing. When that fails, the state from the start of the epoch is put back
+and the steps since are run again, one by one, up to the first that leaves anything non-finite: a gradient may have
+ruined the parameters a step before the loss shows it. The nodes of that step are then computed one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .backends.program import Batches, Program
+from .errors import NonFiniteError
+from .ir.graph import Graph
+from .ir.leaf import Input, Parameter
+from .ir.node import Node, describe
+from .ir.walk import walk
+
+__all__ = ["History", "blame", "replay"]
+
+
+class History:
+    """The orders of a loop's epochs, and the state from which those not yet done began.
+
+    A program pulls the order of an epoch when that begins, or of several ahead; the state is kept whenever none is
+    under way.
+    """
+
+    def __init__(self, parameters: Sequence[Parameter], orders: Iterable[np.ndarray | None]) -> None:
+        self.parameters = tuple(parameters)
+        self.first = 0
+        """The epoch, counted from 0, at whose start the state was kept."""
+        self.since: list[np.ndarray | None] = []
+        """The orders pulled since then."""
+        self.done = 0
+        self.stopped = False
+        self._orders = orders
+        self._kept = [np.empty_like(p.storage) for p in self.parameters]
+
+    def __iter__(self) -> Iterator[np.ndarray | None]:
+        for order in self._orders:
+            if self.stopped:
+                return
+            if self.first + len(self.since) == self.done:
+                self.keep()
+            self.since.append(order)
+            yield order
+
+    def keep(self) -> None:
+        """Keep the state as it is now."""
+        self.first, self.since = self.done, []
+        for kept, parameter in zip(self._kept, self.parameters, strict=True):
+            np.copyto(kept, parameter.storage)
+
+    def restore(self) -> None:
+        """Put the kept state back."""
+        for kept, parameter in zip(self._kept, self.parameters, strict=True):
+            np.copyto(parameter.storage, kept)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """The step that went wrong, and what it was fed; the parameters stand as before it."""
+
+    epoch: int
+    step: int
+    feeds: Mapping[str, np.ndarray]
+    sizes: Mapping[str, int]
+
+
+def replay(graph: Graph, program: Program, batches: Batches, history: History) -> NonFiniteError | None:
+    """The error that names the first bad node of a failed loop, None when a replay stays finite.
+
+    The parameters are left at the last good step: as they were before the one that made anything non-finite.
+    """
+    history.restore()
+    failure = _first_failure(program, batches, history)
+    if failure is None:
+        return None
+    where = f"epoch {failure.epoch + 1}, batch {failure.step + 1}: "
+    error = blame(graph, failure.feeds, failure.sizes, where)
+    if error is not None:
+        error.epoch, error.batch = failure.epoch + 1, failure.step + 1
+    return error
+
+
+def _first_failure(program: Program, batches: Batches, history: History) -> _Failure | None:
+    parameters = [p for p in history.parameters if p.dtype.kind == "f"]
+    for epoch, order in enumerate(history.since, start=history.first):
+        for step, start in enumerate(batches.starts):
+            feeds, sizes = batches.at(start, order)
+            before = [p.storage.copy() for p in history.parameters]
+            try:
+                program.call(feeds, sizes)
+                good = all(np.isfinite(p.storage).all() for p in parameters)
+            except NonFiniteError:
+                good = False
+            if not good:
+                for parameter, value in zip(history.parameters, before, strict=True):
+                    np.copyto(parameter.storage, value)
+                return _Failure(epoch, step, feeds, sizes)
+    return None
+
+
+def blame(
+    graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int], where: str = ""
+) -> NonFiniteError | None:
+    """The error that names the first node to become non-finite on these feeds, None when all results are finite.
+
+    Only nodes that a non-finite output or update depends on are blamed: an infinity on purpose, such as that of a
+    mask, is innocent where its user makes something finite of it. The first node that makes one of finite operands is
+    blamed; where there is none, an input or parameter that was bad already, or the first node to make a NaN.
+    """
+    values = _values(graph, feeds, sizes)
+    roots = (*graph.outputs.values(), *graph.updates.values())
+    bad = [node for node in roots if _is_bad(values[node])]
+    if not bad:
+        return None
+    guilty = set(walk(bad))
+    suspects = [n for n in graph.nodes if n in guilty and n.operands and _is_bad(values[n])]
+    nans = [n for n in suspects if _holds_nan(values[n]) and not any(_holds_nan(values[op]) for op in n.operands)]
+    fresh = [n for n in suspects if not any(_is_bad(values[op]) for op in n.operands)]
+    fed = [n for n in graph.nodes if n in guilty and isinstance(n, (Input, Parameter)) and _is_bad(values[n])]
+    found = next(iter(fresh or fed or nans or suspects or bad))
+    error = NonFiniteError(_told(found, graph, values, where))
+    error.node, error.direction = found, graph.roles[found]
+    return error
+
+
+def _values(graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> dict[Node, Any]:
+    """The value of every node, computed one by one with `forward`."""
+    values: dict[Node, Any] = {}
+    with np.errstate(all="ignore"):
+        for node in graph.nodes:
+            match node:
+                case Input():
+                    values[node] = feeds[node.name]
+                case Parameter():
+                    values[node] = node.storage
+                case _:
+                    values[node] = node.at(sizes).forward(np, *(values[operand] for operand in node.operands))
+    return values
+
+
+def _arrays(value: Any) -> tuple[np.ndarray, ...]:
+    arrays = value if isinstance(value, tuple) else (value,)
+    return tuple(a for a in map(np.asarray, arrays) if a.dtype.kind == "f")
+
+
+def _is_bad(value: Any) -> bool:
+    return not all(np.isfinite(a).all() for a in _arrays(value))
+
+
+def _holds_nan(value: Any) -> bool:
+    return any(np.isnan(a).any() for a in _arrays(value))
+
+
+def _told(node: Node, graph: Graph, values: Mapping[Node, Any], where: str) -> str:
+    array = next(a for a in _arrays(values[node]) if not np.isfinite(a).all())
+    at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    place = f" at {at}" if at else ""
+    if not node.operands:
+        return f"{where}{describe(node)} is {array[at]}{place} already when the step begins."
+    ranges = "; ".join(f"{describe(operand)} is {_range(values[operand])}" for operand in dict.fromkeys(node.operands))
+    return (
+        f"{where}{describe(node)}, in the {graph.roles[node]} half, makes the first value that is not finite: "
+        f"{array[at]}{place}. Its operands: {ranges}. The parameters stand as before this step. "
+        "Likely causes: a learning rate too large, or a logarithm, root or division near zero."
+    )
+
+
+def _range(value: Any) -> str:
+    arrays = [np.asarray(a) for a in (value if isinstance(value, tuple) else (value,))]
+    parts = []
+    for array in arrays:
+        if not array.size:
+            parts.append("empty")
+            continue
+        whole = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+        lies = f"in {whole.min():.6g}..{whole.max():.6g}" if whole.size else "nowhere finite"
+        bad = array.size - whole.size
+        parts.append(f"{lies}, {bad} of {array.size} elements not finite" if bad and whole.size else lies)
+    return ", ".join(parts)
