@@ -13,7 +13,7 @@ import numpy as np
 from ..ir.node import Call
 from ..ir.spec import Spec
 
-__all__ = ["BLOCKS", "State", "low_word", "numbers", "rounds", "work"]
+__all__ = ["BLOCKS", "State", "draw", "low_word", "rounds", "work"]
 
 BLOCKS = 4096
 """Blocks of four words that are made at a time: their working memory, 176 KiB, stays in the cache."""
@@ -68,31 +68,28 @@ def rounds(xp: Any, state: State, second: Any, fourth: Any, key: int) -> list[Ca
     return calls
 
 
-def numbers(xp: Any, state: State, part: Any) -> list[Call]:
-    """Calls that make words into numbers from 0 to below 1: the highest bits as a whole number, times 2**-bits."""
+def draw(xp: Any, state: State, part: Any, low: bool) -> list[Call]:
+    """Calls that make words into numbers from 0 to below 1: the highest bits as a whole number, times 2**-bits.
+
+    For float64 the words are the highest 32 bits, and those of a second run, with `low`, the other 21. So a number is
+    the same one in every dtype, cut off at its bits.
+    """
     words, spare = state.words, state.spare
     calls: list[Call] = []
-    if part.dtype.itemsize == 8:
-        for i in (0, 1):
-            target = part[i::2]
-            held = spare[: len(target)]
-            calls += [
-                partial(xp.right_shift, words[2 * i][: len(target)], np.uint32(5), held),
-                partial(xp.multiply, held, 2.0**26, target),
-                partial(xp.right_shift, words[2 * i + 1][: len(target)], np.uint32(6), held),
-                partial(xp.add, target, held, target),
-                partial(xp.multiply, target, 2.0**-53, target),
-            ]
-        return calls
-    bits = 24 if part.dtype.itemsize == 4 else 11
+    bits = {2: 11, 4: 24, 8: 53}[part.dtype.itemsize]
     unit = part.dtype.type(2.0**-bits)
     for i in range(4):
         target = part[i::4]
-        held = spare[: len(target)]
-        calls += [
-            partial(xp.right_shift, words[i][: len(target)], np.uint32(32 - bits), held),
-            partial(xp.multiply, held, unit, target, dtype=part.dtype, casting="same_kind"),
-        ]
+        word, held = words[i][: len(target)], spare[: len(target)]
+        if bits < 32:
+            calls.append(partial(xp.right_shift, word, np.uint32(32 - bits), held))
+            calls.append(partial(xp.multiply, held, unit, target, dtype=part.dtype, casting="same_kind"))
+        elif low:
+            calls.append(partial(xp.right_shift, word, np.uint32(11), held))
+            calls.append(partial(xp.add, target, held, target))
+            calls.append(partial(xp.multiply, target, unit, target))
+        else:
+            calls.append(partial(xp.multiply, word, 2.0**21, target))
     return calls
 
 
