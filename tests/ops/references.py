@@ -237,7 +237,7 @@ def philox(counter, key):
     return a, b, c, d
 
 
-def uniform(size, low=0.0, high=1.0, seed=0, kind="float32", step=0, place=0, lane=0):
+def random_uniform(size, low=0.0, high=1.0, seed=0, kind="float32", step=0, place=0, lane=0):
     kind = np.dtype(kind)
     bits = {2: 11, 4: 24, 8: 53}[kind.itemsize]
 
@@ -250,19 +250,19 @@ def uniform(size, low=0.0, high=1.0, seed=0, kind="float32", step=0, place=0, la
     return draws * kind.type(high - low) + kind.type(low)
 
 
-def normal(size, loc=0.0, scale=1.0, seed=0, kind="float32"):
-    u, v = uniform(size, seed=seed, kind=kind), uniform(size, seed=seed, kind=kind, lane=1)
+def random_normal(size, loc=0.0, scale=1.0, seed=0, kind="float32"):
+    u, v = random_uniform(size, seed=seed, kind=kind), random_uniform(size, seed=seed, kind=kind, lane=1)
     return np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v) * scale + loc
 
 
 def dropout(x, rate=0.5, seed=0):
     if np.asarray(x).dtype.kind != "f":
         raise TypeError("a mask for floats")
-    kept = uniform(np.shape(x), seed=seed, kind="float32") >= rate
+    kept = random_uniform(np.shape(x), seed=seed, kind="float32") >= rate
     return np.where(kept, x / x.dtype.type(1 - rate), 0).astype(x.dtype)
 
 
-RANDOM = {"Uniform": uniform, "Normal": normal, "Dropout": dropout}
+RANDOM = {"Uniform": random_uniform, "Normal": random_normal, "Dropout": dropout}
 CONTROL = {}
 
 REFERENCES = {
