@@ -11,9 +11,10 @@ import numpy as np
 
 from ...errors import BackendError, GraphNNError, NonFiniteError
 from ...ir.labels import check_labels
-from ...ir.leaf import Input, Parameter
+from ...ir.leaf import Input
 from ...ir.node import Call, Node, describe
 from ...plan.memory import Plan, Step
+from ..placed import Placed
 
 __all__ = ["Bound", "Calls"]
 
@@ -26,72 +27,21 @@ class Calls(NamedTuple):
     by_step: list[list[Call]]
 
 
-class Bound:
+class Bound(Placed):
     """The plan's steps as calls, for one set of sizes."""
 
     def __init__(self, plan: Plan, arena: np.ndarray, sizes: dict[str, int], check_finite: str | None) -> None:
-        self.plan, self.arena, self.sizes, self.check_finite = plan, arena, sizes, check_finite
-        self.offsets, _ = plan.offsets(sizes)
-        self.arrays: dict[Node, Any] = {}
-        self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
-        self._place_values()
-        self._tables = [[np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()] for step in plan.steps]
+        super().__init__(plan, arena, sizes)
+        self.check_finite = check_finite
         self.by_step = [self._calls(i, step, self.arrays) for i, step in enumerate(plan.steps)]
-        self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
-        self.landings = self._land()
-        self.scalars = [
-            (name, node, self.arrays[node])
-            for name, node in plan.graph.outputs.items()
-            if not node.shape and node.dtype.kind == "f" and plan.graph.updates and check_finite
-        ]
-
-    def _memory(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-        # One object for one place: where a step overwrites its operand, NumPy need not look for an overlap.
-        found = self._places.get((slot, shape, dtype))
-        if found is None:
-            start = self.offsets[slot]
-            size = math.prod(shape) * dtype.itemsize
-            found = self._places[slot, shape, dtype] = self.arena[start : start + size].view(dtype).reshape(shape)
-        return found
-
-    def _place_values(self) -> None:
-        plan, arrays, sizes = self.plan, self.arrays, self.sizes
-        into = {step.node: step.into for step in plan.steps if step.into is not None}
-        for node in plan.graph.schedule:
-            value = plan.values[node]
-            if value.place == "constant":
-                arrays[node] = _static(node, arrays, sizes)
-            elif value.is_view:
-                arrays[node] = self._view(node, arrays)
-            elif isinstance(node, Parameter):
-                arrays[node] = node.storage
-            elif node in into:
-                arrays[node] = into[node].storage
-            else:
-                specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-                made = [
-                    self._memory(slot, spec.concrete(sizes), spec.dtype)
-                    for slot, spec in zip(value.slots, specs, strict=True)
-                ]
-                arrays[node] = tuple(made) if isinstance(node.spec, tuple) else made[0]
-
-    def _view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
-        operand = arrays[node.operands[0]]
-        view = node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
-        both = isinstance(view, np.ndarray) and isinstance(operand, np.ndarray)
-        if both and view.size and not np.may_share_memory(view, operand):
-            raise BackendError(f"numpy: {describe(node)} says that it is a view, but made a copy: mend {node.op}.view.")
-        return view
+        self.lands: list[Call] = [partial(np.copyto, target, source) for target, source in self.landings()]
+        self.scalars = self.watched(check_finite)
 
     def _calls(self, i: int, step: Step, arrays: Mapping[Node, Any]) -> list[Call]:
         node = step.node.at(self.sizes)
         ins = tuple(arrays[operand] for operand in step.node.operands)
         out = arrays[step.node]
-        scratch = [
-            self._memory(slot, spec.concrete(self.sizes), spec.dtype)
-            for slot, spec in zip(step.scratch, node.scratch(), strict=True)
-        ]
-        calls = list(node.bind(np, ins, out, (*scratch, *self._tables[i])))
+        calls = list(node.bind(np, ins, out, self.working_memory(i, step, node)))
         checked = step.node.class_labels(self.sizes)
         if checked and not isinstance(checked[0], Input):  # those of inputs are checked when they are fed
             labels, classes = checked
@@ -100,30 +50,11 @@ class Bound:
             calls.append(partial(_check_finite, out, step.node))
         return calls
 
-    def _land(self) -> list[Call]:
-        """The updates that are copied at the end, views of parameters saved before any lands."""
-        saves: list[Call] = []
-        lands: list[Call] = []
-        for parameter, node in self.plan.landings:
-            source = self.arrays[node]
-            slot = self.plan.snapshots.get(parameter)
-            if slot is not None:
-                saved = self._memory(slot, source.shape, source.dtype)
-                saves.append(partial(np.copyto, saved, source))
-                source = saved
-            lands.append(partial(np.copyto, parameter.storage, source))
-        return saves + lands
-
-    def feed(self, feeds: Mapping[str, np.ndarray]) -> None:
-        """Copy the inputs to their places."""
-        for name, node in self.plan.graph.inputs.items():
-            np.copyto(self.arrays[node], feeds[name], casting="same_kind")
-
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:
         """All calls of a step, in order; with `feeds`, reading the inputs there instead."""
         by_step = self.by_step if feeds is None else self._rebound(feeds)
         done = self.plan.outputs_done
-        return Calls(_flat(by_step[:done]), _flat(by_step[done:]) + self.landings, by_step)
+        return Calls(_flat(by_step[:done]), _flat(by_step[done:]) + self.lands, by_step)
 
     def _rebound(self, feeds: Mapping[Node, np.ndarray]) -> list[list[Call]]:
         """The calls with some inputs elsewhere: only the steps that read one are bound again."""
@@ -131,7 +62,7 @@ class Bound:
         arrays: dict[Node, Any] = {**self.arrays, **feeds}
         for node, value in plan.values.items():
             if value.is_view and value.base in feeds:
-                arrays[node] = self._view(node, arrays)
+                arrays[node] = self.view(node, arrays)
         return [
             self._calls(i, step, arrays) if any(plan.values[op].base in feeds for op in step.node.operands) else calls
             for i, (step, calls) in enumerate(zip(plan.steps, self.by_step, strict=True))
@@ -177,15 +108,6 @@ def _check_finite(array: np.ndarray, node: Node) -> None:
         raise NonFiniteError(
             f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}."
         )
-
-
-def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
-    with np.errstate(all="ignore"):
-        value = node.at(sizes).forward(np, *(arrays[operand] for operand in node.operands))
-    if node.view(False) is None and not isinstance(value, tuple):  # then it has memory of its own, as was foretold
-        shared = any(np.may_share_memory(value, arrays[operand]) for operand in node.operands)
-        return np.array(value) if shared else np.asarray(value)
-    return value
 
 
 def _flat(groups: Iterable[list[Call]]) -> list[Call]:

@@ -1,0 +1,117 @@
+"""A plan placed in memory: for one set of sizes, the array of every value, for a backend to compute into.
+
+Arrays are views of the one arena, of parameters, or of what is known before the run; views of values are made here,
+once. Compiled backends read addresses and strides off them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import BackendError
+from ..ir.leaf import Parameter
+from ..ir.node import Node, describe
+from ..plan.memory import Plan, Step
+
+__all__ = ["Placed"]
+
+
+class Placed:
+    """The arrays of a plan's values, for one set of sizes."""
+
+    def __init__(self, plan: Plan, arena: np.ndarray, sizes: dict[str, int]) -> None:
+        self.plan, self.arena, self.sizes = plan, arena, sizes
+        self.offsets, _ = plan.offsets(sizes)
+        self.arrays: dict[Node, Any] = {}
+        self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
+        self._place_values()
+        self._tables = [[np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()] for step in plan.steps]
+        self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
+
+    def memory(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        """The array of that shape and dtype in a slot."""
+        # One object for one place: where a step overwrites its operand, NumPy need not look for an overlap.
+        found = self._places.get((slot, shape, dtype))
+        if found is None:
+            start = self.offsets[slot]
+            size = math.prod(shape) * dtype.itemsize
+            found = self._places[slot, shape, dtype] = self.arena[start : start + size].view(dtype).reshape(shape)
+        return found
+
+    def _place_values(self) -> None:
+        plan, arrays, sizes = self.plan, self.arrays, self.sizes
+        into = {step.node: step.into for step in plan.steps if step.into is not None}
+        for node in plan.graph.schedule:
+            value = plan.values[node]
+            if value.place == "constant":
+                arrays[node] = _static(node, arrays, sizes)
+            elif value.is_view:
+                arrays[node] = self.view(node, arrays)
+            elif isinstance(node, Parameter):
+                arrays[node] = node.storage
+            elif node in into:
+                arrays[node] = into[node].storage
+            else:
+                specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
+                made = [
+                    self.memory(slot, spec.concrete(sizes), spec.dtype)
+                    for slot, spec in zip(value.slots, specs, strict=True)
+                ]
+                arrays[node] = tuple(made) if isinstance(node.spec, tuple) else made[0]
+
+    def view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
+        """The view that a node is, of where its operand lies."""
+        operand = arrays[node.operands[0]]
+        view = node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
+        both = isinstance(view, np.ndarray) and isinstance(operand, np.ndarray)
+        if both and view.size and not np.may_share_memory(view, operand):
+            raise BackendError(f"numpy: {describe(node)} says that it is a view, but made a copy: mend {node.op}.view.")
+        return view
+
+    def working_memory(self, i: int, step: Step, node: Node) -> tuple[np.ndarray, ...]:
+        """The scratch and tables of the plan's i-th step."""
+        scratch = [
+            self.memory(slot, spec.concrete(self.sizes), spec.dtype)
+            for slot, spec in zip(step.scratch, node.scratch(), strict=True)
+        ]
+        return (*scratch, *self._tables[i])
+
+    def landings(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The copies, in order, that land updates at the end: (to, from); views of parameters are saved before any."""
+        saves: list[tuple[np.ndarray, np.ndarray]] = []
+        lands: list[tuple[np.ndarray, np.ndarray]] = []
+        for parameter, node in self.plan.landings:
+            source = self.arrays[node]
+            slot = self.plan.snapshots.get(parameter)
+            if slot is not None:
+                saved = self.memory(slot, source.shape, source.dtype)
+                saves.append((saved, source))
+                source = saved
+            lands.append((parameter.storage, source))
+        return saves + lands
+
+    def watched(self, check_finite: str | None) -> list[tuple[str, Node, np.ndarray]]:
+        """The outputs that must be finite before updates land: name, node, array."""
+        return [
+            (name, node, self.arrays[node])
+            for name, node in self.plan.graph.outputs.items()
+            if not node.shape and node.dtype.kind == "f" and self.plan.graph.updates and check_finite
+        ]
+
+    def feed(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """Copy the inputs to their places."""
+        for name, node in self.plan.graph.inputs.items():
+            np.copyto(self.arrays[node], feeds[name], casting="same_kind")
+
+
+def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
+    with np.errstate(all="ignore"):
+        value = node.at(sizes).forward(np, *(arrays[operand] for operand in node.operands))
+    if node.view(False) is None and not isinstance(value, tuple):  # then it has memory of its own, as was foretold
+        shared = any(np.may_share_memory(value, arrays[operand]) for operand in node.operands)
+        return np.array(value) if shared else np.asarray(value)
+    return value
