@@ -30,7 +30,8 @@ class Memory:
     constants: int
     """Constants, what is made of them and of sizes before the run, and the tables of steps."""
     loop: int
-    """What a shuffled loop adds: gathered samples, and the odd last batch's own constants. Unshuffled, only these."""
+    """What a loop adds: a copy of all that is updated, from the start of the epoch, so that a failure can be replayed;
+    the odd last batch's own constants; and, shuffled, gathered samples."""
     plan: Plan = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
 
@@ -67,7 +68,7 @@ def measure(plan: Plan, program: Program, sizes: Mapping[str, int], samples: int
         plan.offsets(sizes)[1],
         measure_state(plan),
         sum(spec.bytes(sizes) for spec in program.kept()),
-        program.loop_bytes(sizes, samples),
+        program.loop_bytes(sizes, samples) + sum(p.storage.nbytes for p in plan.graph.updates),
         plan,
         dict(sizes),
     )

@@ -122,6 +122,11 @@ def current_scope() -> tuple[str, ...]:
     return _now.scope
 
 
+def rewriting() -> bool:
+    """Is a rewrite or an expansion under way?"""
+    return _now.like is not None
+
+
 def birth(depth: int) -> Birth:
     """The birth of a node whose constructor was called `depth` frames up from here."""
     if _now.like is not None:

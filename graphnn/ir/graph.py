@@ -204,17 +204,28 @@ def _difference(a: Spec, b: Spec) -> str:
 
 
 def _check_names(graph: Graph) -> None:
-    taken: dict[str, Node] = {}
+    taken: dict[str, Input | Parameter] = {}
     for node in graph.nodes:
         if not isinstance(node, (Input, Parameter)):
             continue
         other = taken.setdefault(node.name, node)
         if other is not node:
-            raise GraphError(
-                f"two nodes are named '{node.name}': {other.op} {describe(other)} and {node.op} {describe(node)}. "
-                "Rename one, or declare them in different scopes."
-            )
+            raise _same_name(graph, other, node)
         if isinstance(node, Input):
             graph.inputs[node.name] = node
         else:
             graph.parameters[node.name] = node
+
+
+def _same_name(graph: Graph, one: Input | Parameter, other: Input | Parameter) -> GraphError:
+    carriers = [next((n for n in graph.nodes if p in n.state_updates()), None) for p in (one, other)]
+    if None in carriers:
+        return GraphError(
+            f"two nodes are named '{one.name}': {one.op} {describe(one)} and {other.op} {describe(other)}. "
+            "Rename one, or declare them in different scopes."
+        )
+    first, second = (describe(node) for node in carriers if node is not None)
+    return GraphError(
+        f"{first} and {second} both carry a state '{one.name}'. "
+        "Give each a name or seed of its own, such as seed=1, or declare them in different scopes."
+    )

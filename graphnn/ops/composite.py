@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Node
 from ..ir.spec import Spec
-from ..ir.walk import evaluate
+from ..ir.walk import evaluate, walk
 
 __all__ = ["Composite"]
 
@@ -52,6 +53,16 @@ class Composite(Node):
         for operand, array in zip(self.operands, arrays, strict=True):
             operand.spec.unify(array.shape, sizes, operand.label, {})
         return evaluate([self.expansion], dict(zip(self.operands, arrays, strict=True)), xp, sizes)[0]
+
+    def state_updates(self) -> Mapping[Any, Node]:
+        """Those of the nodes it is made of."""
+        inner = walk([self.expansion], stop=frozenset(self.operands))
+        operands = set(self.operands)
+        found: dict[Any, Node] = {}
+        for node in inner:
+            if node not in operands and node is not self:
+                found.update(node.state_updates())
+        return found
 
     def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
         """The chain rule through the expansion."""

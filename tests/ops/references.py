@@ -223,7 +223,46 @@ NETS = {}
 
 # Random and control
 
-RANDOM = {}
+WORD = 0xFFFFFFFF
+
+
+def philox(counter, key):
+    """Philox4x32-10 in whole numbers of Python, after the paper."""
+    a, b, c, d = counter
+    k, m = key
+    for _ in range(10):
+        p, q = a * 0xD2511F53, c * 0xCD9E8D57
+        a, b, c, d = (q >> 32) ^ b ^ k, q & WORD, (p >> 32) ^ d ^ m, p & WORD
+        k, m = (k + 0x9E3779B9) & WORD, (m + 0xBB67AE85) & WORD
+    return a, b, c, d
+
+
+def random_uniform(size, low=0.0, high=1.0, seed=0, kind="float32", step=0, place=0, lane=0):
+    kind = np.dtype(kind)
+    bits = {2: 11, 4: 24, 8: 53}[kind.itemsize]
+
+    def element(k):
+        key = seed & WORD, seed >> 32
+        first, second = (philox((k // 4 + (lane << 31) + (half << 30), place, step, 0), key)[k % 4] for half in (0, 1))
+        return ((first << 21 | second >> 11) >> 53 - bits) * 2.0**-bits
+
+    draws = np.array([element(k) for k in range(np.prod(size, dtype=int))], kind).reshape(size)
+    return draws * kind.type(high - low) + kind.type(low)
+
+
+def random_normal(size, loc=0.0, scale=1.0, seed=0, kind="float32"):
+    u, v = random_uniform(size, seed=seed, kind=kind), random_uniform(size, seed=seed, kind=kind, lane=1)
+    return np.sqrt(-2 * np.log(1 - u)) * np.cos(2 * np.pi * v) * scale + loc
+
+
+def dropout(x, rate=0.5, seed=0):
+    if np.asarray(x).dtype.kind != "f":
+        raise TypeError("a mask for floats")
+    kept = random_uniform(np.shape(x), seed=seed, kind="float32") >= rate
+    return np.where(kept, x / x.dtype.type(1 - rate), 0).astype(x.dtype)
+
+
+RANDOM = {"Uniform": random_uniform, "Normal": random_normal, "Dropout": dropout}
 CONTROL = {}
 
 REFERENCES = {
