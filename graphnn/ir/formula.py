@@ -16,55 +16,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import FormatError
+from .functions import CALL, COMPARISON, FUNCTIONS, POWER, SUM, result_rule, ufunc
 
-__all__ = ["Formula", "Name", "Literal", "Apply", "Function", "FUNCTIONS", "parse", "derivative", "evaluate"]
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function of the language: NumPy's name for it, how it is printed, and its partial derivatives.
-
-    The partials are formulas over `x`, `y`, `z`, the arguments in order; None where there is no derivative.
-    """
-
-    ufunc: str
-    latex: str
-    partials: tuple[str | None, ...]
-    infix: str | None = None
-    level: int = 9
-    """How tightly the printed form binds: 1 comparison, 2 sum, 3 product, 4 sign, 5 power, 9 call."""
+__all__ = ["Formula", "Name", "Literal", "Apply", "parse", "evaluate", "dtypes", "conditions"]
 
 
-FUNCTIONS: dict[str, Function] = {
-    "add": Function("add", "{x} + {y}", ("1", "1"), "+", 2),
-    "sub": Function("subtract", "{x} - {y}", ("1", "-1"), "-", 2),
-    "mul": Function("multiply", r"{x} \cdot {y}", ("y", "x"), "*", 3),
-    "div": Function("true_divide", r"\frac{{{x}}}{{{y}}}", ("1 / y", "-x / (y * y)"), "/", 3),
-    "neg": Function("negative", "-{x}", ("-1",), "-", 4),
-    "pow": Function("power", "{x}^{{{y}}}", ("y * x ** (y - 1)", "x ** y * log(x)"), "**", 5),
-    "less": Function("less", "{x} < {y}", (None, None), "<", 1),
-    "less_equal": Function("less_equal", r"{x} \le {y}", (None, None), "<=", 1),
-    "greater": Function("greater", "{x} > {y}", (None, None), ">", 1),
-    "greater_equal": Function("greater_equal", r"{x} \ge {y}", (None, None), ">=", 1),
-    "equal": Function("equal", "{x} = {y}", (None, None), "==", 1),
-    "not_equal": Function("not_equal", r"{x} \ne {y}", (None, None), "!=", 1),
-    "where": Function("where", r"\begin{{cases}}{y}&{x}\\{z}\end{{cases}}", (None, None, None)),
-    "exp": Function("exp", "e^{{{x}}}", ("exp(x)",)),
-    "log": Function("log", r"\log\left({x}\right)", ("1 / x",)),
-    "log1p": Function("log1p", r"\log\left(1+{x}\right)", ("1 / (1 + x)",)),
-    "expm1": Function("expm1", r"\left(e^{{{x}}}-1\right)", ("exp(x)",)),
-    "sqrt": Function("sqrt", r"\sqrt{{{x}}}", ("0.5 / sqrt(x)",)),
-    "abs": Function("absolute", r"\left|{x}\right|", ("sign(x)",)),
-    "sign": Function("sign", r"\operatorname{{sign}}\left({x}\right)", (None,)),
-    "sin": Function("sin", r"\sin\left({x}\right)", ("cos(x)",)),
-    "cos": Function("cos", r"\cos\left({x}\right)", ("-sin(x)",)),
-    "tanh": Function("tanh", r"\tanh\left({x}\right)", ("1 - tanh(x) * tanh(x)",)),
-    # At a tie all of the gradient goes to the second argument, so that maximum(x, 0) has slope 0 at 0.
-    "maximum": Function("maximum", r"\max\left({x}, {y}\right)", ("where(x > y, 1, 0)", "where(x > y, 0, 1)")),
-    "minimum": Function("minimum", r"\min\left({x}, {y}\right)", ("where(x < y, 1, 0)", "where(x < y, 0, 1)")),
-}
-
-_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
+_UNARY = {ast.USub: "neg", ast.Invert: "not_"}
+_BINARY = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Mod: "mod", ast.Pow: "pow",
+    ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor",
+}  # fmt: skip
 _COMPARE = {
     ast.Lt: "less", ast.LtE: "less_equal", ast.Gt: "greater", ast.GtE: "greater_equal",
     ast.Eq: "equal", ast.NotEq: "not_equal",
@@ -135,7 +96,7 @@ class Formula:
                 else:
                     made[part] = f"{texts[0]} {function.infix} {texts[1]}"
             elif isinstance(part, Literal):
-                made[part] = repr(part.value)
+                made[part] = _number(part.value)
             elif isinstance(part, Name):
                 made[part] = part.name
         return made[self]
@@ -178,6 +139,8 @@ def _literal(kind: str, text: str, value: float | int | bool) -> Literal:
 
 def literal(value: float | int | bool) -> Literal:
     """The one formula that is this number; 1, 1.0 and True, 0.0 and -0.0 stay apart."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.item()
     return _literal(type(value).__name__, repr(value), value)
 
 
@@ -189,9 +152,11 @@ def _applied(function: str, arguments: tuple[Formula, ...]) -> Apply:
 def apply(function: str, *arguments: Formula) -> Formula:
     """A function applied; to numbers alone it is a number, so that `1 / 2` stays weakly typed."""
     if all(isinstance(a, Literal) for a in arguments):
+        numbers = [a.value for a in arguments if isinstance(a, Literal)]
+        if function == "pow" and numbers[1] < 0:  # NumPy has no negative powers of integers
+            numbers[0] = float(numbers[0])
         with np.errstate(all="ignore"):
-            value = getattr(np, FUNCTIONS[function].ufunc)(*(a.value for a in arguments if isinstance(a, Literal)))
-        return literal(value.item())
+            return literal(ufunc(np, function)(*numbers))
     return _applied(function, arguments)
 
 
@@ -199,17 +164,23 @@ def _loose(outer: Apply, position: int) -> bool:
     """Does the printed argument need parentheses?"""
     level = FUNCTIONS[outer.function].level
     inner = outer.arguments[position]
-    if level == 9:
+    if level == CALL:
         return False
     if isinstance(inner, Literal):
-        return level > 2 and inner.value < 0
+        return level > SUM and inner.value < 0
     if isinstance(inner, Name):
         return False
     assert isinstance(inner, Apply)
     own = FUNCTIONS[inner.function].level
     first = position == 0
     # Sums and products group to the left, powers to the right; comparisons do not chain.
-    return own < level or (own == level and (level == 1 or ((level == 5) == first and len(outer.arguments) > 1)))
+    grouped = level == COMPARISON or ((level == POWER) == first and len(outer.arguments) > 1)
+    return own < level or (own == level and grouped)
+
+
+def _number(value: float | int | bool) -> str:
+    """A number as Python reads it; infinity as a number too large."""
+    return repr(value).replace("inf", "1e999")
 
 
 # Reading -------------------------------------------------------------------------------------------------------------
@@ -244,8 +215,8 @@ def _read(tree: ast.expr, text: str) -> Formula:
             return literal(value)
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return literal(-value)
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return apply("neg", _read(operand, text))
+        case ast.UnaryOp(op=operator, operand=operand) if type(operator) in _UNARY:
+            return apply(_UNARY[type(operator)], _read(operand, text))
         case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _BINARY:
             return apply(_BINARY[type(operator)], _read(left, text), _read(right, text))
         case ast.Compare(left=left, ops=[operator], comparators=[right]) if type(operator) in _COMPARE:
@@ -255,101 +226,39 @@ def _read(tree: ast.expr, text: str) -> Formula:
             if len(arguments) != wanted:
                 raise FormatError(f"formula {text!r}: {word} takes {wanted} arguments, not {len(arguments)}.")
             return apply(word, *(_read(argument, text) for argument in arguments))
+    functions = ", ".join(sorted(word for word, how in FUNCTIONS.items() if how.infix is None))
     raise FormatError(
-        f"formula {text!r}: {ast.unparse(tree)!r} is not part of the language. It has names, numbers, + - * / **, "
-        f"comparisons, and {', '.join(sorted(f for f, how in FUNCTIONS.items() if how.infix is None))}."
+        f"formula {text!r}: {ast.unparse(tree)!r} is not part of the language. It has names, numbers, "
+        f"+ - * / % ** & | ^ ~, comparisons, and {functions}."
     )
-
-
-# Differentiating -----------------------------------------------------------------------------------------------------
-
-
-@cache
-def derivative(formula: Formula, by: str) -> Formula:
-    """The derivative of a formula by one of its names, simplified where that is exact.
-
-    >>> from graphnn.ir.formula import derivative, parse
-    >>> derivative(parse("x * tanh(x) + 3 * y"), "x")
-    tanh(x) + x * (1 - tanh(x) * tanh(x))
-    """
-    zero = literal(0)
-    slope: dict[Formula, Formula] = {}
-    for part in formula.parts():
-        if isinstance(part, Apply):
-            slope[part] = _chain(part, [slope[a] for a in part.arguments])
-        else:
-            slope[part] = literal(1) if part is name(by) else zero
-    return slope[formula]
-
-
-def _chain(part: Apply, slopes: list[Formula]) -> Formula:
-    if part.function == "where":  # chosen, not multiplied: the branch not taken may be infinite
-        condition = part.arguments[0]
-        return slopes[1] if slopes[1] is slopes[2] else apply("where", condition, slopes[1], slopes[2])
-    total: Formula = literal(0)
-    arguments = dict(zip("xyz", part.arguments, strict=False))
-    for partial, slope in zip(FUNCTIONS[part.function].partials, slopes, strict=True):
-        if partial is not None and slope is not literal(0):
-            total = plus(total, times(parse(partial).substitute(arguments), slope))
-    return tidy(total)
-
-
-def _is(formula: Formula, number: int) -> bool:
-    return isinstance(formula, Literal) and formula.value == number and not isinstance(formula.value, bool)
-
-
-def plus(a: Formula, b: Formula) -> Formula:
-    """`a + b`, without adding zero."""
-    return b if _is(a, 0) else a if _is(b, 0) else apply("add", a, b)
-
-
-def times(a: Formula, b: Formula) -> Formula:
-    """`a * b`, without multiplying by one, minus one or zero."""
-    if _is(a, 0) or _is(b, 0):
-        return literal(0)
-    for one, other in ((a, b), (b, a)):
-        if _is(one, 1):
-            return other
-        if _is(one, -1):
-            return apply("neg", other)
-    return apply("mul", a, b)
-
-
-def tidy(formula: Formula) -> Formula:
-    """The formula without the powers and products that say nothing, such as `x ** 1`."""
-    made: dict[Formula, Formula] = {}
-    for part in formula.parts():
-        if not isinstance(part, Apply):
-            made[part] = part
-            continue
-        arguments = [made[a] for a in part.arguments]
-        match part.function, arguments:
-            case "mul", [a, b]:
-                made[part] = times(a, b)
-            case "sub", [Literal(value=a), Literal(value=b)]:
-                made[part] = literal(a - b)
-            case "pow", [a, b] if _is(b, 1):
-                made[part] = a
-            case _:
-                made[part] = apply(part.function, *arguments)
-    return made[formula]
 
 
 # Computing -----------------------------------------------------------------------------------------------------------
 
 
-def evaluate(formula: Formula, xp: Any, values: Mapping[str, Any]) -> Any:
-    """The value of a formula, with the functions of `xp` (NumPy or CuPy) and arrays for its names."""
+def evaluate(formula: Formula, xp: Any, values: Mapping[str, Any], dtype: np.dtype[Any] | None = None) -> Any:
+    """The value of a formula, with the functions of `xp` (NumPy or CuPy) and arrays for its names.
+
+    A choice between numbers alone is made in `dtype`, that of the result: as an array it would not be weakly typed.
+    """
     made: dict[Formula, Any] = {}
     for part in formula.parts():
         match part:
             case Apply(function=function, arguments=arguments):
-                made[part] = getattr(xp, FUNCTIONS[function].ufunc)(*(made[a] for a in arguments))
+                value = ufunc(xp, function)(*(made[a] for a in arguments))
+                weak = dtype is not None and function == "where" and _weak(part)
+                made[part] = value.astype(dtype) if weak else value
             case Name(name=word):
                 made[part] = values[word]
             case Literal(value=number):
                 made[part] = number
     return made[formula]
+
+
+def _weak(part: Formula) -> bool:
+    """Is it a number, or a choice between such?"""
+    chosen = isinstance(part, Apply) and part.function == "where" and all(map(_weak, part.arguments[1:]))
+    return chosen or isinstance(part, Literal)
 
 
 Weak: TypeAlias = "np.dtype[Any] | type"
@@ -374,8 +283,9 @@ def dtypes(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) ->
                 found[part] = _promote(found[x], found[y])
             case Apply(function=function, arguments=arguments):
                 takes = tuple(np.dtype(bool) if found[a] is bool else found[a] for a in arguments)
-                ufunc = getattr(np, FUNCTIONS[function].ufunc)
-                found[part] = ufunc.resolve_dtypes((*takes, None))[-1]
+                result = result_rule(function).resolve_dtypes((*takes, None))[-1]
+                weak = all(isinstance(kind, type) for kind in takes) and result.kind in "if"
+                found[part] = type(result.type(0).item()) if weak else result
     return found
 
 
@@ -387,14 +297,23 @@ def _promote(x: Weak, y: Weak) -> Weak:
 
 @lru_cache(maxsize=4096)
 def conditions(formula: Formula) -> frozenset[str]:
-    """The names that occur only as the condition of a `where`: they are not promoted with the others."""
+    """The names that occur only in the condition of a `where`, by themselves or joined by `& | ^ ~`.
+
+    They are true or false, and are not promoted with the others.
+    """
     asked: set[str] = set()
     used: set[str] = set()
-    for part in (formula, *formula.parts()):
-        if isinstance(part, Apply):
+    seen: set[tuple[Formula, bool]] = set()
+    stack = [(formula, False)]
+    while stack:
+        part, condition = stack.pop()
+        if (part, condition) in seen:
+            continue
+        seen.add((part, condition))
+        if isinstance(part, Name):
+            (asked if condition else used).add(part.name)
+        elif isinstance(part, Apply):
+            joined = condition and part.function in ("and_", "or_", "xor", "not_")
             for i, argument in enumerate(part.arguments):
-                if isinstance(argument, Name):
-                    (asked if part.function == "where" and i == 0 else used).add(argument.name)
-        elif isinstance(part, Name) and part is formula:
-            used.add(part.name)
+                stack.append((argument, joined or (part.function == "where" and i == 0)))
     return frozenset(asked - used)

@@ -8,6 +8,7 @@ from . import (
     activations,
     arithmetic,
     batchnorm,
+    choice,
     compare,
     control,
     conv,
@@ -25,10 +26,12 @@ from . import (
     shape,
     softmax,
     structure,
+    trigonometry,
 )
 from .activations import *
 from .arithmetic import *
 from .batchnorm import *
+from .choice import *
 from .compare import *
 from .composite import Composite
 from .control import *
@@ -48,11 +51,14 @@ from .regression import *
 from .shape import *
 from .softmax import *
 from .structure import *
+from .trigonometry import *
 
 __all__ = [
     "Elementwise", "Composite", "Map",
     *arithmetic.__all__,
     *functions.__all__,
+    *trigonometry.__all__,
+    *choice.__all__,
     *activations.__all__,
     *compare.__all__,
     *logic.__all__,

@@ -1,15 +1,18 @@
-"""Arithmetic: Add, Sub, Mul, Div, Neg, Power, and the sum of several (AddN)."""
+"""Arithmetic: Add, Sub, Mul, Div, Mod, Neg, Reciprocal, Square, Power, and the sum of several (AddN)."""
 
 from __future__ import annotations
 
-from ..errors import ShapeError
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
 from ..ir import formula as language
 from ..ir.formula import Formula
-from ..ir.node import Node
-from .elementwise import Elementwise
+from ..ir.leaf import Constant
+from ..ir.node import Node, describe
+from .elementwise import Elementwise, Map
 from .sample import UNARY, refused, sample
 
-__all__ = ["Add", "Sub", "Mul", "Div", "Neg", "Power", "AddN"]
+__all__ = ["Add", "Sub", "Mul", "Div", "Mod", "Neg", "Reciprocal", "Square", "Power", "AddN"]
 
 _BINARY = (
     sample((), ()),
@@ -32,6 +35,7 @@ class Add(Elementwise, infix="+"):
     x: Node
     y: Node
     formula = "x + y"
+    onnx = "Add"
     samples = _BINARY
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
@@ -50,6 +54,7 @@ class Sub(Elementwise, infix="-"):
     x: Node
     y: Node
     formula = "x - y"
+    onnx = "Sub"
     samples = _BINARY
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
@@ -68,6 +73,7 @@ class Mul(Elementwise, infix="*"):
     x: Node
     y: Node
     formula = "x * y"
+    onnx = "Mul"
     samples = _BINARY
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
@@ -86,6 +92,7 @@ class Div(Elementwise, infix="/"):
     x: Node
     y: Node
     formula = "x / y"
+    onnx = "Div"
     samples = (
         sample((), (), domain=(0.5, 2.0)),
         sample(("N", "M"), ("M",), domain=(0.5, 2.0)),
@@ -98,6 +105,36 @@ class Div(Elementwise, infix="/"):
         return g / self.y, -g * self / self.y
 
 
+class Mod(Elementwise, infix="%"):
+    """The remainder of `x / y`: `Mod(x, y, fmod=False)`.
+
+    It has the sign of `y`, as in Python; with `fmod` that of `x`, as in C.
+    The slope by `y` is minus the whole quotient, as `x % y = x - y * floor(x / y)`. An integer modulo 0 is 0, and a
+    float modulo 0 NaN, as in NumPy.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Mod([-7, 7], [3, -3]))(), gn.compile(gn.Mod([-7, 7], [3, -3], fmod=True))())
+    [ 2 -2] [-1  1]
+    """
+
+    x: Node
+    y: Node
+    fmod: bool = False
+    formula = "x % y"
+    onnx = "Mod"
+    samples = (
+        sample((), (), domain=(2.1, 2.9)),
+        sample(("N", "M"), ("M",), domain=(2.1, 2.9)),
+        sample(("N", "M"), ("N", 1), domain=(-2.9, -2.1), fmod=True),
+        refused(ShapeError, ("N", 2), ("N", 3)),
+    )
+
+    @property
+    def body(self) -> Formula:
+        """With the sign asked for."""
+        return self.read("fmod(x, y)" if self.fmod else "x % y")
+
+
 class Neg(Elementwise, prefix="-"):
     """The negative `-x`.
 
@@ -108,6 +145,7 @@ class Neg(Elementwise, prefix="-"):
 
     x: Node
     formula = "-x"
+    onnx = "Neg"
     samples = UNARY
 
     def vjp(self, g: Node) -> Node:
@@ -115,10 +153,51 @@ class Neg(Elementwise, prefix="-"):
         return -g
 
 
+class Reciprocal(Elementwise):
+    """The reciprocal `1 / x`; of integers, a float.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Reciprocal([2.0, -4.0]))())
+    [ 0.5  -0.25]
+    """
+
+    x: Node
+    formula = "1 / x"
+    onnx = "Reciprocal"
+    samples = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.5, 2.0), (-2.0, -0.5)))
+
+    def vjp(self, g: Node) -> Node:
+        """`-g * y * y`, from the output y."""
+        return -g * self * self
+
+
+class Square(Elementwise):
+    """The square `x * x`.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Square([2.0, -3.0]))())
+    [4. 9.]
+    """
+
+    x: Node
+    formula = "x * x"
+    samples = UNARY
+
+    def vjp(self, g: Node) -> Node:
+        """`2 * g * x`."""
+        return 2 * g * self.x
+
+
 class Power(Elementwise, infix="**"):
     """The power `x ** y`, element by element.
 
-    The gradient by `y` is `x ** y * log(x)`, so `x` must be positive where that is asked for.
+    The slope by `x` is `y * x ** (y - 1)`, that by `y` is `x ** y * log(x)`, so `x` must be positive where the latter
+    is asked for. At `x = 0` a slope that would be infinite though the power is not (of roots), or 0 times infinity
+    (of `x ** 0`, and by `y`), is taken as 0.
+
+    Raises:
+        ShapeError: when the operands do not broadcast.
+        DTypeError: for a negative power of integers, which is no integer; for bools.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Power([1.0, 3.0], 2.0))())
@@ -128,11 +207,44 @@ class Power(Elementwise, infix="**"):
     x: Node
     y: Node
     formula = "x ** y"
+    onnx = "Pow"
     samples = (
         sample((), (), domain=(0.5, 2.0)),
         sample(("N", "M"), ("M",), domain=(0.5, 2.0)),
+        sample(("N", 1), (1, "M"), domain=(0.5, 2.0)),
         refused(ShapeError, ("N", 2), ("N", 3)),
     )
+
+    def prepare(self) -> None:
+        """Refuse what is no integer; then as every elementwise op."""
+        super().prepare()
+        y = self.y
+        if isinstance(y, Constant) and y.dtype.kind == "i" and np.any(y.value < 0):
+            raise DTypeError(
+                f"Power: {describe(self.x)} is of integers, and a negative power of one is no integer. "
+                "Cast it first, as in x.astype('float64')."
+            )
+
+    def vjp(self, g: Node) -> tuple[Node | None, Node | None]:
+        """`g * y * x ** (y - 1)` and `g * x ** y * log(x)`, each 0 where said above."""
+        x, y = self.x, self.y
+        if isinstance(y, Constant) and not y.shape and np.isfinite(y.value):
+            return self._by_base(g, y.value.item()), None
+        by_x = "where((y == 0) | (x == 0) & (y > 0) & (y < 1), 0, g * y * x ** (y - 1))"
+        by_y = "where(x == 0, 0, g * z * log(x))"
+        return Map(by_x, ("y", "x", "g"), (y, x, g)), Map(by_y, ("x", "g", "z"), (x, g, self))
+
+    def _by_base(self, g: Node, power: float) -> Node | None:
+        """The gradient by `x` for a power that is a number."""
+        match power:
+            case 0:
+                return None
+            case 1:
+                return g
+            case 2:
+                return 2 * g * self.x
+        slope = f"g * {power!r} * x ** {power - 1!r}"
+        return Map(f"where(x == 0, 0, {slope})" if 0 < power < 1 else slope, ("g", "x"), (g, self.x))
 
 
 class AddN(Elementwise, role="add_n"):
@@ -147,6 +259,7 @@ class AddN(Elementwise, role="add_n"):
 
     values: tuple[Node, ...]
     adjoint = "Branch"
+    onnx = "Sum"
     samples = (
         sample((), packed=True),
         sample(("N", "M"), ("N", "M"), ("N", "M"), packed=True),

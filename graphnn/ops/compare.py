@@ -22,6 +22,7 @@ class Less(Elementwise, infix="<"):
     x: Node
     y: Node
     formula = "x < y"
+    onnx = "Less"
     samples = _SAMPLES
 
 
@@ -36,6 +37,7 @@ class LessEqual(Elementwise, infix="<="):
     x: Node
     y: Node
     formula = "x <= y"
+    onnx = "LessOrEqual"
     samples = _SAMPLES
 
 
@@ -50,6 +52,7 @@ class Greater(Elementwise, infix=">"):
     x: Node
     y: Node
     formula = "x > y"
+    onnx = "Greater"
     samples = _SAMPLES
 
 
@@ -64,6 +67,7 @@ class GreaterEqual(Elementwise, infix=">="):
     x: Node
     y: Node
     formula = "x >= y"
+    onnx = "GreaterOrEqual"
     samples = _SAMPLES
 
 
@@ -78,6 +82,7 @@ class Equal(Elementwise):
     x: Node
     y: Node
     formula = "x == y"
+    onnx = "Equal"
     samples = _SAMPLES
 
 

@@ -12,13 +12,17 @@ from ..errors import DTypeError, FormatError
 from ..ir import formula as language
 from ..ir.broadcast import broadcast_shape, stretch
 from ..ir.formula import Formula
+from ..ir.functions import ufunc
 from ..ir.leaf import scalar_constant
 from ..ir.node import Call, Node, describe
+from ..ir.slopes import derivative, times
 from ..ir.spec import Spec
 from .registers import Instruction, Registers, registers
-from .ufuncs import ufunc_call
+from .ufuncs import bind_ufunc
 
 __all__ = ["Elementwise", "Map"]
+
+_NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
 class Elementwise(Node):
@@ -26,8 +30,8 @@ class Elementwise(Node):
 
     From the formula follow the dtype, the value on every backend, the gradient (unless `vjp` is given), and the
     printed mathematics. Operands are brought to one dtype by Cast and one shape by Repeat, in sight. The formula's
-    language is that of `graphnn.ir.formula`: names of operands and attributes, numbers, `+ - * / **`,
-    comparisons, and functions such as `exp`, `tanh`, `maximum(x, y)` and `where(condition, x, y)`.
+    language is that of `graphnn.ir.formula`: names of operands and attributes, numbers, `+ - * / % **`,
+    comparisons, `& | ^ ~`, and functions such as `exp`, `tanh`, `maximum(x, y)` and `where(condition, x, y)`.
 
     Raises:
         ShapeError: when operands do not broadcast.
@@ -53,8 +57,14 @@ class Elementwise(Node):
     @property
     def body(self) -> Formula:
         """The formula over the operands alone, the attributes filled in."""
-        attributes = () if self.node_fields == self.field_names else tuple(self.attributes().items())
-        return _read(self.op, self.formula, attributes, tuple(self.named_operands()))
+        return self.read(self.formula)
+
+    def read(self, text: str) -> Formula:
+        """A formula over the operands and those attributes that are numbers."""
+        numbers: tuple[tuple[str, Any], ...] = ()
+        if self.node_fields != self.field_names:
+            numbers = tuple([(name, v) for name, v in self.attributes().items() if isinstance(v, _NUMBERS)])
+        return _read(self.op, text, numbers, tuple(self.named_operands()))
 
     def prepare(self) -> None:
         """Cast the operands to one dtype and repeat them to one shape."""
@@ -92,7 +102,7 @@ class Elementwise(Node):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The formula's value."""
-        value = language.evaluate(self.body, xp, dict(zip(self.named_operands(), arrays, strict=True)))
+        value = language.evaluate(self.body, xp, dict(zip(self.named_operands(), arrays, strict=True)), self.dtype)
         return xp.asarray(value, dtype=self.dtype)
 
     def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
@@ -101,11 +111,11 @@ class Elementwise(Node):
         return tuple(self._slope(g, name, operands) for name in operands)
 
     def _slope(self, g: Node, by: str, operands: dict[str, Node]) -> Node | None:
-        slope = language.derivative(self.body, by)
+        slope = derivative(self.body, by)
         if operands[by].dtype.kind != "f" or slope is language.literal(0):
             return None
         upstream = next(name for i in count() if (name := f"g{i or ''}") not in operands)
-        body = language.times(language.name(upstream), slope)
+        body = times(language.name(upstream), slope)
         if body is language.name(upstream):
             return g
         used = body.names()
@@ -164,8 +174,7 @@ def _agreed(body: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) -> t
     kinds = {dtype for name, dtype in operands if name not in asked}
     common = next(iter(kinds)) if len(kinds) == 1 else np.result_type(*kinds or {np.dtype(bool)})
     if common.kind != "f":
-        given = tuple((name, dtype if name in asked else common) for name, dtype in operands)
-        result = language.dtypes(body, given)[body]
+        result = language.dtypes(body, operands)[body]
         common = result if isinstance(result, np.dtype) and result.kind == "f" and kinds else common
     return tuple(dtype if name in asked else common for name, dtype in operands)
 
@@ -203,7 +212,7 @@ def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any)
         case "copy", [x]:
             return [partial(xp.copyto, target, x)]
         case function, _:
-            return [ufunc_call(xp, language.FUNCTIONS[function].ufunc, arguments, target)]
+            return [bind_ufunc(ufunc(xp, function), arguments, target)]
 
 
 class Map(Elementwise):

@@ -1,13 +1,14 @@
-"""Functions of one or two values: Exp, Log, Sqrt, Abs, Maximum, Minimum, Where."""
+"""Functions of one value: Exp, Log and their accurate neighbours, Sqrt, Abs, Sign, rounding, Erf."""
 
 from __future__ import annotations
 
-from ..errors import ShapeError
+from ..errors import DTypeError
+from ..ir.formula import Formula
 from ..ir.node import Node
-from .elementwise import Elementwise
+from .elementwise import Elementwise, Map
 from .sample import POSITIVE, UNARY, refused, sample
 
-__all__ = ["Exp", "Log", "Sqrt", "Abs", "Maximum", "Minimum", "Where"]
+__all__ = ["Exp", "Expm1", "Log", "Log1p", "Sqrt", "Abs", "Sign", "Floor", "Ceil", "Round", "Erf"]
 
 
 class Exp(Elementwise):
@@ -20,11 +21,25 @@ class Exp(Elementwise):
 
     x: Node
     formula = "exp(x)"
+    onnx = "Exp"
     samples = UNARY
 
     def vjp(self, g: Node) -> Node:
         """`g * self`."""
         return g * self
+
+
+class Expm1(Elementwise):
+    """`e ** x - 1`, accurate where `x` is small and the difference would cancel.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Expm1(gn.Constant([1e-10, 1.0], dtype="float64")))())
+    [1.00000000e-10 1.71828183e+00]
+    """
+
+    x: Node
+    formula = "expm1(x)"
+    samples = UNARY
 
 
 class Log(Elementwise):
@@ -37,6 +52,7 @@ class Log(Elementwise):
 
     x: Node
     formula = "log(x)"
+    onnx = "Log"
     samples = POSITIVE
 
     def vjp(self, g: Node) -> Node:
@@ -44,8 +60,28 @@ class Log(Elementwise):
         return g / self.x
 
 
+class Log1p(Elementwise):
+    """`log(1 + x)`, accurate where `x` is small and the sum would lose it.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Log1p(gn.Constant([1e-10, 1.0], dtype="float64")))())
+    [1.00000000e-10 6.93147181e-01]
+    """
+
+    x: Node
+    formula = "log1p(x)"
+    samples = POSITIVE
+
+    def vjp(self, g: Node) -> Node:
+        """`g / (1 + x)`."""
+        return g / (1 + self.x)
+
+
 class Sqrt(Elementwise):
     """The square root; of negative numbers NaN.
+
+    At 0, where no finite derivative exists, the slope is taken as 0: the gradient of a norm `Sqrt(Sum(x * x))` at
+    the origin is then 0, one of its subgradients.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Sqrt([4.0, 9.0]))())
@@ -54,15 +90,16 @@ class Sqrt(Elementwise):
 
     x: Node
     formula = "sqrt(x)"
+    onnx = "Sqrt"
     samples = POSITIVE
 
     def vjp(self, g: Node) -> Node:
-        """`g / (2 * self)`."""
-        return 0.5 * g / self
+        """`g / (2 * self)`, and 0 where the root is 0."""
+        return Map("where(y == 0, 0, 0.5 * g / y)", ("y", "g"), (self, g))
 
 
-class Abs(Elementwise):
-    """The absolute value, with slope 0 at 0.
+class Abs(Elementwise, prefix="abs"):
+    """The absolute value, with slope 0 at 0: `abs(x)`.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Abs([-1.5, 2.0]))())
@@ -71,51 +108,108 @@ class Abs(Elementwise):
 
     x: Node
     formula = "abs(x)"
-    samples = tuple(sample(s, domain=(0.2, 2.0)) for s in ((), ("N",), ("N", "M")))
+    onnx = "Abs"
+    samples = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.2, 2.0), (-2.0, -0.2)))
 
 
-class Maximum(Elementwise):
-    """The larger of `x` and `y`, element by element; at a tie the gradient goes to `y`.
+class Sign(Elementwise):
+    """-1, 0 or 1: the sign. Its slope is 0 everywhere.
+
+    Raises:
+        DTypeError: for bools.
 
     >>> import graphnn as gn
-    >>> print(gn.compile(gn.Maximum([-1.0, 2.0], 0.0))())
-    [0. 2.]
+    >>> print(gn.compile(gn.Sign([-1.5, 0.0, 2.0]))())
+    [-1.  0.  1.]
     """
 
     x: Node
-    y: Node
-    formula = "maximum(x, y)"
-    samples = (sample((), ()), sample(("N", "M"), ("M",)), refused(ShapeError, ("N", 2), ("N", 3)))
-
-
-class Minimum(Elementwise):
-    """The smaller of `x` and `y`, element by element; at a tie the gradient goes to `y`.
-
-    >>> import graphnn as gn
-    >>> print(gn.compile(gn.Minimum([-1.0, 2.0], 0.0))())
-    [-1.  0.]
-    """
-
-    x: Node
-    y: Node
-    formula = "minimum(x, y)"
-    samples = (sample((), ()), sample(("N", "M"), ("M",)), refused(ShapeError, ("N", 2), ("N", 3)))
-
-
-class Where(Elementwise):
-    """`x` where the condition holds, else `y`, element by element.
-
-    >>> import graphnn as gn
-    >>> print(gn.compile(gn.Where([True, False], 1.0, 2.0))())
-    [1. 2.]
-    """
-
-    condition: Node
-    x: Node
-    y: Node
-    formula = "where(condition, x, y)"
+    formula = "sign(x)"
+    onnx = "Sign"
     samples = (
-        sample((), (), (), dtypes=("bool",)),
-        sample(("N", "M"), ("M",), ("N", 1), dtypes=("bool",)),
-        refused(ShapeError, (2,), (3,), (), dtypes=("bool",)),
+        *(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.2, 2.0), (-2.0, -0.2))),
+        refused(DTypeError, ("N",), dtypes=("bool",)),
     )
+
+
+_BETWEEN_STEPS = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.1, 0.4), (-1.9, -1.6)))
+
+
+def _rounded(node: Elementwise, x: Node) -> Formula:
+    """The formula of an op that rounds: integers and bools are whole already."""
+    return node.read(node.formula if x.dtype.kind == "f" else "x")
+
+
+class Floor(Elementwise):
+    """The largest whole number that is not above `x`, in the dtype of `x`. Its slope is 0.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Floor([-1.5, 1.5]))())
+    [-2.  1.]
+    """
+
+    x: Node
+    formula = "floor(x)"
+    onnx = "Floor"
+    samples = _BETWEEN_STEPS
+
+    @property
+    def body(self) -> Formula:
+        """The formula; of integers, the value itself."""
+        return _rounded(self, self.x)
+
+
+class Ceil(Elementwise):
+    """The smallest whole number that is not below `x`, in the dtype of `x`. Its slope is 0.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Ceil([-1.5, 1.5]))())
+    [-1.  2.]
+    """
+
+    x: Node
+    formula = "ceil(x)"
+    onnx = "Ceil"
+    samples = _BETWEEN_STEPS
+
+    @property
+    def body(self) -> Formula:
+        """The formula; of integers, the value itself."""
+        return _rounded(self, self.x)
+
+
+class Round(Elementwise, method="round"):
+    """The nearest whole number, halves to the even one, in the dtype of `x`. Its slope is 0.
+
+    Source: IEEE 754-2019, section 4.3.1, roundTiesToEven.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Round([0.5, 1.5, 2.5, -1.7]))())
+    [ 0.  2.  2. -2.]
+    """
+
+    x: Node
+    formula = "rint(x)"
+    onnx = "Round"
+    samples = _BETWEEN_STEPS
+
+    @property
+    def body(self) -> Formula:
+        """The formula; of integers, the value itself."""
+        return _rounded(self, self.x)
+
+
+class Erf(Elementwise):
+    """The error function, `2 / sqrt(pi)` times the integral of `exp(-t * t)` from 0 to `x`.
+
+    Source: NIST Digital Library of Mathematical Functions, https://dlmf.nist.gov/7.2.E1.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Erf([0.0, 1.0]))().round(4))
+    [0.     0.8427]
+    """
+
+    x: Node
+    formula = "erf(x)"
+    onnx = "Erf"
+    samples = UNARY

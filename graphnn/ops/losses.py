@@ -12,10 +12,10 @@ from ..ir.leaf import Constant, count_of
 from ..ir.node import Node, describe
 from ..ir.spec import Shape
 from .activations import Sigmoid
+from .choice import Where
 from .compare import NotEqual
 from .composite import Composite
 from .elementwise import Map
-from .functions import Where
 from .indexing import OneHot, Pick, check_integer
 from .linear import MatMul
 from .reductions import Mean, Sum

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..ir.formula import Apply, Formula, Literal, Name, dtypes
+from ..ir.formula import Apply, Formula, Literal, Name, Weak, dtypes
 
 __all__ = ["Instruction", "Registers", "registers"]
 
@@ -51,7 +51,7 @@ def registers(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...],
     instructions: list[Instruction] = []
     for i, part in enumerate(steps):
         dying = [home[a] for a in dict.fromkeys(part.arguments) if a in home and last_read[a] == i]
-        needed = np.dtype(kinds[part])
+        needed = _stored(kinds[part], result)
         # `where` writes its target before it has read its condition and first choice.
         spare = free if part.function == "where" else [*dying, *free]
         if part is formula and (part.function != "where" or 0 in free):
@@ -66,6 +66,11 @@ def registers(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...],
     if home[formula] != 0:
         instructions.append(Instruction("copy", (home[formula],), 0))
     return Registers(tuple(instructions), tuple(kind[1:]), _overwritable(instructions, dict(operands), result))
+
+
+def _stored(kind: Weak, result: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of a register: what is weakly typed, a choice between numbers, is kept as the result is."""
+    return kind if isinstance(kind, np.dtype) else np.dtype(kind) if result.kind == "b" else result
 
 
 def _copy(formula: Formula) -> Registers:

@@ -6,9 +6,10 @@ from ..errors import DTypeError, GraphError, ShapeError
 from ..ir.leaf import Constant, count_of
 from ..ir.node import Node, describe
 from ..ir.spec import Shape
+from .choice import Maximum, Minimum
 from .composite import Composite
 from .elementwise import Map
-from .functions import Abs, Maximum, Minimum
+from .functions import Abs
 from .reductions import Mean, Sum
 from .sample import refused, sample
 

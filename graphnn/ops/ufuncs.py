@@ -7,13 +7,17 @@ from typing import Any
 
 from ..ir.node import Call
 
-__all__ = ["ufunc_call"]
+__all__ = ["bind_ufunc", "ufunc_call"]
 
 _KEYWORD_ONLY = ("maximum", "minimum")
 """NumPy deprecates a positional result for these, since `maximum(a, b, c)` reads like a maximum of three."""
 
 
 def ufunc_call(xp: Any, name: str, arguments: list[Any], out: Any) -> Call:
-    """The call that writes `name(*arguments)` into `out`; a positional result is the fastest to pass."""
-    ufunc = getattr(xp, name)
-    return partial(ufunc, *arguments, out=out) if name in _KEYWORD_ONLY else partial(ufunc, *arguments, out)
+    """The call that writes `xp.name(*arguments)` into `out`."""
+    return bind_ufunc(getattr(xp, name), arguments, out)
+
+
+def bind_ufunc(ufunc: Any, arguments: list[Any], out: Any) -> Call:
+    """The call that writes `ufunc(*arguments)` into `out`; a positional result is the fastest to pass."""
+    return partial(ufunc, *arguments, out=out) if ufunc.__name__ in _KEYWORD_ONLY else partial(ufunc, *arguments, out)

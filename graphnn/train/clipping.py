@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..errors import GraphError
 from ..ir.leaf import Constant
 from ..ir.node import Node
-from ..ops.functions import Maximum, Minimum, Sqrt
+from ..ops.choice import Maximum, Minimum
+from ..ops.functions import Sqrt
 from ..ops.reductions import Sum
 
 __all__ = ["clip_by_global_norm", "clip_by_value"]

@@ -18,8 +18,8 @@ from ..ir.differentiate import grad
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
 from ..ir.walk import ordered, walk
+from ..ops.choice import Where
 from ..ops.compare import Equal
-from ..ops.functions import Where
 from .clipping import clip_by_global_norm, clip_by_value
 
 __all__ = ["SGD", "Group", "Momentum", "Nesterov", "Optimizer", "Schedule", "trainable_parameters"]

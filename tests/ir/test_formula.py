@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphnn as gn
-from graphnn.ir.formula import FUNCTIONS, Formula, apply, derivative, evaluate, literal, name, parse
+from graphnn.ir.formula import Formula, apply, evaluate, literal, name, parse
+from graphnn.ir.functions import FUNCTIONS
+from graphnn.ir.slopes import derivative
 
 
 def formulas() -> st.SearchStrategy[Formula]:

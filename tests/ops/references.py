@@ -5,10 +5,40 @@ import scipy.special
 
 # Activations
 
+
+def gelu(x, approximate="none"):
+    inside = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    half = 1 + np.tanh(inside) if approximate == "tanh" else 1 + special(scipy.special.erf)(x / 2**0.5)
+    return (0.5 * x * half).astype(np.result_type(x, np.float16) if x.dtype.kind == "f" else half.dtype)
+
+
+def selu(x, alpha=1.6732632423543772, gamma=1.0507009873554805):
+    return gamma * np.where(x > 0, x, alpha * np.expm1(x))
+
+
+def special(function):
+    """A function of SciPy with NumPy's dtypes: it knows no float16."""
+    return lambda x: function(x).astype(np.exp(x).dtype)
+
+
 ACTIVATIONS = {
     "Sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "Tanh": np.tanh,
     "ReLU": lambda x: np.maximum(x, 0),
+    "LogSigmoid": lambda x: -np.log1p(np.exp(-x)),
+    "Softplus": lambda x: np.log1p(np.exp(x)),
+    "Softsign": lambda x: x / (1 + np.abs(x)),
+    "SiLU": lambda x: x / (1 + np.exp(-x)),
+    "Mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
+    "GELU": gelu,
+    "LeakyReLU": lambda x, alpha=0.01: np.maximum(x, 0) + alpha * np.minimum(x, 0),
+    "PReLU": lambda x, slope: np.where(x > 0, x, slope * x),
+    "ThresholdedReLU": lambda x, alpha=1.0: np.where(x > alpha, x, 0),
+    "ELU": lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(x)),
+    "CELU": lambda x, alpha=1.0: np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha),
+    "SELU": selu,
+    "HardSigmoid": lambda x, alpha=0.2, beta=0.5: np.clip(alpha * x + beta, 0, 1),
+    "HardSwish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
 }
 
 # Arithmetic
@@ -20,6 +50,9 @@ ARITHMETIC = {
     "Div": np.true_divide,
     "Neg": np.negative,
     "Power": np.power,
+    "Mod": lambda x, y, fmod=False: np.fmod(x, y) if fmod else np.remainder(x, y),
+    "Reciprocal": lambda x: 1 / x,
+    "Square": np.square,
     "AddN": lambda *values: sum(values[1:], start=values[0]),
 }
 
@@ -41,9 +74,46 @@ FUNCTIONS = {
     "Log": np.log,
     "Sqrt": np.sqrt,
     "Abs": np.abs,
+    "Expm1": np.expm1,
+    "Log1p": np.log1p,
+    "Sign": np.sign,
+    "Floor": np.floor,
+    "Ceil": np.ceil,
+    "Round": lambda x: np.round(x) if x.dtype.kind != "b" else x,
+    "Erf": special(scipy.special.erf),
+}
+
+TRIGONOMETRY = {
+    "Sin": np.sin,
+    "Cos": np.cos,
+    "Tan": np.tan,
+    "Arcsin": np.arcsin,
+    "Arccos": np.arccos,
+    "Arctan": np.arctan,
+    "Arctan2": np.arctan2,
+    "Sinh": np.sinh,
+    "Cosh": np.cosh,
+    "Arcsinh": np.arcsinh,
+    "Arccosh": np.arccosh,
+    "Arctanh": np.arctanh,
+}
+
+CHOICE = {
     "Maximum": np.maximum,
     "Minimum": np.minimum,
     "Where": np.where,
+    "Clip": lambda x, low=None, high=None: x if low is None and high is None else np.clip(x, low, high),
+}
+
+LOGIC = {
+    "And": np.bitwise_and,
+    "Or": np.bitwise_or,
+    "Xor": np.bitwise_xor,
+    "Not": np.invert,
+    "IsNaN": np.isnan,
+    "IsInf": lambda x, detect_negative=True, detect_positive=True: (
+        np.isinf(x) & ((x < 0) & detect_negative | (x > 0) & detect_positive)
+    ),
 }
 
 # Reductions
@@ -266,14 +336,17 @@ RANDOM = {"Uniform": random_uniform, "Normal": random_normal, "Dropout": dropout
 CONTROL = {}
 
 REFERENCES = {
-    **ACTIVATIONS, **ARITHMETIC, **COMPARE, **FUNCTIONS, **REDUCTIONS, **SHAPE, **INDEXING, **LINEAR, **STRUCTURE,
-    **LOSSES, **NORMALISE, **NETS, **RANDOM, **CONTROL,
+    **ACTIVATIONS, **ARITHMETIC, **COMPARE, **FUNCTIONS, **TRIGONOMETRY, **CHOICE, **LOGIC, **REDUCTIONS, **SHAPE,
+    **INDEXING, **LINEAR, **STRUCTURE, **LOSSES, **NORMALISE, **NETS, **RANDOM, **CONTROL,
 }  # fmt: skip
 
 WITHOUT_REFERENCE = {}
 """Ops that have none, with the reason."""
 
 DTYPE_EXCEPTIONS = {
+    "Softplus": {"bool": "refused, for the formula takes an absolute value with its sign changed"},
+    "Mish": {"bool": "refused, as Softplus"},
+    "Square": {"bool": "a bool, as the product is; NumPy's square is an int8"},
     "Mean": {"bool": "refused, for a mean of bools is mostly a mistake; a visible cast says that it is meant"},
 }
 """Op -> {dtype: reason}: where the result's dtype is not NumPy's, or NumPy's refusal is not ours."""
