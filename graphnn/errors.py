@@ -44,7 +44,7 @@ class FeedError(GraphNNError, ValueError):
 
 
 class LabelError(GraphNNError, ValueError):
-    """A class label outside its range; negative labels never wrap around."""
+    """A class label or an index outside its range; negative ones never wrap around."""
 
 
 class NonFiniteError(GraphNNError, ArithmeticError):

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DTypeError, FeedError
+from .errors import DTypeError, FeedError, ShapeError
 from .ir.graph import Graph
 from .ir.labels import check_labels
 from .ir.leaf import Input
-from .ir.node import describe
-from .ir.spec import Spec
+from .ir.node import Node, describe
+from .ir.spec import Size, Spec
 from .plan.memory import Plan
 
 __all__ = ["Feeds"]
@@ -28,6 +28,7 @@ class Feeds:
         self.free_sizes = tuple(name for name in graph.sizes if name not in known)
         """Named sizes that no input has: a program is fed them as numbers, by name."""
         self._labelled = [step.node for step in plan.steps]
+        self._bounded = _bounded(plan.graph)
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The arrays by input, and the named sizes; nothing is copied that need not be.
@@ -43,6 +44,7 @@ class Feeds:
             array = self.array(node, given[name])
             node.spec.unify(array.shape, sizes, name, seen)
             arrays[name] = array
+        self.check_sizes(sizes)
         self.check_labels(arrays, sizes)
         return arrays, sizes
 
@@ -80,6 +82,17 @@ class Feeds:
             return array
         return _cast(array, node.dtype, node.name, node.spec)
 
+    def check_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Refuse numbers for the named sizes that leave less than nothing of a slice, or nothing for a maximum."""
+        for dim, node in self._bounded.items():
+            number, name = dim(sizes), dim.name
+            if number < 0:
+                end = -(dim.offset // dim.scale) if dim.scale > 0 else dim.offset // -dim.scale
+                raise ShapeError(
+                    f"{describe(node)} needs {dim} to be 0 or more, but it is {number} with {name}={sizes[name]}: "
+                    f"feed {name} of {end} or {'more' if dim.scale > 0 else 'less'}."
+                )
+
     def check_labels(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
         """Refuse class labels out of range, in inputs that are read as labels."""
         checked = set()
@@ -88,6 +101,17 @@ class Feeds:
             if found and isinstance(found[0], Input) and found not in checked:
                 checked.add(found)
                 check_labels(arrays[found[0].name], found[1], f"input '{found[0].name}'", node)
+
+
+def _bounded(graph: Graph) -> dict[Size, Node]:
+    """The dimensions that some numbers would make negative, each with the first node that has it."""
+    found: dict[Size, Node] = {}
+    for node in graph.nodes:
+        specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
+        for dim in (*(dim for spec in specs for dim in spec.shape), *node.room()):
+            if isinstance(dim, Size) and (dim.offset < 0 or dim.scale < 0):
+                found.setdefault(dim, node)
+    return found
 
 
 def _cast(array: np.ndarray, dtype: np.dtype[Any], name: str, spec: Spec) -> np.ndarray:

@@ -138,6 +138,8 @@ def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_la
             node.spec.unify(array.shape, sizes, name, seen)
             fixed[name] = np.ascontiguousarray(array) if array.ndim else array
     samples = _one_length(rows)
+    for number in {min(batch_size, samples), 0 if drop_last else samples % batch_size} - {0}:
+        feeds.check_sizes({**sizes, size_name: number})
     feeds.check_labels({**rows, **fixed}, {**sizes, size_name: samples})
     return Batches(size_name, rows, fixed, sizes, samples, int(batch_size), drop_last)
 

@@ -1,4 +1,4 @@
-"""Labels: class numbers are checked where they enter, so that -1 never wraps and 10 of 10 never reads beyond."""
+"""Labels: class numbers and indices are checked where they enter: -1 never wraps, 10 of 10 never reads beyond."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ __all__ = ["check_labels"]
 def check_labels(labels: np.ndarray, classes: int, name: str, node: Node) -> None:
     """Refuse the first label outside 0..classes-1; `name` is what the user calls them, `node` the op that reads them.
 
+    Of an op that `indexes`, they are places along an axis of `classes` elements.
+
     Raises:
         LabelError: with the row, the value, the range and the node.
     """
@@ -20,6 +22,12 @@ def check_labels(labels: np.ndarray, classes: int, name: str, node: Node) -> Non
         return
     at = np.unravel_index(int(np.argmax((labels < 0) | (labels >= classes))), labels.shape)
     row = f"row {int(at[0]) if len(at) == 1 else tuple(map(int, at))} of " if labels.ndim else ""
+    if node.indexes:
+        raise LabelError(
+            f"{row}{name} is {labels[at]}, but an axis of {classes} elements has "
+            f"{f'places 0..{classes - 1}' if classes else 'none to point at'} ({node.op} at {node.origin}). "
+            "Indices never wrap; count from 0."
+        )
     raise LabelError(
         f"{row}{name} is {labels[at]}, but labels of {classes} classes lie in 0..{classes - 1} "
         f"({node.op} at {node.origin}). Labels never wrap; count classes from 0."

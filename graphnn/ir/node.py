@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError
 from .context import Birth, Origin, birth, like, settle
 from .dtype import constant_array
-from .spec import Shape, Spec
+from .spec import Dim, Shape, Spec
 
 __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
@@ -46,7 +46,7 @@ class Node:
 
     __array_ufunc__ = None  # NumPy arrays leave `array + node` to the node
     ops: ClassVar[dict[str, type[Node]]] = {}
-    """Every op by its name: the catalogue."""
+    """Every op by its name: the catalogue. A base whose name begins with an underscore is no op."""
     roles: ClassVar[dict[str, type[Any]]] = {}
     field_names: ClassVar[tuple[str, ...]] = ()
     _usual: ClassVar[frozenset[str]] = frozenset()
@@ -60,6 +60,8 @@ class Node:
     """What the ONNX standard calls the op, where it has it."""
     random: ClassVar[bool] = False
     """True for an op whose value is not a function of its operands: equal ones are never shared."""
+    indexes: ClassVar[bool] = False
+    """True for an op whose `class_labels` are places along an axis, not classes: messages say so."""
 
     birth: Birth
     operands: tuple[Node, ...]
@@ -85,7 +87,8 @@ class Node:
         for name in ("shape", "dtype", "spec", "operands"):
             if name in cls.field_names:
                 raise GraphError(f"{cls.__name__}: a field may not be called '{name}', which every node has already.")
-        Node.ops[cls.__name__] = cls
+        if not cls.__name__.startswith("_"):
+            Node.ops[cls.__name__] = cls
         if role:
             Node.roles[role] = cls
         if infix:
@@ -195,6 +198,13 @@ class Node:
         """This op with numbers for the named sizes in its attributes: what `forward` and `bind` are asked of."""
         return self
 
+    def room(self) -> tuple[Dim, ...]:
+        """What must not be negative once the named sizes are known, beside the sizes of the result.
+
+        The first three of N rows are there when `N - 3` is 0 or more. It is checked at every call.
+        """
+        return ()
+
     def infer_as(self) -> Node:
         """What this is when a model predicts rather than learns."""
         return self
@@ -295,6 +305,12 @@ class Node:
         node._find_operands()
         return node
 
+    def with_fields(self, **fields: Any) -> Node:
+        """A copy with other attributes over the same operands, unchecked: for `at`, which knows what it does."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update(self.__dict__, **fields)
+        return copy
+
     def cast(self, dtype: np.dtype[Any]) -> Node:
         """This value in another dtype: itself if it has that already, else a visible Cast."""
         return self if self.dtype == dtype else Node.roles["cast"](self, dtype)
@@ -349,6 +365,18 @@ class Node:
         def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
         def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
         def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def prod(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def all(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def any(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def var(  # noqa: D102
+            self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False, ddof: int = 0
+        ) -> Node: ...
+        def argmax(self, axis: int | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def argmin(self, axis: int | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
+        def cumsum(self, axis: int | None = None) -> Node: ...  # noqa: D102
+        def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
+        def __getitem__(self, key: Any) -> Node: ...
         def reshape(self, to: Any) -> Node: ...  # noqa: D102
         def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
         def astype(self, to: Any) -> Node: ...  # noqa: D102

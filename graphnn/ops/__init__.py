@@ -12,21 +12,33 @@ from . import (
     compare,
     control,
     conv,
+    elements,
     functions,
+    gathering,
     indexing,
+    joining,
     linear,
     logic,
     losses,
+    measures,
     normalise,
+    padding,
     pool,
     random,
+    ranking,
     recurrent,
     reductions,
     regression,
+    reshaping,
+    scans,
     shape,
+    slicing,
     softmax,
     structure,
+    subscript,
+    triangle,
     trigonometry,
+    truth,
 )
 from .activations import *
 from .arithmetic import *
@@ -36,22 +48,33 @@ from .compare import *
 from .composite import Composite
 from .control import *
 from .conv import *
+from .elements import *
 from .elementwise import Elementwise, Map
 from .functions import *
+from .gathering import *
 from .indexing import *
+from .joining import *
 from .linear import *
 from .logic import *
 from .losses import *
+from .measures import *
 from .normalise import *
+from .padding import *
 from .pool import *
 from .random import *
+from .ranking import *
 from .recurrent import *
 from .reductions import *
 from .regression import *
+from .reshaping import *
+from .scans import *
 from .shape import *
+from .slicing import *
 from .softmax import *
 from .structure import *
+from .triangle import *
 from .trigonometry import *
+from .truth import *
 
 __all__ = [
     "Elementwise", "Composite", "Map",
@@ -63,8 +86,20 @@ __all__ = [
     *compare.__all__,
     *logic.__all__,
     *reductions.__all__,
+    *truth.__all__,
+    *measures.__all__,
+    *scans.__all__,
+    *ranking.__all__,
     *shape.__all__,
+    *reshaping.__all__,
+    *joining.__all__,
+    *slicing.__all__,
+    *padding.__all__,
+    *triangle.__all__,
     *indexing.__all__,
+    *gathering.__all__,
+    *elements.__all__,
+    *subscript.__all__,
     *linear.__all__,
     *structure.__all__,
     *softmax.__all__,

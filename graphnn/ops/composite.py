@@ -8,7 +8,7 @@ from typing import Any
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Node
-from ..ir.spec import Spec
+from ..ir.spec import Dim, Spec
 from ..ir.walk import evaluate, walk
 
 __all__ = ["Composite"]
@@ -49,7 +49,7 @@ class Composite(Node):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The expansion's value, computed node by node."""
-        sizes: dict[str, int] = {}
+        sizes: dict[str, int] = dict(self.__dict__.get("_sizes", {}))
         for operand, array in zip(self.operands, arrays, strict=True):
             operand.spec.unify(array.shape, sizes, operand.label, {})
         return evaluate([self.expansion], dict(zip(self.operands, arrays, strict=True)), xp, sizes)[0]
@@ -66,4 +66,16 @@ class Composite(Node):
 
     def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
         """The chain rule through the expansion."""
-        return tuple(pullback([self.expansion], [g], self.operands, stop=frozenset(self.operands)))
+        found = pullback([self.expansion], [g], self.operands, stop=frozenset(self.operands))
+        # What flows to an operand that stands twice comes from both places together: it is counted once.
+        return tuple(None if node in self.operands[:i] else found[i] for i, node in enumerate(self.operands))
+
+    def at(self, sizes: Mapping[str, int]) -> Node:
+        """With the sizes at hand that no operand tells."""
+        return self.with_fields(_sizes=dict(sizes))
+
+    def room(self) -> tuple[Dim, ...]:
+        """What the parts ask for, and their sizes."""
+        parts = [node for node in walk([self.expansion], frozenset(self.operands)) if node not in self.operands]
+        shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
+        return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)

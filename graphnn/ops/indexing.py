@@ -24,9 +24,13 @@ def check_integer(op: str, labels: Node) -> None:
 
 
 class OneHot(Node):
-    """Labels as rows with a single one: `OneHot(target, classes, kind="float32")`, of shape (..., classes).
+    """Labels as rows with a single one: `OneHot(target, classes, kind="float32", axis=-1, on=1, off=0)`.
+
+    The result has one more axis, of size classes, which stands last unless `axis` says otherwise. `on` stands at
+    the label and `off` elsewhere, in the dtype `kind`.
 
     Raises:
+        ShapeError: when the result has no such axis.
         DTypeError: when labels are not integers.
         LabelError: when a label is outside 0..classes-1, at the call.
 
@@ -39,32 +43,61 @@ class OneHot(Node):
     target: Node
     classes: int
     kind: Any = "float32"
+    axis: int = -1
+    on: float = 1
+    off: float = 0
+    onnx = "OneHot"
     samples = (
         sample(("N",), classes=3, dtypes=("int64",), domain=(0, 2), differentiable=False),
+        sample(("N", "M"), classes=3, axis=1, on=5, off=-1, dtypes=("int32",), domain=(0, 2), differentiable=False),
         sample((), classes=3, dtypes=("int64",), domain=(0, 2), differentiable=False),
         refused(DTypeError, ("N",), classes=3),
+        refused(ShapeError, ("N",), classes=3, axis=2, dtypes=("int64",)),
     )
+
+    def prepare(self) -> None:
+        """Count the new axis from 0, in the result; the last stays -1."""
+        ndim = self.target.ndim + 1
+        if not -ndim <= self.axis < ndim:
+            raise ShapeError(
+                f"OneHot: there is no axis {self.axis} in what {describe(self.target)} becomes, which has {ndim} axes."
+            )
+        axis = self.axis % ndim
+        self.__dict__["axis"] = -1 if axis == ndim - 1 else axis
 
     def infer(self) -> Spec:
         """One more axis, of size classes."""
         check_integer("OneHot", self.target)
-        return Spec((*self.target.shape, self.classes), np.dtype(self.kind))
+        shape = list(self.target.shape)
+        shape.insert(len(shape) if self.axis == -1 else self.axis, self.classes)
+        return Spec(tuple(shape), np.dtype(self.kind))
+
+    def table(self, xp: Any) -> Any:
+        """The row for each label."""
+        return xp.where(xp.eye(self.classes, dtype=bool), self.on, self.off).astype(self.dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """Rows of the identity matrix."""
+        """Rows of the table."""
         check_labels(arrays[0], self.classes, self.target.label, self)
-        return xp.eye(self.classes, dtype=self.dtype)[arrays[0]]
+        return xp.moveaxis(self.table(xp)[arrays[0]], -1, self.axis)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """Rows taken from an identity matrix made once; labels are checked beforehand, so clipping changes none."""
-        identity = scratch[-1]
-        identity.fill(0)
-        identity.reshape(-1)[:: self.classes + 1] = 1
-        return [partial(identity.take, ins[0], 0, out, "clip")]
+        """Rows taken from a table made once; labels are checked beforehand, so clipping changes none."""
+        target = ins[0]
+        if self.axis == -1:
+            scratch[-1][...] = self.table(xp)
+            return [partial(scratch[-1].take, target, 0, out, "clip")]
+        classes = xp.arange(self.classes).reshape((-1,) + (1,) * (target.ndim - self.axis))
+        here = xp.expand_dims(target, self.axis)
+        return [
+            partial(xp.equal, here, classes, out, casting="unsafe"),
+            partial(xp.multiply, out, self.on - self.off, out, casting="unsafe"),
+            partial(xp.add, out, self.off, out, casting="unsafe"),
+        ]
 
     def tables(self) -> tuple[Spec, ...]:
-        """The identity matrix."""
-        return (Spec((self.classes, self.classes), self.dtype),)
+        """The row for each label."""
+        return (Spec((self.classes, self.classes), self.dtype),) if self.axis == -1 else ()
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
         """The operand."""

@@ -1,7 +1,8 @@
-"""Reductions: Sum, Max, Mean over any axes."""
+"""Reductions over any axes: Sum, Mean, Max, Min."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from ..errors import DTypeError, ShapeError
 from ..ir.broadcast import broadcast_to
 from ..ir.leaf import count_of
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Shape, Spec
+from ..ir.spec import Dim, Shape, Size, Spec
 from .axes import read_axes
 from .compare import Equal
 from .composite import Composite
@@ -19,9 +20,9 @@ from .sample import refused, sample
 from .shape import Reshape
 from .ufuncs import ufunc_call
 
-__all__ = ["Sum", "Max", "Mean"]
+__all__ = ["Sum", "Mean", "Max", "Min"]
 
-_SAMPLES = (
+SAMPLES = (
     sample(("N", "M")),
     sample(("N", "M"), axis=0),
     sample(("N", "M"), axis=-1, keepdims=True),
@@ -30,9 +31,9 @@ _SAMPLES = (
     refused(ShapeError, ("N", "M"), axis=2),
     refused(ShapeError, ("N", "M"), axis=(0, -2)),
 )
-_NOT_EMPTY = tuple(
-    s if s.error else sample(*s.shapes, **s.attributes, least={"N": 1, "M": 1, "K": 1}) for s in _SAMPLES
-)
+"""Samples of any reduction."""
+NOT_EMPTY = tuple(s if s.error else replace(s, least={"N": 1, "M": 1, "K": 1}) for s in SAMPLES)
+"""Samples of one that needs something to reduce."""
 
 
 _FEW = 4
@@ -105,12 +106,12 @@ class Sum(Reduction, method="sum", role="sum"):
 
     ufunc = "add"
     adjoint = "Repeat"
-    samples = _SAMPLES
+    onnx = "ReduceSum"
+    samples = SAMPLES
 
     def result_dtype(self) -> np.dtype[Any]:
         """Floats stay; integers become 64-bit ones."""
-        kind = self.x.dtype.kind
-        return self.x.dtype if kind == "f" else np.dtype(np.uint64 if kind == "u" else np.int64)
+        return widened(self.x.dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By `add.reduce`; of the rows of a matrix, as a product with ones."""
@@ -147,8 +148,10 @@ class Sum(Reduction, method="sum", role="sum"):
 class Max(Reduction, method="max"):
     """The maximum over axes: `Max(x, axis=None, keepdims=False)`; equal maxima share the gradient.
 
+    Of numbers among which one is NaN, it is NaN.
+
     Raises:
-        ShapeError: when there is no such axis, or it is empty.
+        ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Max([[1.0, 5.0], [3.0, 4.0]], axis=1))())
@@ -156,18 +159,75 @@ class Max(Reduction, method="max"):
     """
 
     ufunc = "maximum"
-    samples = (*_NOT_EMPTY, refused(ShapeError, (0, 2), axis=0))
+    onnx = "ReduceMax"
+    samples = (*NOT_EMPTY, refused(ShapeError, (0, 2), axis=0))
 
     def infer(self) -> Spec:
         """The other axes; the reduced ones must not be empty."""
-        if any(self.x.shape[a] == 0 for a in self.axes):
-            raise ShapeError(f"{self.op}: {describe(self.x)} is empty along axis {self.axes}, so it has no maximum.")
+        require_elements(self.op, self.x, self.axes, "maximum")
         return super().infer()
+
+    def room(self) -> tuple[Dim, ...]:
+        """One element at least along each axis reduced."""
+        return at_least_one(self.x, self.axes)
 
     def vjp(self, g: Node) -> Node:
         """The upstream gradient where the maximum stands, in equal shares where it stands more than once."""
-        is_max = Equal(self.x, self.spread(self)).cast(g.dtype)
-        return self.spread(g) * is_max / self.spread(Sum(is_max, self.axes, self.keepdims))
+        return _shared(self, g)
+
+
+class Min(Reduction, method="min"):
+    """The minimum over axes: `Min(x, axis=None, keepdims=False)`; equal minima share the gradient.
+
+    Of numbers among which one is NaN, it is NaN.
+
+    Raises:
+        ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Min([[1.0, 5.0], [3.0, 4.0]], axis=1))())
+    [1. 3.]
+    """
+
+    ufunc = "minimum"
+    onnx = "ReduceMin"
+    samples = Max.samples
+
+    def infer(self) -> Spec:
+        """The other axes; the reduced ones must not be empty."""
+        require_elements(self.op, self.x, self.axes, "minimum")
+        return super().infer()
+
+    def room(self) -> tuple[Dim, ...]:
+        """One element at least along each axis reduced."""
+        return at_least_one(self.x, self.axes)
+
+    def vjp(self, g: Node) -> Node:
+        """The upstream gradient where the minimum stands, in equal shares where it stands more than once."""
+        return _shared(self, g)
+
+
+def widened(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which NumPy adds and multiplies up: floats stay, integers and bools become 64-bit ones."""
+    return dtype if dtype.kind == "f" else np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
+
+
+def require_elements(op: str, x: Node, axes: tuple[int, ...], wanted: str) -> None:
+    """Refuse to look for an extreme among nothing."""
+    for a in axes:
+        if x.shape[a] == 0:
+            raise ShapeError(f"{op}: {describe(x)} is empty along axis {a}, so it has no {wanted}.")
+
+
+def at_least_one(x: Node, axes: tuple[int, ...]) -> tuple[Dim, ...]:
+    """The named sizes of some axes, less one: what must not be negative where each has an element."""
+    return tuple(dim - 1 for dim in (x.shape[a] for a in axes) if isinstance(dim, Size))
+
+
+def _shared(node: Max | Min, g: Node) -> Node:
+    """The upstream gradient in equal shares to all elements that equal the extreme."""
+    found = Equal(node.x, node.spread(node)).cast(g.dtype)
+    return node.spread(g) * found / node.spread(Sum(found, node.axes, node.keepdims))
 
 
 class Mean(Composite, method="mean"):
@@ -187,7 +247,8 @@ class Mean(Composite, method="mean"):
     x: Node
     axis: int | tuple[int, ...] | None = None
     keepdims: bool = False
-    samples = _NOT_EMPTY
+    onnx = "ReduceMean"
+    samples = NOT_EMPTY
 
     def prepare(self) -> None:
         """Write the axes out."""

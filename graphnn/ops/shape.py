@@ -63,7 +63,7 @@ class Reshape(Node, method="reshape", role="reshape"):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """A view where NumPy can make one."""
-        # The shape in numbers follows from the array's, since this may run before any size is known.
+        # The shape in numbers follows from the array's where it can, since this may run before any size is known.
         return xp.reshape(arrays[0], self.numbers(arrays[0].shape))
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
@@ -75,6 +75,11 @@ class Reshape(Node, method="reshape", role="reshape"):
         """Always of a dense operand; of others when it only adds or drops axes of size 1."""
         squeezed = [dim for dim in self.x.shape if dim != 1] == [dim for dim in self.to if dim != 1]
         return dense if dense or squeezed else None
+
+    def at(self, sizes: Mapping[str, int]) -> Node:
+        """With numbers for the sizes that the operand does not tell."""
+        to = Spec(self.to, self.dtype)
+        return self.with_fields(to=to.concrete(sizes)) if to.sizes - self.x.spec.sizes <= sizes.keys() else self
 
     def vjp(self, g: Node) -> Node:
         """The gradient in the operand's shape."""

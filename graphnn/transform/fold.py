@@ -19,7 +19,7 @@ def _fold(node: Node) -> Node | None:
     # A repeated constant is a view: folding would only spend memory.
     if not constants or len(constants) < len(node.operands) or isinstance(node, Repeat) or isinstance(node.spec, tuple):
         return None
-    if not node.static:
+    if not node.static or node.spec.sizes:  # its named sizes are not known yet
         return None
     with np.errstate(all="ignore"), like(node):
         value = np.array(node.forward(np, *(constant.value for constant in constants)), order="C")

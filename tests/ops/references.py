@@ -1,5 +1,7 @@
 """What NumPy or SciPy says of each op: name -> function(*arrays, **attributes) -> array, or a tuple of them."""
 
+import math
+
 import numpy as np
 import scipy.special
 
@@ -118,10 +120,62 @@ LOGIC = {
 
 # Reductions
 
+
+def log_sum_exp(x, axis=None, keepdims=False):
+    return np.log(np.sum(np.exp(x), axis, keepdims=keepdims))
+
+
+def norm(x, axis=None, keepdims=False, ord=2):
+    x = x if x.dtype.kind == "f" else x.astype(float)
+    y = np.sum(np.abs(x) ** ord, axis, keepdims=keepdims)
+    return y if ord == 1 else np.sqrt(y)
+
+
+def cumulative(ufunc, start):
+    def reference(x, axis=None, exclusive=False, reverse=False):
+        rows = np.moveaxis(x.reshape(-1) if axis is None else x, 0 if axis is None else axis, 0)
+        rows = rows[::-1] if reverse else rows
+        y = ufunc(rows, axis=0)
+        y = np.concatenate([np.full_like(y[:1], start), y[:-1]]) if exclusive else y
+        return np.moveaxis(y[::-1] if reverse else y, 0, 0 if axis is None else axis)
+
+    return reference
+
+
+def place_of(extreme):
+    def reference(x, axis=None, keepdims=False, last=False):
+        rows = (x.reshape(-1) if axis is None else np.moveaxis(x, axis, -1)).astype(float)
+        equal = rows == extreme(rows, axis=-1, keepdims=True)
+        y = np.where(equal, np.arange(rows.shape[-1]), -1).max(-1) if last else np.argmax(equal, -1)
+        if not keepdims:
+            return np.asarray(y)
+        return np.reshape(y, (1,) * x.ndim) if axis is None else np.expand_dims(y, axis)
+
+    return reference
+
+
+def top_k(x, k, axis=-1, largest=True):
+    order = np.lexsort((np.zeros(x.shape), -x.astype(float) if largest else x.astype(float)), axis=axis)
+    places = np.take(order, np.arange(k), axis)
+    return np.take_along_axis(x, places, axis), places
+
+
 REDUCTIONS = {
     "Sum": np.sum,
-    "Max": np.max,
     "Mean": np.mean,
+    "Max": np.max,
+    "Min": np.min,
+    "Prod": np.prod,
+    "All": np.all,
+    "Any": np.any,
+    "LogSumExp": log_sum_exp,
+    "Norm": norm,
+    "Variance": np.var,
+    "CumSum": cumulative(np.cumsum, 0),
+    "CumProd": cumulative(np.cumprod, 1),
+    "ArgMax": place_of(np.max),
+    "ArgMin": place_of(np.min),
+    "TopK": top_k,
 }
 
 # Shape
@@ -131,26 +185,89 @@ def repeat(x, n, axis=0):
     return np.repeat(x, n, axis)
 
 
+def flatten(x, axis=1):
+    axis %= x.ndim or 1
+    return x.reshape(math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+
+
+def split(x, parts, axis=0):
+    return np.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1], axis)
+
+
+def part(x, start=0, stop=None, step=1, axis=0):
+    index = [slice(None)] * x.ndim
+    if not isinstance(axis, tuple):
+        start, stop, step, axis = (start,), (stop,), (step,), (axis,)
+    for a, *places in zip(axis, start, stop, step, strict=True):
+        index[a] = slice(*places)
+    return x[tuple(index)]
+
+
+def pad(x, before, after=None, value=0.0, mode="constant", between=0):
+    each = [v if isinstance(v, tuple) else (v,) * x.ndim for v in (before, before if after is None else after, between)]
+    for a, gap in enumerate(each[2]):
+        apart = np.full((*x.shape[:a], x.shape[a] * (gap + 1) - gap, *x.shape[a + 1 :]), value, x.dtype)
+        apart[(*(slice(None),) * a, slice(None, None, gap + 1))] = x
+        x = apart
+    options = {"constant_values": value} if mode == "constant" else {}
+    return np.pad(x, list(zip(*each[:2], strict=True)), mode, **options) if x.ndim else x
+
+
 SHAPE = {
     "Reshape": lambda x, to: np.reshape(x, to),
     "Transpose": np.transpose,
     "Repeat": repeat,
+    "Flatten": flatten,
+    "Squeeze": np.squeeze,
+    "Unsqueeze": np.expand_dims,
+    "Broadcast": lambda x, to: np.broadcast_to(x, to),
+    "Tile": lambda x, reps: np.tile(x, reps),
+    "Concat": lambda *values, axis=0: np.concatenate(values, axis),
+    "Stack": lambda *values, axis=0: np.stack(values, axis),
+    "Split": split,
+    "Slice": part,
+    "Flip": np.flip,
+    "Pad": pad,
+    "Trilu": lambda x, upper=True, k=0: (np.triu if upper else np.tril)(x, k),
 }
 
 # Indexing
 
 
-def one_hot(labels, classes, kind="float32"):
-    return (np.asarray(labels)[..., None] == np.arange(classes)).astype(kind)
+def one_hot(labels, classes, kind="float32", axis=-1, on=1, off=0):
+    found = np.asarray(labels)[..., None] == np.arange(classes)
+    return np.moveaxis(np.where(found, on, off).astype(kind), -1, axis)
 
 
 def pick(x, labels):
     return np.take_along_axis(x, labels[..., None], -1)[..., 0]
 
 
+def scatter_add(x, index, n, axis=0):
+    out = np.zeros((*x.shape[:axis], n, *x.shape[axis + index.ndim :]), x.dtype)
+    for at in np.ndindex(index.shape):
+        out[(*(slice(None),) * axis, index[at])] += x[(*(slice(None),) * axis, *at)]
+    return out
+
+
+def scatter_elements(x, index, updates, axis=0, reduction="none"):
+    out = x.astype(np.result_type(x, updates))
+    combine = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+    for at in np.ndindex(index.shape):
+        to = list(at)
+        to[axis] = index[at]
+        out[tuple(to)] = updates[at] if reduction == "none" else combine[reduction](out[tuple(to)], updates[at])
+    return out
+
+
 INDEXING = {
     "OneHot": one_hot,
     "Pick": pick,
+    "Gather": lambda x, index, axis=0: np.take(x, index, axis),
+    "ScatterAdd": scatter_add,
+    "GatherElements": lambda x, index, axis=0: np.take_along_axis(x, index.astype(np.int64), axis),
+    "ScatterElements": scatter_elements,
+    "Embedding": lambda index, W: W[index],
 }
 
 # Linear algebra
@@ -347,6 +464,7 @@ DTYPE_EXCEPTIONS = {
     "Softplus": {"bool": "refused, for the formula takes an absolute value with its sign changed"},
     "Mish": {"bool": "refused, as Softplus"},
     "Square": {"bool": "a bool, as the product is; NumPy's square is an int8"},
+    **{name: {"bool": "refused, as the mean of bools is"} for name in ("LogSumExp", "Norm", "Variance")},
     "Mean": {"bool": "refused, for a mean of bools is mostly a mistake; a visible cast says that it is meant"},
 }
 """Op -> {dtype: reason}: where the result's dtype is not NumPy's, or NumPy's refusal is not ours."""

@@ -45,9 +45,14 @@ class Bound(Placed):
         checked = step.node.class_labels(self.sizes)
         if checked and not isinstance(checked[0], Input):  # those of inputs are checked when they are fed
             labels, classes = checked
-            calls.insert(0, partial(check_labels, arrays[labels], classes, labels.label, step.node))
-        if self.check_finite == "all" and step.node.dtype.kind == "f":
-            calls.append(partial(_check_finite, out, step.node))
+            check = partial(check_labels, arrays[labels], classes, labels.label, step.node)
+            if labels.static:
+                check()
+            else:
+                calls.insert(0, check)
+        if self.check_finite == "all":
+            results = out if isinstance(out, tuple) else (out,)
+            calls += [partial(_check_finite, result, step.node) for result in results if result.dtype.kind == "f"]
         return calls
 
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:

@@ -1,0 +1,264 @@
+"""Elements by index: GatherElements takes one for each index, ScatterElements puts or combines them.
+
+An index is checked at every call; a negative one is refused rather than counted from the end.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError
+from ..ir.broadcast import broadcast_to, zeros_like
+from ..ir.leaf import Constant
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Dim, Spec
+from .axes import read_axis
+from .compare import Equal
+from .elementwise import Map
+from .gathering import PLACE, _Indexing, at_places, check_index
+from .sample import refused, sample
+
+__all__ = ["GatherElements", "ScatterElements"]
+
+
+class _ByElement(_Indexing):
+    """The base of ops with an index for each element: of the operand's shape, but for the axis pointed along."""
+
+    def check_shapes(self, shaped: Node, axis: int) -> None:
+        """Refuse an index that differs from the operand beside the axis."""
+        x, index = self.x, self.index
+        rest = [(*node.shape[:axis], *node.shape[axis + 1 :]) for node in (x, index)]
+        if x.ndim != index.ndim or rest[0] != rest[1]:
+            raise ShapeError(
+                f"{self.op}: {describe(x)} and index {describe(index)} differ beside axis {axis}: "
+                "there must be one index for each element taken, and as many rows of them as the operand has."
+            )
+        if shaped.shape != index.shape:
+            raise ShapeError(f"{self.op}: {describe(shaped)} and index {describe(index)} are not of one shape.")
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """The place of each element."""
+        return (Spec(self.index.shape, PLACE),)
+
+    def starts(self, axis: int) -> tuple[Spec, ...]:
+        """The places of index 0."""
+        shape = self.index.shape
+        return (Spec((*shape[:axis], 1, *shape[axis + 1 :]), PLACE),)
+
+    def memory(self, xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
+        """What `scratch` and `tables` ask for, made anew."""
+        return xp.empty(index.shape, PLACE), xp.empty((*index.shape[:axis], 1, *index.shape[axis + 1 :]), PLACE)
+
+    def places(self, xp: Any, shape: tuple[int, ...], axis: int, index: Any, memory: tuple[Any, ...]) -> list[Call]:
+        """Calls that write into `place` where each index points in the flat operand, which has `shape`."""
+        place, starts = memory
+        steps = [math.prod(shape[a + 1 :]) for a in range(len(shape))]
+        starts.fill(0)
+        for a, n in enumerate(index.shape):
+            if a != axis:
+                starts += xp.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - a)) * steps[a]
+        return [
+            partial(xp.multiply, index, steps[axis], place, casting="unsafe"),
+            partial(xp.add, place, starts, place),
+        ]
+
+
+class GatherElements(_ByElement):
+    """One element for each index: `GatherElements(x, index, axis=0)`. Its adjoint is ScatterElements, adding.
+
+    Along `axis` an element is taken where the index says, along the others where the index itself stands, as by
+    `numpy.take_along_axis`. Negative ones are refused.
+
+    Raises:
+        ShapeError: when there is no such axis, or shapes differ beside it.
+        DTypeError: when the index is not of integers.
+        LabelError: when an index lies beyond the axis, at the call.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.GatherElements([[1.0, 2.0], [3.0, 4.0]], [[1, 0], [1, 1]], axis=1))())
+    [[2. 1.]
+     [4. 4.]]
+    """
+
+    x: Node
+    index: Node
+    axis: int = 0
+    adjoint = "ScatterElements"
+    onnx = "GatherElements"
+    samples = (
+        sample((3, "M"), ("N", "M"), dtypes=(None, "int64"), domain=(0, 2)),
+        sample(("N", 3, "M"), ("N", 2, "M"), axis=1, dtypes=(None, "int32"), domain=(0, 2)),
+        refused(ShapeError, (3, "M"), ("N", 2), dtypes=(None, "int64")),
+        refused(ShapeError, (3,), ("N", 2), dtypes=(None, "int64")),
+        refused(DTypeError, (3,), ("N",)),
+    )
+
+    @property
+    def counted(self) -> Dim:
+        """That of the operand."""
+        return self.x.shape[self.axis]
+
+    def infer(self) -> Spec:
+        """The index's shape."""
+        self.__dict__["axis"] = read_axis("GatherElements", self.axis, self.x)
+        self.check_shapes(self.index, self.axis)
+        check_index(self, self.index, self.counted)
+        return Spec(self.index.shape, self.x.dtype)
+
+    def tables(self) -> tuple[Spec, ...]:
+        """The places of index 0."""
+        return self.starts(self.axis)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """By `take_along_axis`."""
+        x, index = arrays
+        self.check(index, x.shape[self.axis])
+        return xp.take_along_axis(x, index.astype(PLACE, copy=False), self.axis)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """The places in the flat operand, then what stands there."""
+        x, index = ins
+        if not x.flags.c_contiguous:
+            return super().bind(xp, ins, out, scratch)
+        take = partial(x.reshape(-1).take, scratch[0], None, out, "clip")
+        return [*self.places(xp, x.shape, self.axis, index, scratch), take] if x.size else []
+
+    def vjp(self, g: Node) -> tuple[Node, None]:
+        """The gradient added up where the elements were taken."""
+        return ScatterElements(zeros_like(self.x), self.index, g, self.axis, "add"), None
+
+
+_UFUNCS = {"add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}
+
+
+class ScatterElements(_ByElement):
+    """Elements put where an index says: `ScatterElements(x, index, updates, axis=0, reduction="none")`.
+
+    Each of `updates` goes to the place that its index names along `axis`, and where it stands itself along the
+    others. "none" replaces what is there, and wants places that differ: of several for one place, one is put, and
+    the gradient takes all to be put. "add", "mul", "max" and "min" combine them with what is there; the gradient
+    of extremes is shared among equals.
+
+    Raises:
+        ShapeError: when there is no such axis, or shapes do not fit.
+        DTypeError: when the index is not of integers.
+        LabelError: when an index lies beyond the axis, at the call.
+        GraphError: for another reduction.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.ScatterElements([0.0, 0.0, 0.0], [2, 0], [5.0, 7.0]))())
+    [7. 0. 5.]
+    """
+
+    x: Node
+    index: Node
+    updates: Node
+    axis: int = 0
+    reduction: str = "none"
+    onnx = "ScatterElements"
+    samples = (
+        sample((3, "M"), (1, "M"), (1, "M"), dtypes=(None, "int64"), domain=(0, 2)),
+        sample(("N", 3), ("N", "M"), ("N", "M"), axis=1, reduction="add", dtypes=(None, "int64"), domain=(0, 2)),
+        sample((3, "M"), ("N", "M"), ("N", "M"), reduction="mul", dtypes=(None, "int32"), domain=(0.5, 2.4)),
+        sample(("N", 3), ("N", "M"), ("N", "M"), axis=-1, reduction="max", dtypes=(None, "int64"), domain=(0, 2)),
+        sample((3, "M"), ("N", "M"), ("N", "M"), reduction="min", dtypes=(None, "int64"), domain=(0, 2)),
+        refused(ShapeError, (3, "M"), ("N", 2), ("N", 2), dtypes=(None, "int64")),
+        refused(ShapeError, (3, "M"), ("N", "M"), ("M", "M"), dtypes=(None, "int64")),
+        refused(DTypeError, (3,), ("N",), ("N",)),
+        refused(GraphError, (3,), ("N",), ("N",), reduction="mean", dtypes=(None, "int64")),
+    )
+
+    def prepare(self) -> None:
+        """Cast to one dtype; read the axis and the reduction."""
+        if self.reduction not in ("none", *_UFUNCS):
+            known = ", ".join(map(repr, ("none", *_UFUNCS)))
+            raise GraphError(f"ScatterElements: reduction {self.reduction!r} is none of {known}.")
+        dtype = np.result_type(self.x.dtype, self.updates.dtype)
+        self.__dict__.update(
+            x=self.x.cast(dtype),
+            updates=self.updates.cast(dtype),
+            axis=read_axis("ScatterElements", self.axis, self.x),
+        )
+
+    @property
+    def counted(self) -> Dim:
+        """That of the operand."""
+        return self.x.shape[self.axis]
+
+    def infer(self) -> Spec:
+        """The operand's."""
+        self.check_shapes(self.updates, self.axis)
+        check_index(self, self.index, self.counted)
+        return self.x.spec
+
+    def overwrites(self) -> tuple[int, ...]:
+        """The operand."""
+        return (0,)
+
+    def tables(self) -> tuple[Spec, ...]:
+        """The places of index 0."""
+        return self.starts(self.axis)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """By the calls of `bind`, into a copy."""
+        x, index, _ = arrays
+        self.check(index, x.shape[self.axis])
+        out = xp.array(x, order="C")
+        for call in self.bind(xp, (out, *arrays[1:]), out, self.memory(xp, index, self.axis)):
+            call()
+        return out
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """The operand copied, the places in the flat result, and one call that puts or combines."""
+        x, index, updates = ins
+        calls: list[Call] = [] if x is out else [partial(xp.copyto, out, x)]
+        if not updates.size:
+            return calls
+        calls += self.places(xp, out.shape, self.axis, index, scratch)
+        if self.reduction == "none":
+            return [*calls, partial(out.reshape(-1).put, scratch[0], updates, "clip")]
+        return [*calls, at_places(xp, getattr(xp, _UFUNCS[self.reduction]), out, scratch[0], updates)]
+
+    def vjp(self, g: Node) -> tuple[Node, None, Node]:
+        """Of what was replaced nothing is left; what was combined has its part in the result."""
+        match self.reduction:
+            case "none":
+                dx = ScatterElements(g, self.index, zeros_like(self.updates), self.axis)
+                return dx, None, self.taken(g)
+            case "add":
+                return g, None, self.taken(g)
+            case "mul":
+                return self._of_product(g)
+        return self._of_extreme(g)
+
+    def taken(self, node: Node) -> Node:
+        """What stands where the updates were put."""
+        return GatherElements(node, self.index, self.axis)
+
+    def combined(self, x: Node, updates: Node, reduction: str) -> Node:
+        """Other values put in the same places."""
+        return ScatterElements(x, self.index, updates, self.axis, reduction)
+
+    def _of_product(self, g: Node) -> tuple[Node, None, Node]:
+        """The product of all the others, by division where no factor is 0, and 0 where another one is."""
+        x, updates = self.x, self.updates
+        zero_x, zero_u = (Map("x == 0", ("x",), (node,)).cast(g.dtype) for node in (x, updates))
+        safe_x, safe_u = (Map("where(x == 0, 1, x)", ("x",), (node,)) for node in (x, updates))
+        product = self.combined(safe_x, safe_u, "mul")
+        zeros = self.combined(zero_x, zero_u, "add")
+        ones = broadcast_to(Constant(1.0).cast(g.dtype), x.shape)
+        formula = "where(zeros == own, g / u, 0)"
+        operands = (self.taken(zeros), zero_u, self.taken(g * product), safe_u)
+        du = Map(formula, ("zeros", "own", "g", "u"), operands)
+        return g * self.combined(ones, updates, "mul"), None, du
+
+    def _of_extreme(self, g: Node) -> tuple[Node, None, Node]:
+        """Equal shares to all that equal the extreme."""
+        from_x = Equal(self.x, self).cast(g.dtype)
+        from_u = Equal(self.updates, self.taken(self)).cast(g.dtype)
+        share = g / self.combined(from_x, from_u, "add")
+        return share * from_x, None, self.taken(share) * from_u
