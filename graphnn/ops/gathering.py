@@ -83,7 +83,7 @@ class Gather(_Indexing):
         sample((3, "M"), ("N",), dtypes=(None, "int64"), domain=(0, 2)),
         sample(("N", 3, "M"), ("K", 2), axis=1, dtypes=(None, "int64"), domain=(0, 2)),
         sample(("M", 3), (), axis=-1, dtypes=(None, "int32"), domain=(0, 2)),
-        refused(ShapeError, (), ("N",), dtypes=(None, "int64")),
+        refused(ShapeError, (), ("N",), dtypes=(None, "int64"), culprits=("x0",)),
         refused(DTypeError, (3,), ("N",)),
     )
 
