@@ -20,10 +20,10 @@ from .ir.leaf import Input, Parameter
 from .ir.node import Node, describe
 from .ir.walk import walk
 
-__all__ = ["History", "blame", "replay"]
+__all__ = ["Rewind", "blame", "replay"]
 
 
-class History:
+class Rewind:
     """The orders of a loop's epochs, and the state from which those not yet done began.
 
     A program pulls the order of an epoch when that begins, or of several ahead; the state is kept whenever none is
@@ -72,13 +72,13 @@ class _Failure:
     sizes: Mapping[str, int]
 
 
-def replay(graph: Graph, program: Program, batches: Batches, history: History) -> NonFiniteError | None:
+def replay(graph: Graph, program: Program, batches: Batches, rewind: Rewind) -> NonFiniteError | None:
     """The error that names the first bad node of a failed loop, None when a replay stays finite.
 
     The parameters are left at the last good step: as they were before the one that made anything non-finite.
     """
-    history.restore()
-    failure = _first_failure(program, batches, history)
+    rewind.restore()
+    failure = _first_failure(program, batches, rewind)
     if failure is None:
         return None
     where = f"epoch {failure.epoch + 1}, batch {failure.step + 1}: "
@@ -88,19 +88,19 @@ def replay(graph: Graph, program: Program, batches: Batches, history: History) -
     return error
 
 
-def _first_failure(program: Program, batches: Batches, history: History) -> _Failure | None:
-    parameters = [p for p in history.parameters if p.dtype.kind == "f"]
-    for epoch, order in enumerate(history.since, start=history.first):
+def _first_failure(program: Program, batches: Batches, rewind: Rewind) -> _Failure | None:
+    parameters = [p for p in rewind.parameters if p.dtype.kind == "f"]
+    for epoch, order in enumerate(rewind.since, start=rewind.first):
         for step, start in enumerate(batches.starts):
             feeds, sizes = batches.at(start, order)
-            before = [p.storage.copy() for p in history.parameters]
+            before = [p.storage.copy() for p in rewind.parameters]
             try:
                 program.call(feeds, sizes)
                 good = all(np.isfinite(p.storage).all() for p in parameters)
             except NonFiniteError:
                 good = False
             if not good:
-                for parameter, value in zip(history.parameters, before, strict=True):
+                for parameter, value in zip(rewind.parameters, before, strict=True):
                     np.copyto(parameter.storage, value)
                 return _Failure(epoch, step, feeds, sizes)
     return None

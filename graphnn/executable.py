@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends.program import Program
-from .blame import History, blame, replay
+from .blame import Rewind, blame, replay
 from .errors import CheckpointError, GraphError, NonFiniteError
 from .feeds import Feeds
 from .footprint import Memory, max_batch, measure, measure_state
@@ -138,13 +138,13 @@ class Executable:
         self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
         with self._lock:
-            history = History(tuple(self.graph.updates), run.orders(shuffle, epochs, self._epochs))
+            rewind = Rewind(tuple(self.graph.updates), run.orders(shuffle, epochs, self._epochs))
             try:
-                return run.run(history, epochs, progress, after_epoch)
+                return run.run(rewind, epochs, progress, after_epoch)
             except NonFiniteError as error:
-                raise replay(self.graph, self._program, run.batches, history) or error from None
+                raise replay(self.graph, self._program, run.batches, rewind) or error from None
             finally:
-                self._epochs += history.done
+                self._epochs += rewind.done
 
     # State -------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .backends.program import Batches, Program, batch_names, batched
-from .blame import History
+from .blame import Rewind
 from .errors import FeedError, ShapeError
 from .feeds import Feeds
 from .ir.leaf import Input
@@ -80,7 +80,7 @@ class Loop:
         return orders.astype(np.intp)
 
     def run(
-        self, history: History, epochs: int, progress: Any = None, after_epoch: AfterEpoch | None = None
+        self, rewind: Rewind, epochs: int, progress: Any = None, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
         """Run so many epochs; the scalar outputs by name, `(epochs, steps)` each.
 
@@ -91,12 +91,12 @@ class Loop:
         with _interrupts() as stop, showing(progress, epochs) as told:
 
             def done(epochs: int) -> None:
-                history.done = epochs
+                rewind.done = epochs
                 told(epochs)
                 if after_epoch and after_epoch({name: record[epochs - 1] for name, record in records.items()}):
-                    history.stopped = True
+                    rewind.stopped = True
 
-            self.program.loop(self.batches, history, list(records.values()), stop, done, ahead)
+            self.program.loop(self.batches, rewind, list(records.values()), stop, done, ahead)
         return records
 
 

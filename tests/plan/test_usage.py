@@ -13,7 +13,7 @@ from graphnn.backends.numpy import program as numpy_program
 from graphnn.backends.numpy.bound import Bound
 from graphnn.backends.numpy.loop import Loop
 from graphnn.backends.numpy.program import NumpyProgram
-from graphnn.blame import History
+from graphnn.blame import Rewind
 from graphnn.plan.memory import ALIGNMENT
 from graphnn.plan.usage import live_bytes, live_formulas, read_bytes
 
@@ -119,9 +119,9 @@ def test_what_is_foretold_is_allocated_on_fifty_graphs(seed):
 )
 def test_a_loop_allocates_what_is_foretold(samples, batch, shuffle, monkeypatch):
     f, width = random_program(3)
-    loops, histories = [], []
+    loops, rewinds = [], []
     monkeypatch.setattr(numpy_program, "Loop", lambda *a: loops.append(Loop(*a)) or loops[0])
-    monkeypatch.setattr(executable, "History", lambda *a: histories.append(History(*a)) or histories[0])
+    monkeypatch.setattr(executable, "Rewind", lambda *a: rewinds.append(Rewind(*a)) or rewinds[0])
     f.loop({"x": np.zeros((samples, width), f.graph.inputs["x"].dtype), "t": np.zeros(samples, int)}, batch, 1, shuffle)
     [run] = loops
     first = min(samples, batch)
@@ -132,7 +132,7 @@ def test_a_loop_allocates_what_is_foretold(samples, batch, shuffle, monkeypatch)
     assert bool(gathered) == (shuffle is not None)
     extra = told.loop if shuffle is not None else told.loop - row_bytes(f) * run.rows
     assert told.arena + ALIGNMENT + told.state + told.constants + extra == (
-        held(run, f._program, histories[0]._kept, dict(run.batches.data), *storages(f)) - data - records
+        held(run, f._program, rewinds[0]._kept, dict(run.batches.data), *storages(f)) - data - records
     )
     assert told.loop <= f.memory(N=first).loop or samples < batch
 
