@@ -19,9 +19,10 @@ from .ir.spec import Size, Spec
 from .ops import *
 from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
-from .train import data
+from .train import data, metrics, schedules
 from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
 from .train.averaging import Average
+from .train.callbacks import Checkpoint, CSVLog, EarlyStopping
 from .train.checkpoint import load, save
 from .train.model import Model
 from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer

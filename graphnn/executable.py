@@ -59,7 +59,8 @@ class Executable:
         self._stages = tuple(stages)
         self._feeds = Feeds(graph, plan)
         self._lock = threading.RLock()  # what is called after an epoch may ask the program itself
-        self._epochs = 0
+        self.epochs = 0
+        """How many epochs its loops have run: the orders of a seeded shuffle are counted by it."""
 
     def __call__(self, /, **inputs: ArrayLike) -> Any:
         """Run once.
@@ -100,9 +101,9 @@ class Executable:
         `data` gives each input: those whose first axis is the named batch size are cut into batches, the others
         stay the same. `shuffle` is None; an int seed, by which the order of an epoch is a function of the seed and
         of how many epochs this program has run; a NumPy `Generator`; a legacy `RandomState`, whose `permutation`
-        is applied each epoch to the order of the one before; or an int array `(epochs, samples)` of orders. The
-        last, smaller batch is used unless `drop_last`. `progress` is called with the number of epochs done, or is
-        True for a bar. Ctrl-C ends the loop after the step it is in, and raises.
+        is applied each epoch to the order of the one before; an int array `(epochs, samples)` of orders; or an
+        iterator of them. The last, smaller batch is used unless `drop_last`. `progress` is called with the number of
+        epochs done, or is True for a bar. Ctrl-C ends the loop after the step it is in, and raises.
 
         Returns an array when the program has one scalar output, else a dict of them by name.
 
@@ -138,13 +139,13 @@ class Executable:
         self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
         with self._lock:
-            rewind = Rewind(tuple(self.graph.updates), run.orders(shuffle, epochs, self._epochs))
+            rewind = Rewind(tuple(self.graph.updates), run.orders(shuffle, epochs, self.epochs))
             try:
                 return run.run(rewind, epochs, progress, after_epoch)
             except NonFiniteError as error:
                 raise replay(self.graph, self._program, run.batches, rewind) or error from None
             finally:
-                self._epochs += rewind.done
+                self.epochs += rewind.done
 
     # State -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ AfterEpoch: TypeAlias = Callable[[dict[str, np.ndarray]], Any]
 _AHEAD_STEPS = 4096
 """A loop that nobody watches may run so many steps before it is back in Python."""
 
-Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.ndarray | None"
+Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.ndarray | Iterator[np.ndarray] | None"
 
 
 class Loop:
@@ -62,18 +62,20 @@ class Loop:
         if isinstance(shuffle, (int, np.integer)) and not isinstance(shuffle, bool):
             return (_seeded(int(shuffle), done + e).permutation(samples) for e in range(epochs))
         if isinstance(shuffle, np.ndarray):
-            return iter(self._given(shuffle, epochs))
+            return iter(self._given(shuffle, (epochs, samples)))
+        if isinstance(shuffle, Iterator):
+            return (self._given(order, (samples,)) for order in islice(shuffle, epochs))
         raise FeedError(
             f"shuffle is {type(shuffle).__name__}; use None, an int seed, a Generator, a RandomState, "
-            "or an array of orders."
+            "an array of orders, or an iterator of them."
         )
 
-    def _given(self, orders: np.ndarray, epochs: int) -> np.ndarray:
+    def _given(self, orders: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         samples = self.batches.samples
-        if orders.dtype.kind not in "iu" or orders.shape != (epochs, samples):
+        orders = np.asarray(orders)
+        if orders.dtype.kind not in "iu" or orders.shape != shape:
             raise FeedError(
-                f"shuffle is an array {orders.dtype} {orders.shape}; "
-                f"orders are integers of shape ({epochs}, {samples})."
+                f"shuffle gives an array {orders.dtype} {orders.shape}; orders are integers of shape {shape}."
             )
         if orders.size and (orders.min() < 0 or orders.max() >= samples):
             raise FeedError(f"shuffle names samples outside 0..{samples - 1}.")

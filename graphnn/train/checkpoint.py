@@ -41,9 +41,20 @@ def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = Non
     >>> gn.load(path, w); w["w"]
     array([0., 1., 2.])
     """
-    arrays = {name: _stored(name, array, dtype) for name, array in _arrays_of(thing).items()}
-    data = safetensors.numpy.save(arrays, metadata={**_FORMAT, _CHECKSUM: _digest(arrays)})
-    _write_whole(Path(path), data)
+    notes = thing.notes() if hasattr(thing, "notes") else {}
+    write(path, {name: _stored(name, array, dtype) for name, array in _arrays_of(thing).items()}, notes)
+
+
+def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
+    """Write arrays and notes to a safetensors file, whole or not at all, with a checksum over both.
+
+    Raises:
+        CheckpointError: when the file cannot be written.
+    """
+    # Release 0.8.0 of safetensors silently corrupts arrays that do not lie in C order.
+    stored = {name: np.array(array, order="C") for name, array in arrays.items()}
+    marks = {**notes, **_FORMAT, _CHECKSUM: _digest(stored, notes)}
+    _write_whole(Path(path), safetensors.numpy.save(stored, metadata=marks))
 
 
 def load(path: str | os.PathLike[str], thing: Any) -> None:
@@ -55,13 +66,22 @@ def load(path: str | os.PathLike[str], thing: Any) -> None:
         CheckpointError: when the file is missing, damaged or foreign, or its names or shapes do not fit, all of
             them listed; nothing has changed then.
     """
-    stored = _read(Path(path))
+    stored, _ = read(path)
     wanted = _arrays_of(thing)
-    problems = _misfits(stored, wanted)
-    if problems:
-        raise CheckpointError(f"{path} does not fit: " + "; ".join(problems) + ". Nothing was changed.")
+    check_fit(path, stored, wanted)
     cast = {name: stored[name].astype(array.dtype) for name, array in wanted.items()}
     _writer_of(thing)(cast)
+
+
+def check_fit(path: str | os.PathLike[str], stored: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> None:
+    """Refuse a file whose names, shapes or dtypes are not those wanted, listing every misfit.
+
+    Raises:
+        CheckpointError: when there is one.
+    """
+    problems = _misfits(stored, wanted)
+    if problems:
+        raise CheckpointError(f"{os.fspath(path)} does not fit: " + "; ".join(problems) + ". Nothing was changed.")
 
 
 def _arrays_of(thing: Any) -> dict[str, np.ndarray]:
@@ -108,13 +128,12 @@ def _stored(name: str, array: np.ndarray, dtype: DTypeLike | None) -> np.ndarray
         if not np.array_equal(np.isfinite(narrowed), np.isfinite(array)):
             raise CheckpointError(f"'{name}' holds values too large for {target}; store it as {array.dtype}.")
         array = narrowed
-    # Release 0.8.0 of safetensors silently corrupts arrays that do not lie in C order.
-    return np.array(array, dtype=target, order="C")
+    return array.astype(target, copy=False)
 
 
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """A SHA-256 over names, dtypes, shapes and data, in order of the names."""
-    total = hashlib.sha256()
+def _digest(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> str:
+    """A SHA-256 over notes, names, dtypes, shapes and data, in order of the names."""
+    total = hashlib.sha256(json.dumps(sorted(notes.items())).encode())
     for name in sorted(arrays):
         array = arrays[name]
         total.update(json.dumps([name, array.dtype.str, array.shape]).encode())
@@ -153,7 +172,12 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The arrays and notes of a safetensors file; those of another tool have no checksum and are read without.
+
+    Raises:
+        CheckpointError: when it cannot be read, is damaged, or holds what graphnn does not read.
+    """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -165,10 +189,11 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     for name, array in arrays.items():
         if array.dtype.kind not in "buif":
             raise CheckpointError(f"{path}: '{name}' is of dtype {array.dtype}, which graphnn does not read.")
+    notes = {name: text for name, text in metadata.items() if name != _CHECKSUM and name not in _FORMAT}
     ours = metadata.keys() & {_CHECKSUM, *_FORMAT}
-    if ours and metadata != {**_FORMAT, _CHECKSUM: _digest(arrays)}:
+    if ours and metadata != {**notes, **_FORMAT, _CHECKSUM: _digest(arrays, notes)}:
         raise CheckpointError(f"{path} is damaged: its data does not match its checksum.")
-    return arrays
+    return arrays, notes
 
 
 def _misfits(stored: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,8 +17,11 @@ from ..ir.leaf import Input, Parameter
 from ..ir.node import Node, describe
 from ..transform.inference import inference
 from . import checkpoint
+from .metrics import accuracy
 
-__all__ = ["Model"]
+__all__ = ["Metric", "Model"]
+
+Metric: TypeAlias = Callable[[np.ndarray, np.ndarray], float]
 
 
 class Model:
@@ -51,6 +54,7 @@ class Model:
         if x.name not in self.graph.inputs:
             raise GraphError(f"Model: neither scores nor loss depends on {describe(x)}.")
         self._predict: Executable | None = None
+        self._evaluate: Executable | None = None
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
@@ -71,12 +75,30 @@ class Model:
         Raises:
             ShapeError: when there are not as many labels as samples.
         """
-        scores, labels = self.predict(X), np.asarray(T)
-        if labels.ndim == scores.ndim:
-            labels = labels.argmax(axis=-1)
-        if labels.shape != scores.shape[:-1]:
-            raise ShapeError(f"accuracy: labels of shape {labels.shape} do not fit scores of shape {scores.shape}.")
-        return float(np.mean(scores.argmax(axis=-1) == labels))
+        return accuracy(self.predict(X), T)
+
+    def evaluate(
+        self,
+        X: ArrayLike,  # noqa: N803
+        T: ArrayLike,  # noqa: N803
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> dict[str, float]:
+        """The loss on samples in inference form, and metrics of their scores, by name.
+
+        `metrics` are functions of scores and labels, such as those of `gn.metrics`; by default the accuracy where
+        labels are integers, and nothing else.
+
+        Raises:
+            FeedError, ShapeError, LabelError: for data that does not fit the model.
+        """
+        if self._evaluate is None:
+            form = inference.apply(Graph({"scores": self.scores, "loss": self.loss}))
+            self._evaluate = compile(form.outputs, backend=self.backend)
+        if metrics is None:
+            metrics = {"accuracy": accuracy} if self.t.dtype.kind in "iu" else {}
+        found = self._evaluate(**{self.x.name: X, self.t.name: T})
+        measured = {name: float(metric(found["scores"], np.asarray(T))) for name, metric in metrics.items()}
+        return {"loss": float(found["loss"]), **measured}
 
     def save(self, path: str | os.PathLike[str], dtype: Any = None) -> None:
         """Write the weights to a safetensors file; `dtype="float16"` halves its size."""

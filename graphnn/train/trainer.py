@@ -1,11 +1,12 @@
-"""The trainer: fits a model by an optimiser, through the compiled loop, and keeps the losses."""
+"""The trainer: fits a model by an optimiser, through the compiled loop, and keeps what the training was like."""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,16 +14,25 @@ from numpy.typing import ArrayLike
 from ..compile import compile
 from ..errors import FeedError
 from ..executable import Executable
-from ..loop import Shuffle
+from ..loop import Shuffle, showing
 from ..view import plot
-from .model import Model
+from .averaging import Average
+from .callbacks import finish
+from .history import History
+from .model import Metric, Model
 from .optim import Optimizer
+from .resume import Orders, read_training, write_training
+from .stream import Batch, prefetched, read_batch
 
 __all__ = ["Trainer"]
 
+Callback: TypeAlias = "Callable[[Trainer], Any]"
+
 
 class Trainer:
-    """Trains a model: `Trainer(model, optimizer, backend="numpy")`, then `fit`.
+    """Trains a model: `Trainer(model, optimizer, backend="numpy", average=None)`, then `fit`.
+
+    `average` keeps an exponential moving average of the weights beside them.
 
     >>> import graphnn as gn
     >>> x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
@@ -33,92 +43,196 @@ class Trainer:
     | epoch 2 |  iter 1 / 1 | time 0[s] | loss 0.47
     """
 
-    def __init__(self, model: Model, optimizer: Optimizer, backend: str = "numpy") -> None:
-        self.model = model
-        self.optimizer = optimizer
-        self.backend = backend
+    def __init__(
+        self, model: Model, optimizer: Optimizer, backend: str = "numpy", average: Average | None = None
+    ) -> None:
+        self.model, self.optimizer, self.backend, self.average = model, optimizer, backend, average
         self.loss_list: list[float] = []
         """The average loss between log lines."""
-        self.eval_interval: int | None = None
+        self.history = History()
+        """One row an epoch: its number, the mean loss, the seconds since `fit` began, and the validation's numbers."""
         self.epoch = 0
         """How many epochs were completed."""
-        self._programs: dict[float | None, Executable] = {}
+        self.eval_interval: int | None = None
+        self.pending: list[float] = []
+        """The losses since the last log line."""
+        self.orders = Orders()
+        self._programs: dict[tuple[float | None, float | None], Executable] = {}
 
-    def program(self, max_grad: float | None = None) -> Executable:
+    def program(self, max_grad: float | None = None, max_value: float | None = None) -> Executable:
         """The compiled training step: its output is the loss, its updates are the optimiser's."""
-        if max_grad not in self._programs:
-            updates = self.optimizer.updates(self.model.loss, max_grad=max_grad)
-            self._programs[max_grad] = compile(self.model.loss, updates, backend=self.backend)
-        return self._programs[max_grad]
+        key = (max_grad, max_value)
+        if key not in self._programs:
+            updates = self.optimizer.updates(self.model.loss, max_grad=max_grad, max_value=max_value)
+            if self.average is not None:
+                updates = self.average.updates(updates)
+            self._programs[key] = compile(self.model.loss, updates, backend=self.backend)
+        return self._programs[key]
 
     def fit(
         self,
-        x: ArrayLike,
-        t: ArrayLike,
+        x: ArrayLike | Iterable[Any] | Callable[[], Iterable[Any]],
+        t: ArrayLike | None = None,
         max_epoch: int = 10,
         batch_size: int = 32,
         *,
         eval_interval: int | None = 20,
         max_grad: float | None = None,
+        max_value: float | None = None,
         shuffle: Shuffle = 0,
         drop_last: bool = False,
         validation: tuple[ArrayLike, ArrayLike] | None = None,
-        callbacks: Sequence[Callable[[Trainer], Any]] = (),
+        metrics: Mapping[str, Metric] | None = None,
+        callbacks: Sequence[Callback] = (),
         progress: Any = None,
     ) -> None:
         """Train for `max_epoch` further epochs of mini-batches.
 
-        Where the iteration of an epoch, counted from 0, is a multiple of `eval_interval`, a line is printed and
-        the average loss since the last line appended to `loss_list`; None prints nothing. `max_grad` clips by the
-        global norm. `shuffle` is as for `Executable.loop`. `validation` is a pair (x, t) whose accuracy is printed
-        after each epoch. Each callback is called with the trainer after each epoch. `progress` is called with the
-        number of epochs done, or is True for a bar.
+        `x` and `t` are arrays, memory-mapped ones included. Without `t`, `x` is an iterable of batches, each a pair
+        or a mapping of feeds, gone through once an epoch (or a function that gives a fresh one); the next batch is
+        prepared in a thread while one is trained on.
+
+        Where the iteration of an epoch, counted from 0, is a multiple of `eval_interval`, a line is printed and the
+        average loss since the last line appended to `loss_list`; None prints nothing. `max_value` clips each element
+        of the gradients, `max_grad` then all of them by their global norm. `shuffle` is as for `Executable.loop`.
+
+        After each epoch a row is added to `history`, with loss and `metrics` on `validation`, a pair (x, t); then
+        each callback is called with the trainer, and training ends when one returns True. `progress` is called with
+        the number of epochs done, or is True: a bar on a terminal, one line an epoch elsewhere.
+
+        Ctrl-C ends training after the step it is in, and raises; `fit` again goes on.
 
         Raises:
-            FeedError, ShapeError, LabelError: for data that does not fit the model.
-            NonFiniteError: when the loss becomes NaN or infinite.
+            FeedError, ShapeError, LabelError: for data that does not fit the model; nothing was trained then.
+            NonFiniteError: when the loss, or a parameter, becomes NaN or infinite; the parameters stand at the last
+                good step, and the error names the node.
         """
         if eval_interval is not None and eval_interval < 1:
             raise FeedError(f"eval_interval is {eval_interval!r}; it must be 1 or more, or None.")
         self.eval_interval = eval_interval
-        program = self.program(max_grad)
-        data = {self.model.x.name: x, self.model.t.name: t}
-        log = _Log(self, eval_interval)
-
-        def after_epoch(records: dict[str, np.ndarray]) -> None:
-            self.epoch += 1
-            log.epoch(records["out"])
-            if validation is not None:
-                accuracy = self.model.accuracy(*validation)
-                print(f"| epoch {self.epoch} |  validation accuracy {accuracy:.3f}")
+        if validation is not None:
+            self.model.evaluate(*validation, metrics)  # what does not fit is refused before anything is trained
+        program = self.program(max_grad, max_value)
+        watch = _Watch(self, validation, metrics, callbacks, progress)
+        try:
+            if t is None:
+                with showing(watch.bar, max_epoch) as told:
+                    self._fit_stream(program, x, max_epoch, watch, told)
+            else:
+                program.epochs = self.epoch
+                data: dict[str, Any] = {self.model.x.name: x, self.model.t.name: t}
+                orders = self.orders.of(shuffle, len(np.asarray(t)), max_epoch)
+                program.loop_epochs(data, batch_size, max_epoch, orders, drop_last, watch.after_epoch, watch.bar)
+        finally:
             for callback in callbacks:
-                callback(self)
+                finish(callback, self)
 
-        program.loop_epochs(data, batch_size, max_epoch, shuffle, drop_last, after_epoch, progress)
+    def _fit_stream(
+        self, program: Executable, source: Any, epochs: int, watch: _Watch, told: Callable[[int], None]
+    ) -> None:
+        for done in range(1, epochs + 1):
+            losses = [program(**feeds) for feeds in self._feeds(source)]
+            if not losses:
+                raise FeedError(
+                    "the iterable gave no batches; a generator is gone through once, so pass a function that makes one."
+                )
+            stop = watch.after_epoch({"out": np.array(losses)})
+            told(done)
+            if stop:
+                return
+
+    def _feeds(self, source: Any) -> Iterator[dict[str, ArrayLike]]:
+        batches: Iterable[Batch] = source() if callable(source) else source
+        for batch in prefetched(batches):
+            yield read_batch(batch, self.model.x.name, self.model.t.name)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw the losses: into a file, returning its path, or as a figure that a notebook shows."""
         return plot.loss(self.loss_list, path, eval_interval=self.eval_interval)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the whole training to a file: weights, optimiser state, counters, order, losses and history.
 
-class _Log:
-    """Averages losses between lines, and prints them."""
+        Raises:
+            CheckpointError: when the file cannot be written; the one before is whole then.
+        """
+        write_training(path, self)
 
-    def __init__(self, trainer: Trainer, eval_interval: int | None) -> None:
-        self.trainer, self.eval_interval = trainer, eval_interval
+    def resume(self, path: str | os.PathLike[str]) -> None:
+        """Read back what `save` wrote, all of it or nothing; `fit` then goes on as if it had never ended.
+
+        A training that is resumed and runs to its end has the bits of one that was never interrupted. A Generator or
+        RandomState given to `fit` for shuffling is set to where it was.
+
+        Raises:
+            CheckpointError: when the file is missing, damaged or foreign, or is that of another model or optimiser.
+        """
+        read_training(path, self)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Every parameter of the model and of its training step, by name."""
+        if not self._programs:
+            self.program()
+        found = dict(self.model.parameters)
+        for program in self._programs.values():
+            found |= program.graph.parameters
+        return found
+
+    def __repr__(self) -> str:
+        return f"<Trainer of {self.model!r} by {type(self.optimizer).__name__}: {self.epoch} epochs on {self.backend}>"
+
+
+class _Watch:
+    """What happens after each epoch: lines, the history, the validation, the callbacks."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        validation: tuple[ArrayLike, ArrayLike] | None,
+        metrics: Mapping[str, Metric] | None,
+        callbacks: Sequence[Callback],
+        progress: Any,
+    ) -> None:
+        self.trainer, self.validation, self.metrics, self.callbacks = trainer, validation, metrics, callbacks
+        on_terminal = progress is True and sys.stderr.isatty()
+        self.by_epoch = progress is True and not on_terminal
+        self.silent = on_terminal or self.by_epoch or trainer.eval_interval is None
+        self.bar = progress if callable(progress) or on_terminal else None
         self.start = time.monotonic()
-        self.losses: list[float] = []
 
-    def epoch(self, losses: np.ndarray) -> None:
-        """The lines of one epoch."""
-        if self.eval_interval is None:
+    def after_epoch(self, records: dict[str, np.ndarray]) -> bool:
+        """Keep the numbers of an epoch; should the training end?"""
+        trainer, losses = self.trainer, records["out"]
+        trainer.epoch += 1
+        self._lines(losses)
+        row: dict[str, float] = {"epoch": trainer.epoch, "loss": float(np.mean(losses)), "seconds": self._seconds()}
+        if self.validation is not None:
+            measured = trainer.model.evaluate(*self.validation, self.metrics)
+            row |= {f"val_{name}": value for name, value in measured.items()}
+            if not self.silent or trainer.eval_interval is None:
+                said = " | ".join(f"{name} {value:.3f}" for name, value in measured.items())
+                print(f"| epoch {trainer.epoch} |  validation {said}")
+        trainer.history.add(row)
+        if self.by_epoch:
+            told = " | ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "seconds"))
+            print(f"| epoch {trainer.epoch} |  time {int(row['seconds'])}[s] | {told}")
+        answers = [callback(trainer) for callback in self.callbacks]  # all of them are called, whoever says stop
+        return True in answers
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.start, 3)
+
+    def _lines(self, losses: np.ndarray) -> None:
+        trainer = self.trainer
+        if trainer.eval_interval is None:
             return
-        seconds = int(time.monotonic() - self.start)
         for iteration, loss in enumerate(losses):
-            self.losses.append(float(loss))
-            if iteration % self.eval_interval == 0:
-                average = sum(self.losses) / len(self.losses)
-                self.losses.clear()
-                self.trainer.loss_list.append(average)
-                head = f"| epoch {self.trainer.epoch} |  iter {iteration + 1} / {len(losses)} "
-                print(f"{head}| time {seconds}[s] | loss {average:.2f}")
+            trainer.pending.append(float(loss))
+            if iteration % trainer.eval_interval == 0:
+                average = sum(trainer.pending) / len(trainer.pending)
+                trainer.pending.clear()
+                trainer.loss_list.append(average)
+                if not self.silent:
+                    head = f"| epoch {trainer.epoch} |  iter {iteration + 1} / {len(losses)} "
+                    print(f"{head}| time {int(self._seconds())}[s] | loss {average:.2f}")

@@ -1,0 +1,77 @@
+"""Streams: batches that come from an iterable, the next one prepared in a thread while one is trained on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from numpy.typing import ArrayLike
+
+from ..errors import FeedError
+
+__all__ = ["Batch", "prefetched", "read_batch"]
+
+Batch: TypeAlias = "Mapping[str, ArrayLike] | tuple[ArrayLike, ArrayLike] | list[ArrayLike]"
+_AHEAD = 2
+
+
+def read_batch(batch: Any, x: str, t: str) -> dict[str, ArrayLike]:
+    """The feeds that a batch is: a mapping as it is, or a pair of samples and labels.
+
+    Raises:
+        FeedError: for anything else.
+    """
+    if isinstance(batch, Mapping):
+        return dict(batch)
+    if isinstance(batch, (tuple, list)) and len(batch) == 2:
+        return {x: batch[0], t: batch[1]}
+    raise FeedError(f"a batch is a pair ({x}, {t}) or a mapping of feeds, not {type(batch).__name__}.")
+
+
+def prefetched(batches: Iterable[Any], ahead: int = _AHEAD) -> Iterator[Any]:
+    """The same items in the same order, fetched by a thread that is up to `ahead` of them in front.
+
+    What the iterable raises is raised here, in its turn. The thread ends with the iteration, however that ends.
+
+    Raises:
+        FeedError: when it cannot be iterated over.
+    """
+    if not isinstance(batches, Iterable):
+        raise FeedError(f"{type(batches).__name__} is no iterable of batches; with arrays, pass the labels too.")
+    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
+    ended = threading.Event()
+
+    def put(item: tuple[str, Any]) -> bool:
+        while not ended.is_set():
+            try:
+                waiting.put(item, timeout=0.05)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def fetch() -> None:
+        try:
+            for batch in batches:
+                if not put(("batch", batch)):
+                    return
+            put(("end", None))
+        except BaseException as error:  # raised where the batches are used
+            put(("error", error))
+
+    thread = threading.Thread(target=fetch, daemon=True, name="graphnn prefetch")
+    thread.start()
+    try:
+        while True:
+            kind, item = waiting.get()
+            if kind == "batch":
+                yield item
+            elif kind == "error":
+                raise item
+            else:
+                return
+    finally:
+        ended.set()
+        thread.join(timeout=5)
