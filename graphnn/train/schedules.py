@@ -16,9 +16,10 @@ from ..compile import compile
 from ..errors import GraphError
 from ..ir.leaf import Constant, Input
 from ..ir.node import Node
-from ..ops.elementwise import Map
-from ..ops.functions import Maximum, Minimum, Where
+from ..ops.choice import Maximum, Minimum, Where
+from ..ops.functions import Floor
 from ..ops.indexing import Pick
+from ..ops.trigonometry import Cos
 from .optim import Schedule
 
 __all__ = ["cosine", "exponential", "one_cycle", "preview", "steps", "tabulated", "warm_up"]
@@ -32,7 +33,7 @@ def steps(every: int, factor: float = 0.1) -> Schedule:
     array([1.  , 1.  , 0.5 , 0.5 , 0.25])
     """
     _positive("steps", every)
-    return lambda t: Constant(factor, dtype=t.dtype) ** (t / every).astype("int64").cast(t.dtype)
+    return lambda t: Constant(factor, dtype=t.dtype) ** Floor(t / every)
 
 
 def exponential(decay: float, every: int = 1) -> Schedule:
@@ -58,7 +59,7 @@ def cosine(total: int, floor: float = 0.0) -> Schedule:
     _positive("cosine", total)
 
     def schedule(t: Node) -> Node:
-        return floor + (1 - floor) * 0.5 * (1 + Map("cos(x)", ("x",), (pi * _progress(t, total),)))
+        return floor + (1 - floor) * 0.5 * (1 + Cos(pi * _progress(t, total)))
 
     return schedule
 
