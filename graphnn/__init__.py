@@ -27,7 +27,7 @@ from .train.checkpoint import load, save
 from .train.model import Model
 from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer
 from .train.trainer import Trainer
-from .transform.passes import Pass, rewrite
+from .transform.passes import Pass, Rules, rewrite
 from .view import plot
 
 __version__ = "0.1.0"

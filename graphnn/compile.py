@@ -56,8 +56,8 @@ def compile(
     stages = [Stage("declared", "", declared)]
     graph = declared
     for p in select(passes, chosen.passes):
-        graph = p.apply(graph)
-        stages.append(Stage(p.name, p.numerics, graph))
+        graph, record = p.run(graph)
+        stages.append(Stage(p.name, p.numerics, graph, record))
     plan = make_plan(graph)
     program = chosen.bind(plan, check_finite)
     return Executable(outputs, declared, plan, program, stages, backend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .ir.node import Node
 from .loop import AfterEpoch, Loop, Shuffle
 from .plan.memory import Plan
 from .plan.usage import read_bytes
+from .transform.record import Record
 
 __all__ = ["Executable", "Memory", "Stage"]
 
@@ -33,6 +34,8 @@ class Stage:
     name: str
     numerics: str
     graph: Graph
+    record: Record = field(default_factory=Record)
+    """What the pass did to make it."""
 
 
 class Executable:

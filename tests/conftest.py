@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 import graphnn as gn
 
 GOLDEN = Path(__file__).parent / "golden"
+sys.path.insert(0, str(Path(__file__).parent))  # for what several rooms' tests share: random_graphs
 
 QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large]
 settings.register_profile("ordinary", max_examples=10, deadline=None, derandomize=True, suppress_health_check=QUIET)

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from types import CodeType, FrameType
 from typing import NamedTuple, Protocol
 
-__all__ = ["Origin", "Birth", "scope", "adjoint", "like", "birth"]
+__all__ = ["Origin", "Birth", "scope", "adjoint", "like", "standing_in", "birth"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GENERATED = "<string>"  # where dataclasses compile the constructors they write
@@ -115,6 +117,20 @@ class like:  # noqa: N801
 
     def __exit__(self, *exception: object) -> None:
         _now.like = self._outer
+
+
+@contextmanager
+def standing_in() -> Iterator[Callable[[_HasBirth], None]]:
+    """Around the rewriting of many nodes: the function it gives says for which one the next are built, as `like`."""
+    outer = _now.like
+
+    def place(node: _HasBirth) -> None:
+        _now.like = node.birth
+
+    try:
+        yield place
+    finally:
+        _now.like = outer
 
 
 def current_scope() -> tuple[str, ...]:

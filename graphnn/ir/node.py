@@ -28,7 +28,7 @@ _INFIX = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "&": "and", "|": "or", "^": "xor",
 }  # fmt: skip
 _PREFIX = {"-": "neg", "~": "invert", "abs": "abs"}
-_KNOWN = ("birth", "operands", "spec", "static")
+_KNOWN = ("birth", "operands", "spec", "static", "_expansion")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -62,6 +62,8 @@ class Node:
     """True for an op whose value is not a function of its operands: equal ones are never shared."""
     indexes: ClassVar[bool] = False
     """True for an op whose `class_labels` are places along an axis, not classes: messages say so."""
+    indifferent: ClassVar[bool] = False
+    """True for an op that gives the same bits however its operands lie in memory: it treats each element alone."""
 
     birth: Birth
     operands: tuple[Node, ...]
@@ -402,6 +404,8 @@ class Item(Node):
             raise GraphError(f"Item: {describe(self.node)} has one result only.")
         spec: Spec = specs[self.index]
         return spec
+
+    indifferent = True
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """That result."""

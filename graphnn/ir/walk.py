@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -12,8 +12,14 @@ from .node import Node, describe
 __all__ = ["walk", "ordered", "evaluate"]
 
 
-def walk(roots: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Node]:
+def walk(
+    roots: Iterable[Node],
+    stop: frozenset[Node] = frozenset(),
+    needs: Callable[[Node], tuple[Node, ...]] = attrgetter("operands"),
+) -> list[Node]:
     """Every node that the roots need, operands before users; what lies behind `stop` is left out.
+
+    A node needs its operands, unless `needs` says otherwise.
 
     Raises:
         GraphError: for a cycle, quoting it node by node.
@@ -28,7 +34,7 @@ def walk(roots: Iterable[Node], stop: frozenset[Node] = frozenset()) -> list[Nod
             if known is None:
                 state[node] = False
                 if node not in stop:
-                    for operand in reversed(node.operands):
+                    for operand in reversed(needs(node)):
                         done = state.get(operand)
                         if done is None:
                             stack.append(operand)

@@ -48,6 +48,7 @@ class Elementwise(Node):
     """
 
     formula: ClassVar[str]
+    indifferent = True
 
     def named_operands(self) -> dict[str, Node]:
         """The operands under the names that the formula has for them."""

@@ -47,6 +47,7 @@ class OneHot(Node):
     on: float = 1
     off: float = 0
     onnx = "OneHot"
+    indifferent = True
     samples = (
         sample(("N",), classes=3, dtypes=("int64",), domain=(0, 2), differentiable=False),
         sample(("N", "M"), classes=3, axis=1, on=5, off=-1, dtypes=("int32",), domain=(0, 2), differentiable=False),
@@ -123,6 +124,7 @@ class Pick(Node):
 
     x: Node
     target: Node
+    indifferent = True
     samples = (
         sample(("N", 3), ("N",), dtypes=(None, "int64"), domain=(0, 2)),
         sample((3,), (), dtypes=(None, "int64"), domain=(0, 2)),

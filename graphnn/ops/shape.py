@@ -31,6 +31,7 @@ class Reshape(Node, method="reshape", role="reshape"):
     x: Node
     to: Any
     adjoint = "Reshape"
+    indifferent = True
     samples = (
         sample(("N", "M"), to=("N", 1, "M")),
         sample(("N", 4), to=("N", 2, 2)),
@@ -139,6 +140,7 @@ class Transpose(Node, method="transpose"):
     x: Node
     axes: tuple[int, ...] | None = None
     adjoint = "Transpose"
+    indifferent = True
     samples = (
         sample(("N", "M")),
         sample(("N", "M", "K"), axes=(1, 2, 0)),
@@ -197,6 +199,7 @@ class Repeat(Node, role="repeat"):
     n: Any
     axis: int = 0
     adjoint = "Sum"
+    indifferent = True
     samples = (
         sample((1, "M"), n="N"),
         sample(("N", 1), n=4, axis=-1),

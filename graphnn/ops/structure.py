@@ -34,6 +34,7 @@ class Branch(Node):
     x: Node
     n: int
     adjoint = "AddN"
+    indifferent = True
     samples = (sample(("N", "M"), n=2), sample((), n=3), refused(GraphError, ("N",), n=0))
 
     def infer(self) -> Any:
@@ -72,6 +73,7 @@ class Cast(Node, method="astype", role="cast"):
     x: Node
     to: Any
     adjoint = "Cast"
+    indifferent = True
     samples = (sample(("N", "M"), to="float64"), sample((), to="float64"))
 
     def prepare(self) -> None:
@@ -110,6 +112,7 @@ class StopGradient(Node):
     """
 
     x: Node
+    indifferent = True
     samples = (sample(("N", "M"), differentiable=False), sample((), differentiable=False))
 
     def infer(self) -> Spec:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.context import like
-from ..ir.graph import Graph
 from ..ir.leaf import Constant
 from ..ir.node import Node
-from ..ops.shape import Repeat
-from .passes import Pass, rewrite
+from .passes import Pass, Rules, rewrite
 
 __all__ = ["fold"]
 
 
-def _fold(node: Node) -> Node | None:
-    constants = [op for op in node.operands if isinstance(op, Constant)]
-    # A repeated constant is a view: folding would only spend memory.
-    if not constants or len(constants) < len(node.operands) or isinstance(node, Repeat) or isinstance(node.spec, tuple):
+rules = Rules()
+
+
+@rules.on(Node)
+def _known_beforehand(node: Node) -> Node | None:
+    operands = node.operands
+    if not node.static or not operands or isinstance(node.spec, tuple) or node.spec.sizes:
         return None
-    if not node.static or node.spec.sizes:  # its named sizes are not known yet
+    # A view of a constant costs nothing: folding would only spend memory.
+    if not all(isinstance(op, Constant) for op in operands) or node.view(True) is not None:
         return None
-    with np.errstate(all="ignore"), like(node):
-        value = np.array(node.forward(np, *(constant.value for constant in constants)), order="C")
-        value.flags.writeable = False
-        return Constant(value)
+    with np.errstate(all="ignore"):
+        value = np.array(node.forward(np, *(op.value for op in operands if isinstance(op, Constant))))
+    if not value.flags.c_contiguous:  # constants lie in C order; another order might round otherwise
+        return None
+    value.flags.writeable = False
+    return Constant(value)
 
 
-def _apply(graph: Graph) -> Graph:
-    return rewrite(graph, _fold)
-
-
-fold = Pass("fold constants", "exact", _apply)
+# Unguarded: a constant lies where and how the value that it stands for would have lain.
+fold = Pass("fold constants", "exact", lambda graph: rewrite(graph, rules))

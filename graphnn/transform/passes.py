@@ -1,4 +1,4 @@
-"""Passes: what a transformation is, how it rewrites a graph, and which ones the names stand for.
+"""Passes: what a transformation is, and which ones the names stand for.
 
 A pass declares its numerics. `exact`: the same bits as without it, on the same backend. `stabilising`: more
 accurate. `reassociating`: the same mathematics with another rounding.
@@ -6,23 +6,25 @@ accurate. `reassociating`: the same mathematics with another rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from ..errors import GraphError
 from ..ir.graph import Graph
-from ..ir.node import Node
+from .record import Record, recording
+from .rewrite import Rule, Rules, rewrite
 
-__all__ = ["Pass", "Numerics", "Rule", "rewrite", "select"]
+__all__ = ["Numerics", "Pass", "Rule", "Rules", "made_of", "rewrite", "select"]
 
 Numerics = Literal["exact", "stabilising", "reassociating"]
-Rule: TypeAlias = Callable[[Node], "Node | None"]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A transformation with its name and numerics.
+    """A transformation with its name and numerics; `apply` takes a graph and gives one.
+
+    A required pass runs whatever passes are asked for: without it the backend could not run the graph.
 
     >>> import graphnn as gn
     >>> def no_double_negation(node):
@@ -37,58 +39,38 @@ class Pass:
     name: str
     numerics: Numerics
     apply: Callable[[Graph], Graph]
+    required: bool = False
+
+    def run(self, graph: Graph) -> tuple[Graph, Record]:
+        """The graph after it, and what it did."""
+        with recording(Record(exact=self.numerics == "exact")) as record:
+            return self.apply(graph), record
 
 
-def rewrite(graph: Graph, rule: Rule) -> Graph:
-    """The graph with a rule applied to each node, operands first; the same graph when nothing changed.
-
-    The rule gets a node whose operands are rewritten already, and returns what stands for it, or None to keep it.
-    What it builds takes the node's place in the order. It is asked again about its own answer.
-
-    Raises:
-        GraphError: when an answer has another shape or dtype than the node.
-    """
-    replaced: dict[Node, Node] = {}
-    for node in graph.nodes:
-        new = node.with_operands(replaced) if replaced else node
-        for _ in range(100):  # a rule that never settles is cut off rather than hanging
-            answer = rule(new)
-            if answer is None or answer is new:
-                break
-            if answer.spec != new.spec:
-                raise GraphError(f"a rule replaced {new!r} by {answer!r}: the spec must stay the same.")
-            new = answer
-        if new is not node:
-            replaced[node] = new
-    return replace(graph, replaced)
-
-
-def replace(graph: Graph, replaced: Mapping[Node, Node]) -> Graph:
-    """The graph with its roots replaced; itself when none is."""
-    if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
-        return graph
-    return Graph(
-        {name: replaced.get(node, node) for name, node in graph.outputs.items()},
-        {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
-    )
+def made_of(name: str, numerics: Numerics, rules: Rules) -> Pass:
+    """The pass that applies rules to each node, operands first."""
+    return Pass(name, numerics, lambda graph: rewrite(graph, rules, exact=numerics == "exact"))
 
 
 def select(passes: str | Sequence[Pass], default: Sequence[Pass]) -> tuple[Pass, ...]:
     """The passes meant: "default" (the backend's list), "exact" (the exact ones of it), "none", or those given.
 
+    "none" keeps those that the backend requires, and they follow those given where they are not among them.
+
     Raises:
         GraphError: for anything else.
     """
+    required = tuple(p for p in default if p.required)
     match passes:
         case "default":
             return tuple(default)
         case "exact":
             return tuple(p for p in default if p.numerics == "exact")
         case "none":
-            return ()
+            return required
         case str():
             raise GraphError(f"passes {passes!r} is none of 'default', 'exact', 'none'; or pass a sequence of passes.")
     for p in passes:
         if not isinstance(p, Pass):
             raise GraphError(f"{p!r} is not a pass: use gn.Pass(name, numerics, function).")
-    return tuple(passes)
+    return (*passes, *(p for p in required if p not in passes))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Input, Parameter
 from ..ir.node import Node
-from .passes import Pass, rewrite
+from .passes import Pass, Rules, rewrite
 
 __all__ = ["share"]
 
@@ -18,11 +19,14 @@ _LARGE = 1024
 def _apply(graph: Graph) -> Graph:
     first: dict[Hashable, Node] = {}
 
-    def rule(node: Node) -> Node | None:
+    def the_same_as(node: Node) -> Node | None:
         key = _key(node)
-        return None if key is None else first.setdefault(key, node)
+        try:
+            return None if key is None else first.setdefault(key, node)
+        except TypeError:  # a user's op with a list or an array for an attribute
+            return None
 
-    return rewrite(graph, rule)
+    return rewrite(graph, Rules(the_same_as), exact=True)
 
 
 def _key(node: Node) -> Hashable | None:
@@ -31,12 +35,19 @@ def _key(node: Node) -> Hashable | None:
     if isinstance(node, Constant):
         value = node.value
         return (Constant, node.spec, value.tobytes()) if value.nbytes <= _LARGE else None
-    attributes = tuple(node.attributes().values())
-    try:
-        hash(attributes)
-    except TypeError:  # a user's op with a list or an array for an attribute
-        return None
-    return (type(node), attributes, node.operands)
+    mine = node.__dict__
+    return (type(node), *[_told_apart(mine[name]) for name in node.field_names])
+
+
+def _told_apart(value: Any) -> Hashable:
+    """An attribute as what is equal only when it is the same: 1, 1.0 and True, 0.0 and -0.0 are not."""
+    if isinstance(value, Node):
+        return value
+    if value.__class__ is tuple:
+        return tuple([_told_apart(part) for part in value])
+    if isinstance(value, (bool, int, float)):
+        return (type(value), repr(value))
+    return value  # type: ignore[no-any-return]  # unhashable ones are found out when they are looked up
 
 
 share = Pass("share", "exact", _apply)

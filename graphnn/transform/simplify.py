@@ -1,58 +1,138 @@
-"""Simplify: remove what does nothing. Every rule returns the same bits."""
+"""Simplify: remove what does nothing. Every rule returns the same bits, the sign of zero included.
+
+So `x + 0.0` stays, since it turns -0.0 into 0.0, and `x * 0` stays, since NaN and Inf do not vanish in it.
+"""
 
 from __future__ import annotations
 
-from ..ir.graph import Graph
-from ..ir.leaf import Constant, scalar_constant
+import numpy as np
+
+from ..ir.leaf import scalar_constant
 from ..ir.node import Item, Node
-from ..ops.arithmetic import Add, AddN, Div, Mul, Neg, Sub
+from ..ops.arithmetic import Add, AddN, Div, Mul, Neg, Power, Sub
 from ..ops.elementwise import Elementwise
-from ..ops.reductions import Sum
+from ..ops.functions import Maximum, Minimum, Where
+from ..ops.reductions import Max, Sum
 from ..ops.shape import Repeat, Reshape, Transpose
 from ..ops.structure import Branch, Cast, StopGradient
-from .passes import Pass, rewrite
+from .match import is_number, positions
+from .passes import Rules, made_of
 
-__all__ = ["simplify"]
+__all__ = ["rules", "simplify"]
+
+rules = Rules()
 
 
-def _simplify(node: Node) -> Node | None:
+@rules.on(Mul, Div, Power)
+def _times_one(node: Node) -> Node | None:
     match node:
-        case Mul(x, one) | Div(x, one) if _is(one, 1):
-            answer: Node | None = x
-        case Mul(one, x) if _is(one, 1):
-            answer = x
-        case Add(x, zero) | Sub(x, zero) if _is(zero, 0):
-            answer = x
-        case Add(zero, x) if _is(zero, 0):
-            answer = x
-        case AddN((x,)) | Neg(Neg(x)) | StopGradient(x) | Item(Branch(x)):
-            answer = x
-        case Reshape(x) | Cast(x) | Transpose(x) if _does_nothing(node, x):
-            answer = x
+        case (Mul(x, one) | Div(x, one) | Power(x, one)) if is_number(one, 1) and x.spec == node.spec:
+            return x
+        case Mul(one, x) if is_number(one, 1) and x.spec == node.spec:
+            return x
+        case (Mul(x, minus) | Mul(minus, x) | Div(x, minus)) if is_number(minus, -1) and x.spec == node.spec:
+            return Neg(x)
+        case Mul(minus, x) if is_number(minus, -1) and x.spec == node.spec:
+            return Neg(x)
+    return None
+
+
+@rules.on(Add, Sub)
+def _plus_nothing(node: Node) -> Node | None:
+    nothing = -0.0 if isinstance(node, Add) and node.dtype.kind == "f" else 0
+    match node:
+        case (Add(x, zero) | Sub(x, zero)) if is_number(zero, nothing) and x.spec == node.spec:
+            return x
+        case Add(zero, x) if is_number(zero, nothing) and x.spec == node.spec:
+            return x
+    return None
+
+
+@rules.on(Add, Sub, Mul, Neg)
+def _signs(node: Node) -> Node | None:
+    match node:
+        case Neg(Neg(x)):
+            return x
+        case Add(x, Neg(y)) | Add(Neg(y), x):
+            return Sub(x, y)
+        case Sub(x, Neg(y)):
+            return Add(x, y)
+        case Mul(Neg(x), Neg(y)):
+            return Mul(x, y)
+    return None
+
+
+@rules.on(AddN, StopGradient, Item)
+def _passed_on(node: Node) -> Node | None:
+    match node:
+        case AddN((x,)) | StopGradient(x) | Item(Branch(x)):
+            return x
+    return None
+
+
+@rules.on(Where, Maximum, Minimum)
+def _no_choice(node: Node) -> Node | None:
+    match node:
+        case Maximum(x, y) | Minimum(x, y) | Where(_, x, y) if x is y:
+            return x if x.spec == node.spec else None
+        case Where(condition, x, y) if (known := _decided(condition)) is not None:
+            chosen = x if known else y
+            return chosen if chosen.spec == node.spec else None
+    return None
+
+
+def _decided(condition: Node) -> bool | None:
+    while isinstance(condition, (Repeat, Reshape)):
+        condition = condition.x
+    value = getattr(condition, "value", None) if condition.static and not condition.operands else None
+    return bool(value) if isinstance(value, np.ndarray) and value.size == 1 else None
+
+
+@rules.on(Reshape, Transpose, Repeat)
+def _no_change_of_shape(node: Node) -> Node | None:
+    match node:
+        case Reshape(x) if node.spec == x.spec:
+            return x
         case Reshape(Reshape(x), to):
-            answer = Reshape(x, to)
+            return Reshape(x, to)
+        case Transpose(x, axes) if axes == tuple(range(x.ndim)):
+            return x
         case Transpose(Transpose(x, inner), outer) if inner is not None and outer is not None:
-            answer = Transpose(x, tuple(inner[a] for a in outer))
+            return Transpose(x, positions(inner, outer))
         case Repeat(x, 1):
-            answer = x
-        case Sum(x, ()):
-            answer = x
-        case Elementwise():
-            answer = _with_scalars(node)
-        case _:
-            answer = None
-    return answer if answer is not None and answer.spec == node.spec else None
+            return x
+    return None
 
 
-def _is(node: Node, number: int) -> bool:
-    return isinstance(node, Constant) and not node.shape and node.value == number
+@rules.on(Cast)
+def _no_change_of_dtype(node: Node) -> Node | None:
+    match node:
+        case Cast(x) if node.spec == x.spec:
+            return x
+        case Cast(Cast(x, between), to) if _loses_nothing(x.dtype, between, to):
+            return x.cast(np.dtype(to))
+    return None
 
 
-def _does_nothing(node: Node, x: Node) -> bool:
-    return node.spec == x.spec and not (isinstance(node, Transpose) and node.axes != tuple(range(x.ndim)))
+def _loses_nothing(source: np.dtype, between: np.dtype, to: np.dtype) -> bool:
+    """Is every value of the first dtype one of the second, and read the same way by the third?"""
+    if source.kind == "f" and np.dtype(to).kind in "iu":  # what a float out of range becomes depends on its width
+        return False
+    if source.kind in "iu" and between.kind == "f":
+        return bool(np.iinfo(source).bits <= np.finfo(between).nmant + 1)
+    return np.can_cast(source, between, "safe")
 
 
-def _with_scalars(node: Elementwise) -> Node | None:
+@rules.on(Sum, Max)
+def _over_no_axis(node: Node) -> Node | None:
+    match node:
+        case (Sum(x, ()) | Max(x, ())) if x.spec == node.spec:
+            return x
+    return None
+
+
+@rules.on(Elementwise)
+def _scalars_unrepeated(node: Node) -> Node | None:
     """Scalar constants repeated to the full shape, back to scalars: elementwise ops take them as they are."""
     operands = node.operands
     repeated = {op: scalar for op in operands if op.static and (scalar := _scalar(op)) is not op}
@@ -68,8 +148,4 @@ def _scalar(node: Node) -> Node:
     return inner if scalar_constant(inner) else node
 
 
-def _apply(graph: Graph) -> Graph:
-    return rewrite(graph, _simplify)
-
-
-simplify = Pass("simplify", "exact", _apply)
+simplify = made_of("simplify", "exact", rules)

@@ -7,17 +7,24 @@ step allocates nothing. Errors a call can raise are turned into messages about t
 from __future__ import annotations
 
 from ...plan.memory import Plan
+from ...transform.chains import chains
+from ...transform.constants import constants
 from ...transform.expand import expand
 from ...transform.fold import fold
+from ...transform.hoist import hoist
 from ...transform.passes import Pass
+from ...transform.repeats import repeats
 from ...transform.share import share
 from ...transform.simplify import simplify
 from ...transform.stabilise import stabilise
+from ...transform.transposes import transposes
 from .program import NumpyProgram
 
 __all__ = ["PASSES", "NumpyProgram", "bind"]
 
-PASSES: tuple[Pass, ...] = (stabilise, expand, simplify, share, fold, simplify)
+PASSES: tuple[Pass, ...] = (
+    stabilise, expand, simplify, share, constants, repeats, transposes, chains, hoist, fold, simplify, share,
+)  # fmt: skip
 """Fusing elementwise steps is left to compiled backends: interpreted, it only costs."""
 
 

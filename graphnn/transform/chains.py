@@ -1,0 +1,138 @@
+"""Reorder matrix chains: `(A B) v` becomes `A (B v)` where the sizes say that this takes fewer multiplications.
+
+Source: T. Cormen, C. Leiserson, R. Rivest and C. Stein, Introduction to Algorithms, section "Matrix-chain
+multiplication". Named sizes are compared as polynomials: an order is taken only when it is the cheapest whatever
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import TypeAlias
+
+from ..ir.graph import Graph
+from ..ir.node import Node
+from ..ir.spec import Dim, Size
+from ..ops.linear import MatMul
+from .match import read_once
+from .passes import Pass, Rule, rewrite
+
+__all__ = ["chains"]
+
+_LONGEST = 12
+"""Factors of a longer chain are reordered in groups of so many: the search takes the cube of their number."""
+
+Terms: TypeAlias = Mapping[tuple[str, ...], int]
+Tree: TypeAlias = "int | tuple[Tree, Tree]"
+
+
+def _apply(graph: Graph) -> Graph:
+    once = read_once(graph)
+    inner: set[Node] = set()  # products that are but a factor of another
+    outer: dict[Node, int] = {}  # how many factors the chain under a product has
+    for node in graph.nodes:
+        if isinstance(node, MatMul) and _plain(node):
+            parts = [op for op in node.operands if op in outer and op in once]
+            factors = sum(outer[op] for op in parts) + 2 - len(parts)
+            if factors > _LONGEST:
+                parts, factors = [], 2
+            inner.update(parts)
+            outer[node] = factors
+    heads = [node for node, factors in outer.items() if factors > 2 and node not in inner]
+    if not heads:
+        return graph
+    return rewrite(graph, {node: _rule(_structure(node, inner)) for node in heads})
+
+
+def _plain(node: MatMul) -> bool:
+    return node.x.ndim <= 2 and node.W.ndim <= 2
+
+
+def _structure(head: Node, inner: set[Node]) -> Tree:
+    """How a chain is bracketed as declared: its factors are numbered from the left."""
+    numbers = count()
+
+    def tree(part: Node) -> Tree:
+        if isinstance(part, MatMul) and (part is head or part in inner):
+            return tree(part.x), tree(part.W)
+        return next(numbers)
+
+    return tree(head)
+
+
+def _rule(tree: Tree) -> Rule:
+    def cheapest_order(node: Node) -> Node | None:
+        factors = _factors(node, tree)
+        best = _cheapest([_rows(factors[0]), *(_columns(factor) for factor in factors)])
+        return None if best is None or best == tree else _product(best, factors)
+
+    return cheapest_order
+
+
+def _factors(node: Node, tree: Tree) -> list[Node]:
+    if isinstance(tree, int):
+        return [node]
+    assert isinstance(node, MatMul)
+    return _factors(node.x, tree[0]) + _factors(node.W, tree[1])
+
+
+def _product(tree: Tree, factors: list[Node]) -> Node:
+    if isinstance(tree, int):
+        return factors[tree]
+    return MatMul(_product(tree[0], factors), _product(tree[1], factors))
+
+
+def _rows(factor: Node) -> Dim:
+    return factor.shape[0] if factor.ndim == 2 else 1
+
+
+def _columns(factor: Node) -> Dim:
+    return factor.shape[-1] if factor.ndim == 2 else 1
+
+
+def _cheapest(sizes: list[Dim]) -> Tree | None:
+    """The order of fewest multiplications of factors sizes[i] × sizes[i + 1]; None where sizes do not decide."""
+    factors = len(sizes) - 1
+    best: dict[tuple[int, int], tuple[Terms, Tree]] = {(i, i + 1): ({}, i) for i in range(factors)}
+    for length in range(2, factors + 1):
+        for i in range(factors - length + 1):
+            j = i + length
+            options: list[tuple[Terms, Tree]] = []
+            for cut in range(i + 1, j):
+                (left, a), (right, b) = best[i, cut], best[cut, j]
+                options.append((_sum(left, right, _times(sizes[i], sizes[cut], sizes[j])), (a, b)))
+            least = next((o for o in options if all(_at_most(o[0], other[0]) for other in options)), None)
+            if least is None:
+                return None
+            best[i, j] = least
+    return best[0, factors][1]
+
+
+def _times(*dims: Dim) -> Terms:
+    terms: Terms = {(): 1}
+    for dim in dims:
+        parts = [((dim.name,), dim.scale), ((), dim.offset)] if isinstance(dim, Size) else [((), dim)]
+        grown: dict[tuple[str, ...], int] = {}
+        for names, factor in terms.items():
+            for more, by in parts:
+                key = tuple(sorted((*names, *more)))
+                grown[key] = grown.get(key, 0) + factor * by
+        terms = grown
+    return terms
+
+
+def _sum(*polynomials: Terms) -> Terms:
+    total: dict[tuple[str, ...], int] = {}
+    for terms in polynomials:
+        for names, factor in terms.items():
+            total[names] = total.get(names, 0) + factor
+    return total
+
+
+def _at_most(a: Terms, b: Terms) -> bool:
+    """Is one polynomial at most the other, whatever the named sizes? Only where every term says so by itself."""
+    return all(a.get(names, 0) <= b.get(names, 0) for names in {*a, *b})
+
+
+chains = Pass("reorder matrix chains", "reassociating", _apply)

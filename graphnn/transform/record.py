@@ -1,0 +1,70 @@
+"""The record of a pass: what it replaced by what, by which rule, and what it left alone for a reason."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ..ir.node import Node
+
+__all__ = ["Fired", "Kept", "Record", "current", "note", "recording"]
+
+
+class Fired(NamedTuple):
+    """A rule that answered: what it was asked about, and what stands for it now."""
+
+    rule: str
+    before: Node
+    after: Node
+
+
+class Kept(NamedTuple):
+    """Two nodes that a pass did not bring together, and why."""
+
+    node: Node
+    other: Node
+    why: str
+
+
+@dataclass
+class Record:
+    """What a pass did to a graph; compilers keep one a stage, and `f.explain()` tells it."""
+
+    exact: bool = False
+    """Must the bits stay the same?"""
+    moves: list[Mapping[Node, Node]] = field(default_factory=list)
+    """For each sweep over the graph, what stands for the nodes that it replaced or rebuilt."""
+    fired: list[Fired] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+
+class _Now(threading.local):
+    record: Record | None = None
+
+
+_now = _Now()
+
+
+@contextmanager
+def recording(record: Record) -> Iterator[Record]:
+    """A context in which rewrites write into the record."""
+    outer = _now.record
+    _now.record = record
+    try:
+        yield record
+    finally:
+        _now.record = outer
+
+
+def current() -> Record:
+    """The record being written; outside of any, one that nobody reads."""
+    return _now.record or Record()
+
+
+def note(node: Node, other: Node, why: str) -> None:
+    """Tell the record why a pass did not bring two nodes together: the ledger shows it beside their steps."""
+    if _now.record is not None:
+        _now.record.kept.append(Kept(node, other, why))

@@ -1,0 +1,160 @@
+"""Rewriting: rules applied to each node of a graph, operands first, in one sweep.
+
+A rule is a function from a node to what stands for it, or None. `Rules` asks a rule only about nodes of the ops it
+names, so that a node nobody has a rule for costs a look into a dictionary. What no rule touches is not rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from ..errors import GraphError
+from ..ir.context import standing_in
+from ..ir.graph import Graph
+from ..ir.node import Node, describe
+from .layout import faithful, reads_alike
+from .record import Fired, Record, current, note
+
+__all__ = ["Rule", "Rules", "replace", "rewrite"]
+
+Rule: TypeAlias = Callable[[Node], "Node | None"]
+_PATIENCE = 100
+"""Answers to one node after which a rule is taken not to settle."""
+
+
+class Rules:
+    """Rules by the ops they look at.
+
+    >>> import graphnn as gn
+    >>> rules = gn.Rules()
+    >>> @rules.on(gn.Neg)
+    ... def double_negation(node):
+    ...     match node:
+    ...         case gn.Neg(gn.Neg(x)): return x
+    >>> x = gn.Input("x", ())
+    >>> [node.op for node in gn.rewrite(gn.Graph(-(-x)), rules).nodes]
+    ['Input']
+    """
+
+    def __init__(self, *everywhere: Rule) -> None:
+        self._known: list[tuple[tuple[type[Node], ...], Rule]] = [((Node,), rule) for rule in everywhere]
+        self._of: dict[type[Node], tuple[Rule, ...]] = {}
+
+    def on(self, *ops: type[Node]) -> Callable[[Rule], Rule]:
+        """Add a rule about nodes of these ops, and of those derived from them."""
+
+        def add(rule: Rule) -> Rule:
+            self._known.append((ops, rule))
+            self._of.clear()
+            return rule
+
+        return add
+
+    def of(self, op: type[Node]) -> tuple[Rule, ...]:
+        """The rules about an op, in the order in which they were added."""
+        found = self._of.get(op)
+        if found is None:
+            found = self._of[op] = tuple(rule for ops, rule in self._known if issubclass(op, ops))
+        return found
+
+
+def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False) -> Graph:
+    """The graph with rules applied to each node, operands first; the same graph when nothing changed.
+
+    `rule` is one rule for all nodes, or `Rules` by op, or a mapping from nodes of the graph to the rule of each.
+
+    A rule gets a node whose operands are rewritten already, and returns what stands for it, or None to keep it.
+    What it builds takes the node's place in the order. It is asked again about its own answer, except the rule of
+    a single node. With `exact`, or
+    inside an exact pass, a product or a reduction goes on reading memory that lies as before: its bits depend on
+    that.
+
+    Raises:
+        GraphError: when an answer has another shape or dtype than the node, or a rule never settles.
+    """
+    record = current()
+    rules = rule if isinstance(rule, (Rules, Mapping)) else Rules(rule)
+    replaced = _sweep(graph, rules, record, exact or record.exact)
+    if replaced:
+        record.moves.append(replaced)
+    return replace(graph, replaced)
+
+
+def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exact: bool) -> dict[Node, Node]:
+    replaced: dict[Node, Node] = {}
+    aside: dict[Node, Node] = {}  # what a rule's answer stands for, in case that a reader must not see the answer
+    with standing_in() as place:
+        for node in graph.nodes:
+            new = node
+            for operand in node.operands:
+                if operand in replaced:
+                    new = node.with_operands(replaced)
+                    if exact and not node.indifferent and not reads_alike(node, new):
+                        new = _as_before(node, replaced, aside)
+                    break
+            asked = rules.of(node.__class__) if isinstance(rules, Rules) else rules.get(node)
+            if asked:
+                place(node)
+                if isinstance(rules, Rules):
+                    answer = _settled(new, rules, record.fired)
+                else:
+                    found = _asked(rules[node], new, record.fired)
+                    answer = new if found is None else found
+                if answer is not new:
+                    aside[node] = new
+                    new = answer
+            if new is not node:
+                replaced[node] = new
+    return replaced
+
+
+def _settled(node: Node, rules: Rules, fired: list[Fired]) -> Node:
+    """What stands for a node once no rule has anything more to say."""
+    for _ in range(_PATIENCE):
+        for rule in rules.of(node.__class__):
+            answer = _asked(rule, node, fired)
+            if answer is not None:
+                break
+        else:
+            return node
+        node = answer
+    raise GraphError(
+        f"the rule '{rule_name(rule)}' never settles: it answered {_PATIENCE} times in turn about {describe(node)}."
+    )
+
+
+def _asked(rule: Rule, node: Node, fired: list[Fired]) -> Node | None:
+    answer = rule(node)
+    if answer is None or answer is node:
+        return None
+    if answer.spec != node.spec:
+        raise GraphError(
+            f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same."
+        )
+    fired.append(Fired(rule_name(rule), node, answer))
+    return answer
+
+
+def rule_name(rule: Rule) -> str:
+    """What reports call a rule: its name in words."""
+    return getattr(rule, "__name__", type(rule).__name__).strip("_").replace("_", " ")
+
+
+def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, Node]) -> Node:
+    """A product or a reduction over operands that lie as they did, new as they may be."""
+    kept = {operand: faithful(operand, replaced, aside) for operand in node.operands}
+    for operand, standing in kept.items():
+        if standing is not replaced.get(operand, operand):
+            note(node, operand, "another place or order in memory would change the last bits")
+    return node.with_operands({operand: new for operand, new in kept.items() if new is not operand})
+
+
+def replace(graph: Graph, replaced: Mapping[Node, Node]) -> Graph:
+    """The graph with its roots replaced; itself when none is."""
+    if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
+        return graph
+    return Graph(
+        {name: replaced.get(node, node) for name, node in graph.outputs.items()},
+        {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
+    )
