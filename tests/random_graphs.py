@@ -5,6 +5,7 @@ where one matches, else declared anew. Between them stand the idioms that passes
 ones, double transposes, values computed twice, repeats, chains of products, logarithms of what underflows.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -131,9 +132,7 @@ def match(pattern, shape, bound):
         if not isinstance(wanted, Size):
             if wanted != dim:
                 return None
-        elif (wanted.scale, wanted.offset) != (1, 0):
-            return None
-        elif found.setdefault(wanted.name, dim) != dim:
+        elif (wanted.scale, wanted.offset) != (1, 0) or found.setdefault(wanted.name, dim) != dim:
             return None
     return found
 
@@ -173,19 +172,42 @@ def repeated(x, b):
     return gn.Repeat(gn.Reshape(x, (1, *x.shape)), 3)
 
 
+def branched(x, b):
+    return next(iter(gn.Branch(x, 2)))
+
+
+def naive_softmax(x, b):
+    return gn.Exp(x) / gn.Sum(gn.Exp(x), -1 if x.ndim else None, keepdims=True)
+
+
+def cross_entropy(x, b):
+    y = gn.Sigmoid(x)
+    return -(0.3 * gn.Log(y) + (1 - 0.3) * gn.Log(1 - y))
+
+
+def matrix(f):
+    """An idiom of matrices; other values are squared."""
+    return lambda x, b: f(x) if x.ndim == 2 else x * x
+
+
+SIMPLE = [
+    lambda x: x * 1, lambda x: x + 0, lambda x: x - 0, lambda x: gn.Neg(-x), lambda x: x * -1, lambda x: x.T,
+    lambda x: x.T.T, lambda x: gn.Reshape(gn.Reshape(x.T, -1), x.T.shape), lambda x: x + (-x * 0.5),
+    lambda x: x * 0.5 * 3, lambda x: (x + 1) - 3, lambda x: -(x - x * 2), lambda x: gn.AddN((x,)), gn.stop_gradient,
+    lambda x: gn.Where(True, x, x * 2), lambda x: gn.Maximum(x, x), lambda x: gn.Tanh(x) ** 2, lambda x: x + x,
+    lambda x: gn.Log(1 + gn.Exp(x)), lambda x: gn.Exp(x) - 1, lambda x: gn.Log(1 - gn.Sigmoid(x)),
+]  # fmt: skip
 IDIOMS = [
-    lambda x, b: x * 1, lambda x, b: x + 0, lambda x, b: x - 0, lambda x, b: -(-x), lambda x, b: x * -1,
-    lambda x, b: x.T.T, lambda x, b: x.T, lambda x, b: gn.Reshape(gn.Reshape(x.T, -1), x.T.shape),
-    lambda x, b: x + (-x * 0.5), lambda x, b: x * 0.5 * 3, lambda x, b: (x + 1) - 3, lambda x, b: -(x - x * 2),
-    lambda x, b: gn.AddN((x,)), lambda x, b: gn.stop_gradient(x), lambda x, b: gn.Branch(x, 2)[0] if 0 else x + x,
-    lambda x, b: next(iter(gn.Branch(x, 2))), lambda x, b: gn.Where(True, x, x * 2), lambda x, b: gn.Maximum(x, x),
-    lambda x, b: x.astype("float64").astype(b.dtype), lambda x, b: gn.Tanh(x) ** 2, lambda x, b: gn.Sum(x.T, 0) * 0.1 if x.ndim else x,
-    lambda x, b: gn.Sum(x * 1, 0) * 0.1 if x.ndim else x, lambda x, b: gn.Tanh(gn.Sum(repeated(x, b), 0)),
-    lambda x, b: gn.Tanh(repeated(x, b)) * 2 + 1, lambda x, b: (x.T @ x).T if x.ndim == 2 else x,
-    lambda x, b: (x @ x.T) * 0.1 if x.ndim == 2 else x, lambda x, b: gn.Log(1 + gn.Exp(x)), lambda x, b: gn.Exp(x) - 1,
-    lambda x, b: gn.Log(1 - gn.Sigmoid(x)), lambda x, b: gn.Exp(x) / gn.Sum(gn.Exp(x), -1, keepdims=True) if x.ndim else x,
+    *(lambda x, b, f=f: f(x) for f in SIMPLE),
+    matrix(lambda x: gn.Sum(x.T, 0) * 0.1),
+    matrix(lambda x: gn.Sum(x.T * 1, 0) * 0.1),
+    matrix(lambda x: (x.T @ x).T * 0.1),
+    matrix(lambda x: x @ x.T * 0.1),
+    lambda x, b: x.astype("float64").astype(b.dtype),
+    lambda x, b: gn.Tanh(gn.Sum(repeated(x, b), 0)),
+    lambda x, b: gn.Tanh(repeated(x, b)) * 2 + 1,
     lambda x, b: gn.Constant(2.0, dtype=b.dtype) * gn.Constant(3.0, dtype=b.dtype) * x,
-    product_with_itself, log_of_softmax, log_sum_exp, chain,
+    branched, product_with_itself, log_of_softmax, log_sum_exp, naive_softmax, cross_entropy, chain,
 ]  # fmt: skip
 
 
@@ -223,8 +245,6 @@ def random_program(seed, ops=8):
     wrt = [p for p in b.parameters if p in reached]
     updates = {}
     if wrt:
-        try:
+        with suppress(GraphNNError):  # an op without a gradient rule may stand between
             updates = {p: p - 0.1 * g for p, g in zip(wrt, gn.grad(loss, wrt), strict=True)}
-        except GraphNNError:  # an op without a gradient rule stands between
-            pass
     return Program(outputs, updates, b.feeds, b.parameters)

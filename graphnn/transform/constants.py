@@ -20,14 +20,14 @@ rules = Rules()
 @rules.on(Add, Sub)
 def _plus_numbers(node: Node) -> Node | None:
     match node:
-        case (Add(x, zero) | Add(zero, x) | Sub(x, zero)) if number(zero) == 0 and x.spec == node.spec:
+        case Add(x, zero) | Add(zero, x) | Sub(x, zero) if number(zero) == 0 and x.spec == node.spec:
             return x
         case Add(zero, x) if number(zero) == 0 and x.spec == node.spec:
             return x
-    outer, x = _signed(node)
-    if outer is None or x is None:
+    outer, inside = _signed(node)
+    if outer is None or inside is None:
         return None
-    inner, y = _signed(x)
+    inner, y = _signed(inside)
     if inner is None or y is None or y.spec != node.spec:
         return None
     return _with(node, lambda a, b: a + b, outer, inner, lambda c: Add(y, c))
@@ -47,16 +47,16 @@ def _signed(node: Node) -> tuple[float | None, Node | None]:
 
 @rules.on(Mul, Div)
 def _times_numbers(node: Node) -> Node | None:
-    outer, x = _factor(node)
-    if outer is None or x is None:
+    outer, inside = _factor(node)
+    if outer is None or inside is None:
         return None
-    match x:
+    match inside:
         case Neg(y) if y.spec == node.spec:
             return _with(node, lambda a, b: a * b, outer, -1, lambda c: Mul(y, c))
-    inner, y = _factor(x)
-    if inner is None or y is None or y.spec != node.spec:
+    inner, z = _factor(inside)
+    if inner is None or z is None or z.spec != node.spec:
         return None
-    return _with(node, lambda a, b: a * b, outer, inner, lambda c: Mul(y, c))
+    return _with(node, lambda a, b: a * b, outer, inner, lambda c: Mul(z, c))
 
 
 def _factor(node: Node) -> tuple[float | None, Node | None]:
@@ -101,7 +101,7 @@ def _small_powers(node: Node) -> Node | None:
         case Power(x, three) if is_number(three, 3) and x.spec == node.spec:
             return Mul(Mul(x, x), x)
         case Power(x, minus) if is_number(minus, -1) and x.spec == node.spec and node.dtype.kind == "f":
-            return Div(1, x)
+            return 1 / x
     return None
 
 

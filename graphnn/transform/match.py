@@ -35,7 +35,10 @@ def alike(a: Node, b: Node) -> bool:
         return True
     if type(a) is not type(b) or a.spec != b.spec or a.random or len(a.operands) != len(b.operands):
         return False
-    operands = all(x is y or (number(x) is not None and number(x) == number(y)) for x, y in zip(a.operands, b.operands, strict=True))
+    operands = all(
+        x is y or (number(x) is not None and number(x) == number(y))
+        for x, y in zip(a.operands, b.operands, strict=True)
+    )
     return operands and bool(a.operands) and list(a.attributes().values()) == list(b.attributes().values())
 
 

@@ -129,9 +129,7 @@ def _asked(rule: Rule, node: Node, fired: list[Fired]) -> Node | None:
     if answer is None or answer is node:
         return None
     if answer.spec != node.spec:
-        raise GraphError(
-            f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same."
-        )
+        raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")
     fired.append(Fired(rule_name(rule), node, answer))
     return answer
 

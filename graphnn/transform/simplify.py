@@ -10,8 +10,8 @@ import numpy as np
 from ..ir.leaf import scalar_constant
 from ..ir.node import Item, Node
 from ..ops.arithmetic import Add, AddN, Div, Mul, Neg, Power, Sub
+from ..ops.choice import Maximum, Minimum, Where
 from ..ops.elementwise import Elementwise
-from ..ops.functions import Maximum, Minimum, Where
 from ..ops.reductions import Max, Sum
 from ..ops.shape import Repeat, Reshape, Transpose
 from ..ops.structure import Branch, Cast, StopGradient
@@ -26,11 +26,11 @@ rules = Rules()
 @rules.on(Mul, Div, Power)
 def _times_one(node: Node) -> Node | None:
     match node:
-        case (Mul(x, one) | Div(x, one) | Power(x, one)) if is_number(one, 1) and x.spec == node.spec:
+        case Mul(x, one) | Div(x, one) | Power(x, one) if is_number(one, 1) and x.spec == node.spec:
             return x
         case Mul(one, x) if is_number(one, 1) and x.spec == node.spec:
             return x
-        case (Mul(x, minus) | Mul(minus, x) | Div(x, minus)) if is_number(minus, -1) and x.spec == node.spec:
+        case Mul(x, minus) | Mul(minus, x) | Div(x, minus) if is_number(minus, -1) and x.spec == node.spec:
             return Neg(x)
         case Mul(minus, x) if is_number(minus, -1) and x.spec == node.spec:
             return Neg(x)
@@ -41,7 +41,7 @@ def _times_one(node: Node) -> Node | None:
 def _plus_nothing(node: Node) -> Node | None:
     nothing = -0.0 if isinstance(node, Add) and node.dtype.kind == "f" else 0
     match node:
-        case (Add(x, zero) | Sub(x, zero)) if is_number(zero, nothing) and x.spec == node.spec:
+        case Add(x, zero) | Sub(x, zero) if is_number(zero, nothing) and x.spec == node.spec:
             return x
         case Add(zero, x) if is_number(zero, nothing) and x.spec == node.spec:
             return x
@@ -126,7 +126,7 @@ def _loses_nothing(source: np.dtype, between: np.dtype, to: np.dtype) -> bool:
 @rules.on(Sum, Max)
 def _over_no_axis(node: Node) -> Node | None:
     match node:
-        case (Sum(x, ()) | Max(x, ())) if x.spec == node.spec:
+        case Sum(x, ()) | Max(x, ()) if x.spec == node.spec:
             return x
     return None
 

@@ -25,7 +25,7 @@ def _transposed_product(node: Node) -> Node | None:
 @rules.on(Sum, Max)
 def _sum_of_transpose(node: Node) -> Node | None:
     match node:
-        case (Sum(Transpose(x, axes), reduced, False) | Max(Transpose(x, axes), reduced, False)) if axes and reduced:
+        case Sum(Transpose(x, axes), reduced, False) | Max(Transpose(x, axes), reduced, False) if axes and reduced:
             kept = [axis for i, axis in enumerate(axes) if i not in node.axes]
             if kept == sorted(kept):
                 return type(node)(x, tuple(axes[i] for i in node.axes), False)

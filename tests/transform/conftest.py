@@ -28,7 +28,7 @@ def written(after):
 
 @pytest.fixture
 def numbers_agree():
-    """`numbers_agree(p, outputs, feeds)`: with the pass and without, within a tolerance; to the bit for an exact one."""
+    """`numbers_agree(p, outputs, feeds)`: with and without it, within a tolerance; an exact pass to the bit."""
 
     def check(p, outputs, feeds, rtol=1e-6):
         plain = gn.compile(outputs, passes="none")(**feeds)

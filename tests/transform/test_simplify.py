@@ -91,7 +91,7 @@ def test_nothing_to_do_is_the_same_graph():
 
 def test_extreme_numbers_keep_their_bits():
     x = gn.Input("x", ("N",), dtype="float64")
-    outputs = [x * 1, x / 1, x - 0, x + -0.0, -(-x), x * -1, x + (-(x * 3)), gn.Maximum(x, x), x**1]
+    outputs = [x * 1, x / 1, x - 0, x + -0.0, gn.Neg(-x), x * -1, x + (-(x * 3)), gn.Maximum(x, x), x**1]
     feed = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1.7e308, 1.0])
     for plain, passed in zip(
         gn.compile(outputs, passes="none")(x=feed), gn.compile(outputs, passes=[simplify])(x=feed), strict=True
