@@ -2,7 +2,8 @@
 
 The backward pass visits the forward nodes in reverse order. Each node's gradient is the sum (AddN) of what its
 users send it; its rule `vjp` turns that into contributions to its operands. What comes out are ordinary nodes,
-so a gradient can be printed, drawn, optimised and differentiated again.
+so a gradient can be printed, drawn, optimised and differentiated again. What a choice (`Where`, `Maximum`) did not
+take gets the gradient 0, and so does all that it was made of: see `graphnn.ir.branches`.
 
 Source: A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3.
 """
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from ..errors import GraphError, ShapeError
+from .branches import guarded
 from .broadcast import zeros_like
 from .context import adjoint
 from .leaf import require_float
@@ -72,6 +74,7 @@ def pullback(
     What lies behind `stop` is left alone: the body of a composite ends at its operands.
     """
     order = ordered(walk(outputs, stop))
+    forward = frozenset(order)
     wanted = set(wrt)
     active: set[Node] = set()
     for node in order:
@@ -92,8 +95,12 @@ def pullback(
             if isinstance(node, Item):
                 pending.setdefault(node.node, []).append((node.index, g))
                 continue
-            for operand, contribution in zip(node.operands, _contributions(node, g), strict=True):
-                if contribution is not None and operand in active:
+            sent = tuple(
+                contribution if operand in active else None
+                for operand, contribution in zip(node.operands, _contributions(node, g), strict=True)
+            )
+            for operand, contribution in zip(node.operands, guarded(node, g, sent, forward), strict=True):
+                if contribution is not None:
                     _check(node, operand, contribution)
                     pending.setdefault(operand, []).append(contribution)
     return [pending[node][0] if node in pending else None for node in wrt]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
 
 import numpy as np
 
@@ -58,6 +58,8 @@ class Node:
     """The op that is this one's transpose, for an op linear in its first operand: `<A x, y> = <x, A* y>` is tested."""
     onnx: ClassVar[str | None] = None
     """What the ONNX standard calls the op, where it has it."""
+    elements: ClassVar[Literal["alike", "moved"] | None] = None
+    """How elements of operands reach the result: each only its own place ("alike"), or copied and summed ("moved")."""
     random: ClassVar[bool] = False
     """True for an op whose value is not a function of its operands: equal ones are never shared."""
     indexes: ClassVar[bool] = False

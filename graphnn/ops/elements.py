@@ -88,6 +88,7 @@ class GatherElements(_ByElement):
     index: Node
     axis: int = 0
     adjoint = "ScatterElements"
+    elements = "moved"
     onnx = "GatherElements"
     samples = (
         sample((3, "M"), ("N", "M"), dtypes=(None, "int64"), domain=(0, 2)),

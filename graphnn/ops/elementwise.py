@@ -49,6 +49,7 @@ class Elementwise(Node):
 
     formula: ClassVar[str]
     indifferent = True
+    elements = "alike"
 
     def named_operands(self) -> dict[str, Node]:
         """The operands under the names that the formula has for them."""

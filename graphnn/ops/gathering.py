@@ -78,6 +78,7 @@ class Gather(_Indexing):
     index: Node
     axis: int = 0
     adjoint = "ScatterAdd"
+    elements = "moved"
     onnx = "Gather"
     samples = (
         sample((3, "M"), ("N",), dtypes=(None, "int64"), domain=(0, 2)),
@@ -135,6 +136,7 @@ class ScatterAdd(_Indexing):
     n: Any
     axis: int = 0
     adjoint = "Gather"
+    elements = "moved"
     samples = (
         sample(("N", "M"), ("N",), n=3, dtypes=(None, "int64"), domain=(0, 2)),
         sample(("N", "K", 2, "M"), ("K", 2), n=3, axis=1, dtypes=(None, "int64"), domain=(0, 2)),

@@ -124,6 +124,7 @@ class Pick(Node):
 
     x: Node
     target: Node
+    elements = "moved"
     indifferent = True
     samples = (
         sample(("N", 3), ("N",), dtypes=(None, "int64"), domain=(0, 2)),

@@ -50,6 +50,7 @@ class Concat(Node):
     values: tuple[Node, ...]
     axis: int = 0
     adjoint = "Split"
+    elements = "moved"
     onnx = "Concat"
     samples = (
         sample(("N", 3), ("N", 4), axis=1, packed=True),

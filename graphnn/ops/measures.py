@@ -72,18 +72,25 @@ class LogSumExp(_Measure):
 
     def expand(self) -> Node:
         """`m + log(sum(exp(x - m)))` with m the maximum, or 0 where that is not finite."""
+        m, e = self._below_max()
+        total = Log(Sum(e, self.axes, self.keepdims))
+        return (m if self.keepdims else Reshape(m, total.shape)) + total
+
+    def _below_max(self) -> tuple[Node, Node]:
+        """`m` and `exp(x - m)`."""
         require_elements("LogSumExp", self.x, self.axes, "maximum")
         m = _if_finite(StopGradient(Max(self.x, self.axes, keepdims=True)))
-        total = Log(Sum(Exp(self.x - m), self.axes, self.keepdims))
-        return (m if self.keepdims else Reshape(m, total.shape)) + total
+        return m, Exp(self.x - m)
 
     def room(self) -> tuple[Dim, ...]:
         """One element at least along each axis."""
         return at_least_one(self.x, self.axes)
 
     def vjp(self, g: Node) -> Node:
-        """`g * exp(x - y)`: softmax, which is 0 in a row of -inf."""
-        return self.spread(g) * Exp(self.x - self.spread(_if_finite(self)))
+        """`g * e / sum(e)` with `e = exp(x - m)`: softmax, which is 0 in a row of -inf."""
+        _, e = self._below_max()
+        total = Sum(e, self.axes, keepdims=True)
+        return self.spread(g) * (e / Map("where(y == 0, 1, y)", ("y",), (total,)))
 
 
 def _if_finite(y: Node) -> Node:

@@ -43,6 +43,7 @@ class Pad(Node):
     mode: str = "constant"
     between: Any = 0
     adjoint = "Slice"
+    elements = "moved"
     onnx = "Pad"
     samples = (
         sample(("N", "M"), before=(1, 0), after=(0, 2)),

@@ -107,6 +107,7 @@ class Sum(Reduction, method="sum", role="sum"):
     ufunc = "add"
     adjoint = "Repeat"
     onnx = "ReduceSum"
+    elements = "moved"
     samples = SAMPLES
 
     def result_dtype(self) -> np.dtype[Any]:

@@ -88,6 +88,7 @@ class CumSum(_Cumulative, method="cumsum"):
     ufunc = "add"
     start = 0
     adjoint = "CumSum"
+    elements = "moved"
     onnx = "CumSum"
     samples = _CUMULATIVE
 

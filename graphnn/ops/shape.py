@@ -32,6 +32,7 @@ class Reshape(Node, method="reshape", role="reshape"):
     to: Any
     adjoint = "Reshape"
     indifferent = True
+    elements = "moved"
     samples = (
         sample(("N", "M"), to=("N", 1, "M")),
         sample(("N", 4), to=("N", 2, 2)),
@@ -141,6 +142,7 @@ class Transpose(Node, method="transpose"):
     axes: tuple[int, ...] | None = None
     adjoint = "Transpose"
     indifferent = True
+    elements = "moved"
     samples = (
         sample(("N", "M")),
         sample(("N", "M", "K"), axes=(1, 2, 0)),
@@ -200,6 +202,7 @@ class Repeat(Node, role="repeat"):
     axis: int = 0
     adjoint = "Sum"
     indifferent = True
+    elements = "moved"
     samples = (
         sample((1, "M"), n="N"),
         sample(("N", 1), n=4, axis=-1),

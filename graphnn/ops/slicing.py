@@ -52,6 +52,7 @@ class Slice(Node):
     step: Any = 1
     axis: Any = 0
     adjoint = "Pad"
+    elements = "moved"
     onnx = "Slice"
     samples = (
         sample(("N", "M"), start=1, least={"N": 1}),
@@ -212,6 +213,7 @@ class Flip(Node):
     x: Node
     axis: int | tuple[int, ...] | None = None
     adjoint = "Flip"
+    elements = "moved"
     samples = (
         sample(("N", "M")),
         sample(("N", "M"), axis=-1),

@@ -74,6 +74,7 @@ class Cast(Node, method="astype", role="cast"):
     to: Any
     adjoint = "Cast"
     indifferent = True
+    elements = "alike"
     samples = (sample(("N", "M"), to="float64"), sample((), to="float64"))
 
     def prepare(self) -> None:

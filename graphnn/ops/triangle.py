@@ -34,6 +34,7 @@ class Trilu(Node):
     upper: bool = True
     k: int = 0
     adjoint = "Trilu"
+    elements = "moved"
     onnx = "Trilu"
     samples = (
         sample(("N", "M")),
