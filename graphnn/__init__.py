@@ -4,6 +4,8 @@ Declare a static graph of nodes, differentiate it, compile it, and run it: whole
 below stand in the order of that pipeline.
 """
 
+from importlib import import_module
+
 from . import testing
 from .backends.registry import backends
 from .compile import compile
@@ -31,3 +33,10 @@ from .transform.passes import Pass, Rules, rewrite
 from .view import plot
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Parts that need a library of their own are imported when they are named."""
+    if name == "sklearn":
+        return import_module(".interop.sklearn", __name__)
+    raise AttributeError(f"module 'graphnn' has no attribute {name!r}")
