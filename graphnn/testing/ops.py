@@ -133,24 +133,30 @@ def _check_reference(trial: Trial, sizes: Mapping[str, int], results: Mapping[st
         assert np.shape(part) == results[f"out{i}"].shape, (
             f"{where}: shape {np.shape(part)}, not {results[f'out{i}'].shape}"
         )
-        np.testing.assert_allclose(results[f"out{i}"], part, EXACT, EXACT, err_msg=where)
+        _check_close(results[f"out{i}"], part, where)
 
 
 def _check_agreement(
     trial: Trial, sizes: Mapping[str, int], feeds: Mapping[str, Any], results: Mapping[str, np.ndarray]
 ) -> None:
     """Other backends and passes say the same; and `exact` the bits of `none`."""
-    runs = [("numpy", "none"), ("numpy", "exact")]
-    runs += [(name, "default") for name, state in backends().items() if state == "ok" and name != "numpy"]
+    runs = [(name, "default") for name, state in backends().items() if state == "ok" and name != "numpy"]
+    if all(n > 1 for n in sizes.values()):  # on sizes 0 and 1 there is little for a pass to change
+        runs += [("numpy", "none"), ("numpy", "exact")]
     plain: Mapping[str, np.ndarray] = {}
     for backend, passes in runs:
         found = trial.run(feeds, backend, passes)
         plain = found if passes == "none" else plain
         for name, value in found.items():
             where = f"{show(trial.op, trial.one, sizes)}: '{name}' on {backend} with passes={passes!r}"
-            np.testing.assert_allclose(value, results[name], EXACT, EXACT, err_msg=where)
+            _check_close(value, results[name], where)
             if passes == "exact":
                 np.testing.assert_array_equal(value, plain[name], err_msg=f"{where}: not the bits of passes='none'")
+
+
+def _check_close(value: Any, expected: Any, where: str) -> None:
+    if not np.allclose(value, expected, EXACT, EXACT, equal_nan=True):
+        np.testing.assert_allclose(value, expected, EXACT, EXACT, err_msg=where)  # which says at length what differs
 
 
 def check_refusal(op: type[Node], one: Sample) -> None:
