@@ -1,5 +1,434 @@
-"""Convolutions and their transposes."""
+"""Convolutions: Conv, its transpose ConvTranspose, and ConvWeight, the gradient by filters: adjoints of each other."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, GraphError, ShapeError
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Shape, Spec, show_shape
+from .im2col import Columns, compute, multiply
+from .reductions import Sum
+from .sample import refused, sample
+from .window import Window, read_window
+
+__all__ = ["Conv", "ConvTranspose", "ConvWeight"]
+
+
+class Conv(Node):
+    """The convolution of images with filters, as nets mean it (without turning the filter round), and a bias.
+
+    `Conv(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1)` of x (N, C, *image) and filters W
+    (O, C / groups, *kernel), with one or more axes of positions: `y[n, o, p] = sum over c and k of
+    W[o, c, k] * x[n, c, p*stride + k*dilation - padding] + b[o]`. Stride, padding and dilation are numbers, or one
+    for each axis; padding is also "valid" (none), "same", "same_lower", or a pair (before, after) for each axis.
+    With groups, the channels and the filters fall into as many groups, each filter seeing its own group alone.
+    Its adjoint is ConvTranspose.
+    Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
+    https://arxiv.org/abs/1603.07285; the ONNX operator Conv.
+
+    Raises:
+        ShapeError: when channels, groups or bias do not fit, or the filter is larger than the padded image.
+        GraphError: for a stride, padding, dilation or groups that make no sense.
+
+    >>> import graphnn as gn
+    >>> x, W = gn.Input("x", ("N", 1, 8, 8)), gn.Parameter("W", [[[[0.0, 1.0], [1.0, 0.0]]]] * 4)
+    >>> gn.Conv(x, W, stride=2).spec
+    Spec(shape=(N, 4, 4, 4), dtype=dtype('float32'))
+    """
+
+    x: Node
+    W: Node
+    b: Node | None = None
+    stride: Any = 1
+    padding: Any = "valid"
+    dilation: Any = 1
+    groups: int = 1
+    onnx = "Conv"
+    adjoint = "ConvTranspose"
+    samples = (
+        sample(("N", 2, 4, 5), (3, 2, 2, 3)),
+        sample(("N", 2, 5, 5), (3, 2, 3, 3), stride=2, padding="same"),
+        sample(("N", 2, 5), (4, 1, 2), padding=((2, 1),), dilation=2, groups=2),
+        sample(("B", 1, "K"), (2, 1, 3), padding="same", least={"K": 1}),
+        sample(("N", 2, 3, 3), (2, 2, 1, 1)),
+        refused(ShapeError, ("N", 3, 4, 4), (3, 2, 2, 2)),
+        refused(ShapeError, ("N", 2, 4), (3, 2, 2, 2)),
+        refused(ShapeError, ("N", 2, 4), (3, 2, 5), culprits=("x0",)),
+        refused(ShapeError, ("N", 2, 4), (3, 1, 2), groups=2, culprits=("x1",)),
+        refused(ShapeError, ("N", 2, 4), (3, 2, 2), (4,)),
+        refused(ShapeError, ("N", 2, "K"), (3, 2, 2), stride=2, culprits=("x0",)),
+        refused(GraphError, ("N", 2, 4), (3, 2, 2), stride=0),
+        refused(GraphError, ("N", 2, 4), (3, 2, 2), padding=((1, 2), (1, 2))),
+    )
+
+    def prepare(self) -> None:
+        """Cast to one dtype, read the window, and check channels and bias."""
+        x, W = _prepare(self, self.x, self.W, self.b)
+        _check_channels(self, x, W, W.shape[1] * self.groups, self.groups)
+        _check_bias(self, self.b, W, W.shape[0])
+
+    @property
+    def window(self) -> Window:
+        """The window: a filter's size, and how it moves."""
+        return _window(self, self.W.shape[2:])
+
+    def infer(self) -> Spec:
+        """A channel for each filter at every place of the window."""
+        x = self.x
+        return Spec((x.shape[0], self.W.shape[0], *self.window.places("Conv", x, x.shape[2:])), x.dtype)
+
+    def columns(self) -> Columns:
+        """How the images lie as columns."""
+        return Columns(self.window, self.x.shape, self.shape[2:], self.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """The columns of a chunk of samples, their images with zeros around, and the products."""
+        columns = self.columns()
+        return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.W.shape[0])
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """For each chunk of samples: the columns, one product with the weights, the bias added on the way out."""
+        x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
+        if self.window.taps == 1 and self.groups == 1 and out.shape[2:] == x.shape[2:] and _plain(x):
+            return _pointwise(xp, x, ins[1], bias, out)
+        calls, weights = _weights(xp, ins[1], self.groups)
+        columns = self.columns().bound(xp, x.shape, out.shape[2:])
+        columns.need_runs(x)
+        for chunk in columns.chunks():
+            part, count = x[chunk], len(x[chunk])
+            rows = columns.columns(count, scratch[0], self.groups)
+            values = columns.values(out.shape[1], count, scratch[2])
+            calls += columns.fill(part, rows, scratch[1])
+            calls.append(multiply(xp, weights, rows, values.reshape(len(weights), -1, rows.shape[2])))
+            calls.append(_move(xp, columns.at_places(values), bias, out[chunk]))
+        return calls
+
+    def vjp(self, g: Node) -> tuple[Node, ...]:
+        """ConvTranspose of g by the filters; ConvWeight of the images by g; the sum of g over all but channels."""
+        move = _movement(self)
+        dx = ConvTranspose(g, self.W, extra=self.window.rest(self.x.shape[2:]), **move)
+        dW = ConvWeight(self.x, g, self.W.shape[2:], **move)
+        return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
+
+
+class ConvTranspose(Node):
+    """The transpose of a convolution: every value of x laid down as a filter, and what overlaps added up; and a bias.
+
+    `ConvTranspose(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1, extra=0)` of x (N, C, *places) and
+    filters W (C, O / groups, *kernel): what Conv with the same filters and movement turns into x. `extra` are
+    positions at the end that no window reaches, fewer than the stride: ONNX calls them output_padding. The padding
+    is what Conv would have put around the result. Its adjoint is Conv.
+    Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
+    https://arxiv.org/abs/1603.07285, chapter 4; the ONNX operator ConvTranspose.
+
+    Raises:
+        ShapeError: when channels, groups or bias do not fit, or nothing is left within the padding.
+        GraphError: for a stride, padding, dilation, groups or extra that make no sense.
+
+    >>> import graphnn as gn
+    >>> x, W = gn.Input("x", ("N", 4, 4, 4)), gn.Parameter("W", [[[[0.0, 1.0], [1.0, 0.0]]]] * 4)
+    >>> gn.ConvTranspose(x, W, stride=2).spec
+    Spec(shape=(N, 1, 8, 8), dtype=dtype('float32'))
+    """
+
+    x: Node
+    W: Node
+    b: Node | None = None
+    stride: Any = 1
+    padding: Any = "valid"
+    dilation: Any = 1
+    groups: int = 1
+    extra: Any = 0
+    onnx = "ConvTranspose"
+    adjoint = "Conv"
+    samples = (
+        sample(("N", 2, 2, 3), (2, 3, 2, 3)),
+        sample(("N", 2, 2, 2), (2, 3, 3, 3), stride=2, padding=1, extra=1),
+        sample(("N", 4, 3), (4, 2, 2), padding=((1, 0),), dilation=2, groups=2),
+        sample(("B", 2, "K"), (2, 1, 3), padding="same", stride=2, least={"K": 1}),
+        refused(ShapeError, ("N", 3, 4, 4), (2, 3, 2, 2)),
+        refused(ShapeError, ("N", 2, 1), (2, 3, 2), padding=1, culprits=("x0",)),
+        refused(ShapeError, ("N", 2, 4), (2, 3, 2), (2,)),
+        refused(GraphError, ("N", 2, 4), (2, 3, 2), extra=1),
+    )
+
+    def prepare(self) -> None:
+        """Cast to one dtype, read the window, and check channels, bias and extra."""
+        x, W = _prepare(self, self.x, self.W, self.b, transposed=True)
+        _check_channels(self, x, W, W.shape[0], self.groups)
+        _check_bias(self, self.b, W, W.shape[1] * self.groups)
+        extra = tuple(self.extra) if isinstance(self.extra, (tuple, list)) else (self.extra,) * (x.ndim - 2)
+        if len(extra) != x.ndim - 2 or not all(0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
+            raise GraphError(
+                f"ConvTranspose: extra is {self.extra!r}; it is a number of positions below the stride "
+                f"{self.stride}, or one for each axis."
+            )
+        self.__dict__["extra"] = extra
+
+    @property
+    def window(self) -> Window:
+        """The window: a filter's size, and how it moves."""
+        return _window(self, self.W.shape[2:])
+
+    def infer(self) -> Spec:
+        """The images whose convolution has the shape of x."""
+        x = self.x
+        image = self.window.image(x.shape[2:], self.extra)
+        if any(isinstance(n, int) and n < 1 for n in image):
+            raise ShapeError(f"ConvTranspose: of {describe(x)} nothing is left within the padding {self.padding}.")
+        return Spec((x.shape[0], self.W.shape[1] * self.groups, *image), x.dtype)
+
+    def columns(self) -> Columns:
+        """How the images that come out lie as columns."""
+        return Columns(self.window, self.shape, self.x.shape[2:], self.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """The columns of a chunk of samples, their images with zeros around, and the values of x at every column."""
+        columns = self.columns()
+        return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.x.shape[1])
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """For each chunk of samples: one product makes the columns, and a call a tap adds them to the images."""
+        x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
+        columns = self.columns().bound(xp, out.shape, x.shape[2:])
+        calls, weights = _weights(xp, ins[1], self.groups)
+        if not columns.chunks():
+            return [partial(xp.copyto, out, 0 if bias is None else bias)]
+        for chunk in columns.chunks():
+            part, images = x[chunk], out[chunk]
+            values = columns.values(x.shape[1], len(part), scratch[2])
+            rows = columns.columns(len(part), scratch[0], self.groups)
+            padded = (
+                columns.take(scratch[1], (len(part), columns.channels, *columns.padded)) if columns.pads else images
+            )
+            calls += columns.place(part, values)
+            grouped = values.reshape(len(weights), -1, rows.shape[2])
+            calls.append(multiply(xp, weights.swapaxes(1, 2), grouped, rows))
+            calls += columns.scatter(rows, padded)
+            if columns.pads or bias is not None:
+                calls.append(_move(xp, columns.inside(padded) if columns.pads else padded, bias, images))
+        return calls
+
+    def vjp(self, g: Node) -> tuple[Node, ...]:
+        """Conv of g by the filters; ConvWeight of g by x; the sum of g over all but channels."""
+        move = _movement(self)
+        dx, dW = Conv(g, self.W, **move), ConvWeight(g, self.x, self.W.shape[2:], **move)
+        return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
+
+
+class ConvWeight(Node):
+    """The gradient of a convolution by its filters: images against what came back for every place of the window.
+
+    `ConvWeight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1)` of images x (N, C, *image) and g
+    (N, O, *places): `dW[o, c, k] = sum over n and p of g[n, o, p] * x[n, c, p*stride + k*dilation - padding]`, of
+    shape (O, C / groups, *kernel). Its adjoint in x is ConvTranspose, in g Conv, so that a convolution can be
+    differentiated to any order.
+    Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
+    https://arxiv.org/abs/1603.07285.
+
+    Raises:
+        ShapeError: when g has not one value for every place, or channels do not fall into the groups.
+        GraphError: for a kernel, stride, padding, dilation or groups that make no sense.
+
+    >>> import graphnn as gn
+    >>> x, g = gn.Input("x", ("N", 1, 8, 8)), gn.Input("g", ("N", 4, 6, 6))
+    >>> gn.ConvWeight(x, g, (3, 3)).spec
+    Spec(shape=(4, 1, 3, 3), dtype=dtype('float32'))
+    """
+
+    x: Node
+    g: Node
+    kernel: Any
+    stride: Any = 1
+    padding: Any = "valid"
+    dilation: Any = 1
+    groups: int = 1
+    adjoint = "ConvTranspose"
+    samples = (
+        sample(("N", 2, 4, 5), ("N", 3, 3, 3), kernel=(2, 3)),
+        sample(("N", 2, 5, 5), ("N", 3, 3, 3), kernel=(3, 3), stride=2, padding=1),
+        sample(("N", 2, 5), ("N", 4, 6), kernel=(2,), padding=((2, 1),), dilation=2, groups=2),
+        refused(ShapeError, ("N", 2, 4), ("N", 3, 4), kernel=(2,)),
+        refused(ShapeError, ("N", 2, 4), ("M", 3, 3), kernel=(2,)),
+        refused(ShapeError, ("N", 3, 4), ("N", 2, 3), kernel=(2,), groups=2),
+    )
+
+    def prepare(self) -> None:
+        """Cast to one dtype, read the window, and check places and channels."""
+        x, g = self.x, self.g
+        dtype = _common_dtype(self, x, g)
+        self.__dict__.update(x=x.cast(dtype), g=g.cast(dtype), kernel=tuple(self.kernel))
+        _read_movement(self, x, self.kernel)
+        places = self.window.places("ConvWeight", x, x.shape[2:])
+        if g.shape[:1] != x.shape[:1] or g.shape[2:] != places:
+            raise ShapeError(
+                f"ConvWeight: {describe(g)} should have one value of every channel for each sample of {describe(x)} "
+                f"and each place of the window, {show_shape((*x.shape[:1], *g.shape[1:2], *places))}."
+            )
+        _check_groups(self, self.groups, x, g)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return _window(self, self.kernel)
+
+    def infer(self) -> Spec:
+        """A filter for each channel of g."""
+        channels = self.x.shape[1]
+        return Spec((self.g.shape[1], channels // self.groups, *self.kernel), self.x.dtype)
+
+    def columns(self) -> Columns:
+        """How the images lie as columns."""
+        return Columns(self.window, self.x.shape, self.g.shape[2:], self.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """The columns of a chunk of samples, their images with zeros, the values of g at every column, and a part."""
+        columns = self.columns()
+        return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.g.shape[1]), self._single()
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """For each chunk of samples the columns, and one product with g; then the products added up."""
+        x, g = ins
+        columns = self.columns().bound(xp, x.shape, g.shape[2:])
+        columns.need_runs(x)
+        calls: list[Call] = []
+        for i, chunk in enumerate(columns.chunks()):
+            count = len(x[chunk])
+            rows = columns.columns(count, scratch[0], self.groups)
+            values = columns.values(g.shape[1], count, scratch[2])
+            calls += columns.fill(x[chunk], rows, scratch[1]) + columns.place(g[chunk], values)
+            grouped = values.reshape(self.groups, -1, rows.shape[2])
+            into = scratch[3] if i else out
+            calls.append(multiply(xp, grouped, rows.swapaxes(1, 2), into.reshape(self.groups, -1, rows.shape[1])))
+            if i:
+                calls.append(partial(xp.add, out, scratch[3], out))
+        return calls or [partial(out.fill, 0)]
+
+    def vjp(self, g: Node) -> tuple[Node, Node]:
+        """ConvTranspose of the places by the upstream filters, and Conv of the images by them."""
+        move = _movement(self)
+        return ConvTranspose(self.g, g, extra=self.window.rest(self.x.shape[2:]), **move), Conv(self.x, g, **move)
+
+
+def _movement(node: Any) -> dict[str, Any]:
+    return {"stride": node.stride, "padding": node.padding, "dilation": node.dilation, "groups": node.groups}
+
+
+def _window(node: Any, kernel: Shape) -> Window:
+    return Window(tuple(k for k in kernel if isinstance(k, int)), node.stride, node.padding, node.dilation)
+
+
+def _read_movement(node: Any, x: Node, kernel: Shape, transposed: bool = False) -> None:
+    """Write out how the window moves."""
+    numbers = tuple(k for k in kernel if isinstance(k, int) and k > 0)
+    if x.ndim < 3 or len(numbers) != x.ndim - 2:
+        raise ShapeError(
+            f"{node.op}: {describe(x)} should be samples, channels and positions, and the window "
+            f"{show_shape(kernel)} should have a fixed size for each axis of positions."
+        )
+    window = read_window(node.op, x, numbers, node.stride, node.padding, node.dilation, transposed)
+    node.__dict__.update(stride=window.stride, padding=window.padding, dilation=window.dilation)
+
+
+def _prepare(node: Any, x: Node, W: Node, b: Node | None, transposed: bool = False) -> tuple[Node, Node]:  # noqa: N803 - the mathematics' own letter
+    """Operands of one dtype, and the window read."""
+    if x.ndim != W.ndim or not all(isinstance(dim, int) for dim in W.shape):
+        raise ShapeError(
+            f"{node.op}: {describe(x)} and the filters {describe(W)} do not fit: images are (samples, channels, "
+            "positions...), filters have as many axes, all of fixed sizes."
+        )
+    dtype = _common_dtype(node, *(operand for operand in (x, W, b) if operand is not None))
+    x, W = x.cast(dtype), W.cast(dtype)
+    node.__dict__.update(x=x, W=W, b=None if b is None else b.cast(dtype))
+    _read_movement(node, x, W.shape[2:], transposed)
+    return x, W
+
+
+def _common_dtype(node: Node, *several: Node) -> np.dtype[Any]:
+    dtype = np.result_type(*(one.dtype for one in several))
+    if dtype.kind == "b":
+        raise DTypeError(f"{node.op}: {' and '.join(map(describe, several))} are of bools; cast one of them first.")
+    return dtype
+
+
+def _check_groups(node: Node, groups: int, *several: Node) -> None:
+    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
+        raise GraphError(f"{node.op}: groups is {groups!r}; it is a positive number.")
+    for one in several:
+        channels = one.shape[1]
+        if not isinstance(channels, int) or channels % groups:
+            raise ShapeError(
+                f"{node.op}: the {channels} channels do not fall into {groups} equal groups: "
+                f"{' and '.join(map(describe, several))}."
+            )
+
+
+def _check_channels(node: Node, x: Node, W: Node, channels: Any, groups: int) -> None:  # noqa: N803
+    _check_groups(node, groups)
+    if x.shape[1] != channels:
+        raise ShapeError(
+            f"{node.op}: the filters {describe(W)} take {channels} channels{f' in {groups} groups' * (groups > 1)}, "
+            f"but {describe(x)} has {x.shape[1]}."
+        )
+    if W.shape[0] % groups:  # type: ignore[operator]  # filters are of fixed sizes
+        raise ShapeError(f"{node.op}: the first axis of {describe(W)} does not fall into {groups} equal groups.")
+
+
+def _check_bias(node: Node, b: Node | None, W: Node, channels: Any) -> None:  # noqa: N803
+    if b is not None and b.shape != (channels,):
+        raise ShapeError(
+            f"{node.op}: the bias {describe(b)} does not fit the filters {describe(W)}: "
+            f"it should have one value for each of {channels} channels."
+        )
+
+
+def _sum_to_bias(g: Node) -> Node:
+    return Sum(g, (0, *range(2, g.ndim)))
+
+
+def _plain(x: Any) -> bool:
+    """Do the positions of every channel lie in one run?"""
+    return bool(x.flags.c_contiguous)
+
+
+def _pointwise(xp: Any, x: Any, W: Any, bias: Any, out: Any) -> list[Call]:  # noqa: N803
+    """A filter of one tap is a matrix for every sample: nothing needs to be moved."""
+    if not (x.size and out.size):
+        return [partial(xp.copyto, out, 0 if bias is None else bias)]
+    shape = (len(x), -1, prod(x.shape[2:]))
+    calls, weights = _weights(xp, W, 1)
+    calls.append(partial(xp.matmul, weights[0], x.reshape(shape), out.reshape(shape)))
+    if bias is not None:
+        calls.append(partial(xp.add, out, bias, out))
+    return calls
+
+
+def _weights(xp: Any, W: Any, groups: int) -> tuple[list[Call], Any]:  # noqa: N803
+    """The filters as a matrix for each group; those that do not lie densely are copied at every call."""
+    shape = (groups, W.shape[0] // groups, prod(W.shape[1:]))
+    if W.flags.c_contiguous:
+        return [], W.reshape(shape)
+    copy = xp.empty(W.shape, W.dtype)
+    return [partial(xp.copyto, copy, W)], copy.reshape(shape)
+
+
+def _move(xp: Any, source: Any, bias: Any, target: Any) -> Call:
+    """The call that copies values to where they belong, with the bias."""
+    return partial(xp.copyto, target, source) if bias is None else partial(xp.add, source, bias, target)

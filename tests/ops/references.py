@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import scipy.signal
 import scipy.special
 
 # Activations
@@ -406,7 +407,78 @@ NORMALISE = {
 
 # Nets
 
-NETS = {}
+
+def no_bools(x, W):
+    if np.result_type(x, W).kind == "b":
+        raise TypeError("a convolution of bools counts nothing")
+
+
+def conv(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1):
+    """By SciPy's correlation of every channel with every filter, then every stride-th place."""
+    no_bools(x, W)
+    axes = x.ndim - 2
+    stride, dilation = (np.broadcast_to(v, axes) for v in (stride, dilation))
+    extent = [(k - 1) * d + 1 for k, d in zip(W.shape[2:], dilation, strict=True)]
+    pairs = pads(padding, x.shape[2:], extent, stride)
+    padded = np.pad(x, [(0, 0), (0, 0), *pairs])
+    spread = np.zeros((*W.shape[:2], *extent), W.dtype)
+    spread[(slice(None), slice(None), *(slice(None, None, d) for d in dilation))] = W
+    room = [n - e + 1 for n, e in zip(padded.shape[2:], extent, strict=True)]
+    y = np.zeros((len(x), len(W), *room), np.result_type(x, W))
+    wide = "f8" if y.dtype.kind == "f" else y.dtype
+    for n, o, c in np.ndindex(len(x), *W.shape[:2]):
+        channel = padded[n, c + o // (len(W) // groups) * W.shape[1]]
+        y[n, o] += scipy.signal.correlate(channel.astype(wide), spread[o, c].astype(wide), "valid").astype(y.dtype)
+    y = y[(slice(None), slice(None), *(slice(None, None, s) for s in stride))]
+    return y if b is None else y + b.reshape(-1, *(1,) * axes)
+
+
+def pads(padding, image, extent, stride):
+    if padding == "valid":
+        return [(0, 0)] * len(image)
+    if padding == "same":
+        total = [max((-(-n // s) - 1) * s + e - n, 0) for n, e, s in zip(image, extent, stride, strict=True)]
+        return [(t // 2, t - t // 2) for t in total]
+    many = padding if isinstance(padding, tuple) else (padding,) * len(image)
+    return [p if isinstance(p, tuple) else (p, p) for p in many]
+
+
+def conv_transpose(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1, extra=0):
+    """Every value of x lays down its filter, one by one."""
+    no_bools(x, W)
+    axes = x.ndim - 2
+    stride, dilation, extra = (np.broadcast_to(v, axes) for v in (stride, dilation, extra))
+    extent = [(k - 1) * d + 1 for k, d in zip(W.shape[2:], dilation, strict=True)]
+    full = [(n - 1) * s + e + r for n, s, e, r in zip(x.shape[2:], stride, extent, extra, strict=True)]
+    outs = W.shape[1]
+    y = np.zeros((len(x), outs * groups, *full), np.result_type(x, W))
+    for n, c, *at in np.ndindex(x.shape):
+        first = c // (x.shape[1] // groups) * outs
+        where = (slice(p * s, p * s + e, d) for p, s, e, d in zip(at, stride, extent, dilation, strict=True))
+        y[(n, slice(first, first + outs), *where)] += x[(n, c, *at)] * W[c]
+    same = [(max(e - s, 0) // 2, max(e - s, 0) - max(e - s, 0) // 2) for e, s in zip(extent, stride, strict=True)]
+    pairs = same if padding == "same" else pads(padding, x.shape[2:], extent, stride)
+    y = y[(slice(None), slice(None), *(slice(a, n - z) for (a, z), n in zip(pairs, full, strict=True)))]
+    return y if b is None else y + b.reshape(-1, *(1,) * axes)
+
+
+def conv_weight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1):
+    """The gradient of a sum that is linear in the filters: one filter element set to one at a time."""
+    no_bools(x, g)
+    shape = (g.shape[1], x.shape[1] // groups, *kernel)
+    dW = np.zeros(shape, np.result_type(x, g))
+    for at in np.ndindex(shape):
+        one = np.zeros(shape, dW.dtype)
+        one[at] = 1
+        dW[at] = np.sum(conv(x, one, None, stride, padding, dilation, groups) * g)
+    return dW
+
+
+NETS = {
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "ConvWeight": conv_weight,
+}
 
 # Random and control
 

@@ -1,0 +1,156 @@
+"""Windows: what convolution and pooling slide over the positions of an image, and how many places it takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ..errors import GraphError, ShapeError
+from ..ir.node import Node, describe
+from ..ir.spec import Dim, Shape, Size, show_shape
+
+__all__ = ["Window", "read_window"]
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window over the last axes: its size, its step, the zeros around the image, and the gap between its taps."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Pairs
+    dilation: tuple[int, ...]
+
+    @property
+    def ndim(self) -> int:
+        """How many axes it slides along."""
+        return len(self.kernel)
+
+    @property
+    def taps(self) -> int:
+        """How many elements it sees at a time."""
+        return prod(self.kernel)
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """The positions from its first tap to its last, both counted."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def padded(self, image: Shape) -> Shape:
+        """The size of an image with its zeros."""
+        return tuple(n + before + after for n, (before, after) in zip(image, self.padding, strict=True))
+
+    def places(self, op: str, x: Node, image: Shape, ceil: bool = False) -> Shape:
+        """How many places it takes along each axis; with `ceil`, one more where it would leave a rest.
+
+        Raises:
+            ShapeError: when it is larger than the image, or the number is not of the form k·N + c.
+        """
+        found: list[Dim] = []
+        for n, e, s, (before, after) in zip(image, self.extent, self.stride, self.padding, strict=True):
+            room = n + before + after - e
+            if isinstance(room, int) and room < 0:
+                raise ShapeError(
+                    f"{op}: a window of {_by(self.extent)} positions does not fit {describe(x)}, "
+                    f"of {_by(self.padded(image))} with its padding."
+                )
+            found.append(_steps(op, x, room, n, before, s, ceil) + 1)
+        return tuple(found)
+
+    def image(self, places: Shape, extra: tuple[int, ...]) -> Shape:
+        """The image that has so many places, with a rest of `extra` positions: what `places` is asked, turned round."""
+        return tuple(
+            (n - 1) * s + e + rest - before - after
+            for n, e, s, (before, after), rest in zip(
+                places, self.extent, self.stride, self.padding, extra, strict=True
+            )
+        )
+
+    def rest(self, image: Shape) -> tuple[int, ...]:
+        """The positions at the end of each axis that no window reaches."""
+        rooms = [n - e for n, e in zip(self.padded(image), self.extent, strict=True)]
+        return tuple(r % s if isinstance(r, int) else 0 for r, s in zip(rooms, self.stride, strict=True))
+
+
+def _steps(op: str, x: Node, room: Dim, n: Dim, before: int, stride: int, ceil: bool) -> Dim:
+    """How many steps there are in so much room."""
+    if isinstance(room, Size):
+        try:
+            return room // stride
+        except ShapeError as error:
+            raise ShapeError(
+                f"{op}: the places of the window along a named size of {describe(x)} are not of the form k·N + c: "
+                f"{error} Give that size as a number, or use stride 1."
+            ) from None
+    steps = -(-room // stride) if ceil else room // stride
+    assert isinstance(n, int)
+    # A window that would begin in the zeros behind the image sees nothing, and is left out.
+    return steps - 1 if ceil and steps * stride >= n + before else steps
+
+
+def read_window(
+    op: str, x: Node, kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, transposed: bool = False
+) -> Window:
+    """What a user writes for stride, padding and dilation, read for the axes of x that follow samples and channels.
+
+    Each is a number or one for every axis. `padding` is also "valid" (none), "same" (as many places as positions,
+    divided by the stride; an odd zero goes behind), "same_lower" (it goes in front), or a pair of (before, after)
+    for every axis.
+
+    Raises:
+        GraphError: for what is none of these.
+    """
+    axes = len(kernel)
+    plain = Window(
+        kernel, _numbers(op, "stride", stride, axes), ((0, 0),) * axes, _numbers(op, "dilation", dilation, axes)
+    )
+    if padding in ("same", "same_lower"):
+        pairs = tuple(_same(op, x, plain, a, padding == "same_lower", transposed) for a in range(axes))
+    elif padding == "valid":
+        pairs = plain.padding
+    else:
+        pairs = _pairs(op, padding, axes)
+    return Window(kernel, plain.stride, pairs, plain.dilation)
+
+
+def _same(op: str, x: Node, window: Window, a: int, lower: bool, transposed: bool) -> tuple[int, int]:
+    n, extent, stride = x.shape[2 + a], window.extent[a], window.stride[a]
+    if isinstance(n, int) and not transposed:
+        total = max((-(-n // stride) - 1) * stride + extent - n, 0)
+    elif transposed or stride == 1 or (isinstance(n, Size) and not (n.scale % stride or n.offset % stride)):
+        total = max(extent - stride, 0)
+    else:
+        raise ShapeError(
+            f'{op}: padding="same" with stride {stride} is not known for the size {n} of {describe(x)}: '
+            "give that size as a number, or the padding in pairs."
+        )
+    return (total - total // 2, total // 2) if lower else (total // 2, total - total // 2)
+
+
+def _numbers(op: str, name: str, value: Any, axes: int) -> tuple[int, ...]:
+    """One positive number for each axis."""
+    many = tuple(value) if isinstance(value, (tuple, list)) else (value,) * axes
+    if len(many) != axes or any(isinstance(n, bool) or not hasattr(n, "__index__") or n < 1 for n in many):
+        raise GraphError(f"{op}: {name} is {value!r}; it is a positive number, or one for each of {axes} axes.")
+    return tuple(int(n) for n in many)
+
+
+def _pairs(op: str, padding: Any, axes: int) -> Pairs:
+    many = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * axes
+    pairs = [tuple(p) if isinstance(p, (tuple, list)) else (p, p) for p in many]
+    whole = all(
+        len(p) == 2 and all(hasattr(n, "__index__") and not isinstance(n, bool) and n >= 0 for n in p) for p in pairs
+    )
+    if len(pairs) != axes or not whole:
+        raise GraphError(
+            f'{op}: padding is {padding!r}; it is "valid", "same", "same_lower", a number, '
+            f"or a number or a pair (before, after) for each of {axes} axes."
+        )
+    return tuple((int(before), int(after)) for before, after in pairs)
+
+
+def _by(shape: Shape) -> str:
+    return show_shape(shape)[1:-1].replace(", ", "x")
