@@ -20,6 +20,7 @@ from . import (
     linear,
     logic,
     losses,
+    maxpool,
     measures,
     normalise,
     padding,
@@ -57,6 +58,7 @@ from .joining import *
 from .linear import *
 from .logic import *
 from .losses import *
+from .maxpool import *
 from .measures import *
 from .normalise import *
 from .padding import *
@@ -108,6 +110,7 @@ __all__ = [
     *losses.__all__,
     *regression.__all__,
     *conv.__all__,
+    *maxpool.__all__,
     *pool.__all__,
     *recurrent.__all__,
     *random.__all__,

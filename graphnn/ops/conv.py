@@ -6,15 +6,23 @@ from functools import partial
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from ..errors import DTypeError, GraphError, ShapeError
+from ..errors import GraphError, ShapeError
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Shape, Spec, show_shape
+from ..ir.spec import Spec, show_shape
+from .filters import (
+    check_bias,
+    check_channels,
+    check_groups,
+    common_dtype,
+    movement,
+    prepare_filters,
+    read_movement,
+    window_of,
+)
 from .im2col import Columns, compute, multiply
 from .reductions import Sum
 from .sample import refused, sample
-from .window import Window, read_window
+from .window import Window
 
 __all__ = ["Conv", "ConvTranspose", "ConvWeight"]
 
@@ -68,14 +76,14 @@ class Conv(Node):
 
     def prepare(self) -> None:
         """Cast to one dtype, read the window, and check channels and bias."""
-        x, W = _prepare(self, self.x, self.W, self.b)
-        _check_channels(self, x, W, W.shape[1] * self.groups, self.groups)
-        _check_bias(self, self.b, W, W.shape[0])
+        x, W = prepare_filters(self, self.x, self.W, self.b)
+        check_channels(self, x, W, W.shape[1] * self.groups, self.groups)
+        check_bias(self, self.b, W, W.shape[0])
 
     @property
     def window(self) -> Window:
         """The window: a filter's size, and how it moves."""
-        return _window(self, self.W.shape[2:])
+        return window_of(self, self.W.shape[2:])
 
     def infer(self) -> Spec:
         """A channel for each filter at every place of the window."""
@@ -114,7 +122,7 @@ class Conv(Node):
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
         """ConvTranspose of g by the filters; ConvWeight of the images by g; the sum of g over all but channels."""
-        move = _movement(self)
+        move = movement(self)
         dx = ConvTranspose(g, self.W, extra=self.window.rest(self.x.shape[2:]), **move)
         dW = ConvWeight(self.x, g, self.W.shape[2:], **move)
         return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
@@ -163,9 +171,9 @@ class ConvTranspose(Node):
 
     def prepare(self) -> None:
         """Cast to one dtype, read the window, and check channels, bias and extra."""
-        x, W = _prepare(self, self.x, self.W, self.b, transposed=True)
-        _check_channels(self, x, W, W.shape[0], self.groups)
-        _check_bias(self, self.b, W, W.shape[1] * self.groups)
+        x, W = prepare_filters(self, self.x, self.W, self.b, transposed=True)
+        check_channels(self, x, W, W.shape[0], self.groups)
+        check_bias(self, self.b, W, W.shape[1] * self.groups)
         extra = tuple(self.extra) if isinstance(self.extra, (tuple, list)) else (self.extra,) * (x.ndim - 2)
         if len(extra) != x.ndim - 2 or not all(0 <= e < s for e, s in zip(extra, self.stride, strict=True)):
             raise GraphError(
@@ -177,7 +185,7 @@ class ConvTranspose(Node):
     @property
     def window(self) -> Window:
         """The window: a filter's size, and how it moves."""
-        return _window(self, self.W.shape[2:])
+        return window_of(self, self.W.shape[2:])
 
     def infer(self) -> Spec:
         """The images whose convolution has the shape of x."""
@@ -224,7 +232,7 @@ class ConvTranspose(Node):
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
         """Conv of g by the filters; ConvWeight of g by x; the sum of g over all but channels."""
-        move = _movement(self)
+        move = movement(self)
         dx, dW = Conv(g, self.W, **move), ConvWeight(g, self.x, self.W.shape[2:], **move)
         return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
 
@@ -269,21 +277,21 @@ class ConvWeight(Node):
     def prepare(self) -> None:
         """Cast to one dtype, read the window, and check places and channels."""
         x, g = self.x, self.g
-        dtype = _common_dtype(self, x, g)
+        dtype = common_dtype(self, x, g)
         self.__dict__.update(x=x.cast(dtype), g=g.cast(dtype), kernel=tuple(self.kernel))
-        _read_movement(self, x, self.kernel)
+        read_movement(self, x, self.kernel)
         places = self.window.places("ConvWeight", x, x.shape[2:])
         if g.shape[:1] != x.shape[:1] or g.shape[2:] != places:
             raise ShapeError(
                 f"ConvWeight: {describe(g)} should have one value of every channel for each sample of {describe(x)} "
                 f"and each place of the window, {show_shape((*x.shape[:1], *g.shape[1:2], *places))}."
             )
-        _check_groups(self, self.groups, x, g)
+        check_groups(self, self.groups, x, g)
 
     @property
     def window(self) -> Window:
         """The window: the kernel, and how it moves."""
-        return _window(self, self.kernel)
+        return window_of(self, self.kernel)
 
     def infer(self) -> Spec:
         """A filter for each channel of g."""
@@ -323,80 +331,8 @@ class ConvWeight(Node):
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
         """ConvTranspose of the places by the upstream filters, and Conv of the images by them."""
-        move = _movement(self)
+        move = movement(self)
         return ConvTranspose(self.g, g, extra=self.window.rest(self.x.shape[2:]), **move), Conv(self.x, g, **move)
-
-
-def _movement(node: Any) -> dict[str, Any]:
-    return {"stride": node.stride, "padding": node.padding, "dilation": node.dilation, "groups": node.groups}
-
-
-def _window(node: Any, kernel: Shape) -> Window:
-    return Window(tuple(k for k in kernel if isinstance(k, int)), node.stride, node.padding, node.dilation)
-
-
-def _read_movement(node: Any, x: Node, kernel: Shape, transposed: bool = False) -> None:
-    """Write out how the window moves."""
-    numbers = tuple(k for k in kernel if isinstance(k, int) and k > 0)
-    if x.ndim < 3 or len(numbers) != x.ndim - 2:
-        raise ShapeError(
-            f"{node.op}: {describe(x)} should be samples, channels and positions, and the window "
-            f"{show_shape(kernel)} should have a fixed size for each axis of positions."
-        )
-    window = read_window(node.op, x, numbers, node.stride, node.padding, node.dilation, transposed)
-    node.__dict__.update(stride=window.stride, padding=window.padding, dilation=window.dilation)
-
-
-def _prepare(node: Any, x: Node, W: Node, b: Node | None, transposed: bool = False) -> tuple[Node, Node]:  # noqa: N803 - the mathematics' own letter
-    """Operands of one dtype, and the window read."""
-    if x.ndim != W.ndim or not all(isinstance(dim, int) for dim in W.shape):
-        raise ShapeError(
-            f"{node.op}: {describe(x)} and the filters {describe(W)} do not fit: images are (samples, channels, "
-            "positions...), filters have as many axes, all of fixed sizes."
-        )
-    dtype = _common_dtype(node, *(operand for operand in (x, W, b) if operand is not None))
-    x, W = x.cast(dtype), W.cast(dtype)
-    node.__dict__.update(x=x, W=W, b=None if b is None else b.cast(dtype))
-    _read_movement(node, x, W.shape[2:], transposed)
-    return x, W
-
-
-def _common_dtype(node: Node, *several: Node) -> np.dtype[Any]:
-    dtype = np.result_type(*(one.dtype for one in several))
-    if dtype.kind == "b":
-        raise DTypeError(f"{node.op}: {' and '.join(map(describe, several))} are of bools; cast one of them first.")
-    return dtype
-
-
-def _check_groups(node: Node, groups: int, *several: Node) -> None:
-    if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
-        raise GraphError(f"{node.op}: groups is {groups!r}; it is a positive number.")
-    for one in several:
-        channels = one.shape[1]
-        if not isinstance(channels, int) or channels % groups:
-            raise ShapeError(
-                f"{node.op}: the {channels} channels do not fall into {groups} equal groups: "
-                f"{' and '.join(map(describe, several))}."
-            )
-
-
-def _check_channels(node: Node, x: Node, W: Node, channels: Any, groups: int) -> None:  # noqa: N803
-    _check_groups(node, groups)
-    if x.shape[1] != channels:
-        raise ShapeError(
-            f"{node.op}: the filters {describe(W)} take {channels} channels{f' in {groups} groups' * (groups > 1)}, "
-            f"but {describe(x)} has {x.shape[1]}."
-        )
-    if W.shape[0] % groups:  # type: ignore[operator]  # filters are of fixed sizes
-        raise ShapeError(f"{node.op}: the first axis of {describe(W)} does not fall into {groups} equal groups.")
-
-
-def _check_bias(node: Node, b: Node | None, W: Node, channels: Any) -> None:  # noqa: N803
-    if b is not None and b.shape != (channels,):
-        raise ShapeError(
-            f"{node.op}: the bias {describe(b)} does not fit the filters {describe(W)}: "
-            f"it should have one value for each of {channels} channels."
-        )
 
 
 def _sum_to_bias(g: Node) -> Node:

@@ -24,8 +24,8 @@ from .window import Window
 
 __all__ = ["Columns", "compute"]
 
-CHUNK_BYTES = 512 << 10
-"""Columns are made for as many samples at a time as fit in here: half of what a core's own cache holds today."""
+CHUNK_BYTES = 1 << 20
+"""Columns are made for as many samples at a time as fit in here: what a core's own cache holds today."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,236 @@
-"""Pooling: windows reduced to one value."""
+"""Pooling by the mean: AveragePool, GlobalAveragePool, and the pair WindowSum and WindowSpread they are made of."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from functools import partial
+from typing import Any
+
+from ..errors import ShapeError
+from ..ir.broadcast import broadcast_to
+from ..ir.leaf import Constant
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Spec, as_shape, show_shape
+from .composite import Composite
+from .im2col import compute
+from .reductions import Mean
+from .sample import refused, sample
+from .shape import Reshape
+from .window import Window, check_places, pool_movement, pool_window, read_pool
+
+__all__ = ["AveragePool", "GlobalAveragePool", "WindowSum", "WindowSpread"]
+
+
+class AveragePool(Composite):
+    """The mean of what a window sees at every place: of x (N, C, *image), (N, C, *places).
+
+    `AveragePool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False, count_include_pad=False)`: the
+    stride is that of the kernel unless said. Padding counts as zeros with `count_include_pad`, else not at all.
+    With `ceil_mode` a last window may stick out at the end; what lies beyond the padding never counts.
+    Source: Y. LeCun and others, Gradient-Based Learning Applied to Document Recognition, 1998; the ONNX operator
+    AveragePool.
+
+    Raises:
+        ShapeError: when the kernel is larger than the padded image, or has not as many axes.
+        GraphError: for a stride, padding or dilation that makes no sense.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.AveragePool([[[1.0, 5.0, 2.0, 3.0]]], 2))())
+    [[[3.  2.5]]]
+    """
+
+    x: Node
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    count_include_pad: bool = False
+    onnx = "AveragePool"
+    samples = (
+        sample(("N", 2, 4, 6), kernel=2),
+        sample(("N", 1, 5, 5), kernel=(3, 2), stride=(2, 1), padding=1),
+        sample(("N", 1, 5, 5), kernel=3, stride=2, padding=1, count_include_pad=True),
+        sample(("N", 2, 6), kernel=3, stride=2, padding=1, ceil_mode=True, count_include_pad=True),
+        sample(("B", 1, "K"), kernel=3, stride=1, padding="same", least={"K": 1}),
+        refused(ShapeError, ("N", 2, 3), kernel=4, culprits=("x0",)),
+        refused(ShapeError, ("N", 2), kernel=2, culprits=("x0",)),
+    )
+
+    def prepare(self) -> None:
+        """Read the window."""
+        read_pool(self, self.x)
+
+    def expand(self) -> Node:
+        """The sum of what is seen, divided by how many elements that is."""
+        how = pool_movement(self)
+        total = WindowSum(self.x, **how)
+        uniform = self.count_include_pad or not any(sum(pair) for pair in self.padding)
+        if uniform and not self.ceil_mode:
+            return total / float(pool_window(self).taps)
+        # Known before the run: the window slid once over ones.
+        image = self.x.shape[2:]
+        if self.count_include_pad:
+            image = pool_window(self).padded(image)
+            how["padding"] = ((0, 0),) * len(image)
+        one = Reshape(Constant(1.0), (1,) * self.x.ndim)
+        counts = WindowSum(broadcast_to(one, (1, 1, *image)), **how)
+        mean = total / counts.cast(total.dtype) if total.dtype.kind == "f" else total / counts
+        return mean
+
+
+class GlobalAveragePool(Composite):
+    """The mean over all positions, which stay as axes of size 1: of x (N, C, *image), (N, C, 1, ...).
+
+    Source: M. Lin, Q. Chen and S. Yan, Network In Network, 2013, https://arxiv.org/abs/1312.4400, section 3.2.
+
+    Raises:
+        ShapeError: when x has no positions.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.GlobalAveragePool([[[1.0, 5.0], [2.0, 4.0]]]))())
+    [[[3.]
+      [3.]]]
+    """
+
+    x: Node
+    onnx = "GlobalAveragePool"
+    samples = (
+        sample(("N", 2, 4, 3)),
+        sample(("N", "M", "K"), least={"K": 1}),
+        refused(ShapeError, ("N", 2), culprits=("x0",)),
+    )
+
+    def prepare(self) -> None:
+        """Check that there are positions."""
+        if self.x.ndim < 3:
+            raise ShapeError(f"GlobalAveragePool: {describe(self.x)} should be samples, channels and positions.")
+
+    def expand(self) -> Node:
+        """A mean."""
+        return Mean(self.x, tuple(range(2, self.x.ndim)), keepdims=True)
+
+
+class WindowSum(Node):
+    """The sum of what a window sees at every place: of x (N, C, *image), (N, C, *places). Its adjoint is WindowSpread.
+
+    `WindowSum(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`.
+    Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 3.
+
+    Raises:
+        ShapeError: when the kernel is larger than the padded image, or has not as many axes.
+        GraphError: for a stride, padding or dilation that makes no sense.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.WindowSum([[[1.0, 5.0, 2.0, 3.0]]], 2, stride=1))())
+    [[[6. 7. 5.]]]
+    """
+
+    x: Node
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    adjoint = "WindowSpread"
+    samples = (
+        sample(("N", 2, 4, 6), kernel=2),
+        sample(("N", 1, 5, 5), kernel=(3, 2), stride=(2, 1), padding=1),
+        sample(("N", 2, 6), kernel=3, stride=2, dilation=2, ceil_mode=True),
+        refused(ShapeError, ("N", 2, 3), kernel=4, culprits=("x0",)),
+    )
+
+    def prepare(self) -> None:
+        """Read the window."""
+        read_pool(self, self.x)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return pool_window(self)
+
+    def infer(self) -> Spec:
+        """The places of the window."""
+        x = self.x
+        return Spec((*x.shape[:2], *self.window.places(self.op, x, x.shape[2:], self.ceil_mode)), x.dtype)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """A call a tap: what it sees, added."""
+        x = ins[0]
+        spans = self.window.spans(x.shape[2:], out.shape[2:])
+        calls: list[Call] = [partial(out.fill, 0)]
+        return calls + [partial(xp.add, x[seen], out[at], out[at]) for seen, at in spans]
+
+    def vjp(self, g: Node) -> Node:
+        """What came back for every place, to all that it saw."""
+        return WindowSpread(g, self.x.shape[2:], **pool_movement(self))
+
+
+class WindowSpread(Node):
+    """A value for every place of a window, added to all positions that it sees. Its adjoint is WindowSum.
+
+    `WindowSpread(g, image, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` of g (N, C, *places):
+    (N, C, *image).
+    Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 4.
+
+    Raises:
+        ShapeError: when a window over such images does not have as many places.
+        GraphError: for a stride, padding or dilation that makes no sense.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.WindowSpread([[[1.0, 10.0, 100.0]]], (4,), 2, stride=1))())
+    [[[  1.  11. 110. 100.]]]
+    """
+
+    g: Node
+    image: Any
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    adjoint = "WindowSum"
+    samples = (
+        sample(("N", 2, 2, 3), image=(4, 6), kernel=2),
+        sample(("N", 1, 3, 6), image=(5, 5), kernel=(3, 2), stride=(2, 1), padding=1),
+        refused(ShapeError, ("N", 2, 3), image=(4,), kernel=3, culprits=("x0",)),
+    )
+
+    def prepare(self) -> None:
+        """Read the window, and check the places."""
+        self.__dict__["image"] = as_shape(self.image)
+        if len(self.image) != self.g.ndim - 2:
+            raise ShapeError(
+                f"WindowSpread: {describe(self.g)} has places along {self.g.ndim - 2} axes, "
+                f"the image {show_shape(self.image)} positions along {len(self.image)}."
+            )
+        read_pool(self, self.g)
+        check_places(self, self.g, (*self.g.shape[:2], *self.image), g=self.g)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return pool_window(self)
+
+    def infer(self) -> Spec:
+        """The images."""
+        return Spec((*self.g.shape[:2], *self.image), self.g.dtype)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """A call a tap: what came back, added to what it sees."""
+        g = ins[0]
+        calls: list[Call] = [partial(out.fill, 0)]
+        for seen, at in self.window.spans(out.shape[2:], g.shape[2:]):
+            calls.append(partial(xp.add, out[seen], g[at], out[seen]))
+        return calls
+
+    def vjp(self, g: Node) -> Node:
+        """The sum of what is seen."""
+        return WindowSum(g, **pool_movement(self))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 from typing import Any
 
-from ..errors import GraphError, ShapeError
+from ..errors import DTypeError, GraphError, ShapeError
 from ..ir.node import Node, describe
 from ..ir.spec import Dim, Shape, Size, show_shape
 
 __all__ = ["Window", "read_window"]
 
 Pairs = tuple[tuple[int, int], ...]
+Index = tuple[slice, ...]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,28 @@ class Window:
         """The positions at the end of each axis that no window reaches."""
         rooms = [n - e for n, e in zip(self.padded(image), self.extent, strict=True)]
         return tuple(r % s if isinstance(r, int) else 0 for r, s in zip(rooms, self.stride, strict=True))
+
+    def spans(self, image: tuple[int, ...], places: tuple[int, ...]) -> list[tuple[Index, Index]]:
+        """For each tap that sees something, its positions in images and the places that see them, as indices.
+
+        What a tap sees of the padding is left out.
+        """
+        found: list[tuple[Index, Index]] = []
+        for tap in product(*map(range, self.kernel)):
+            first = [t * d - before for t, d, (before, _) in zip(tap, self.dilation, self.padding, strict=True)]
+            starts = [max(-(o // s), 0) for o, s in zip(first, self.stride, strict=True)]
+            ends = [
+                min((n - 1 - o) // s + 1, count)
+                for n, count, o, s in zip(image, places, first, self.stride, strict=True)
+            ]
+            if all(a < z for a, z in zip(starts, ends, strict=True)):
+                seen = (
+                    slice(a * s + o, (z - 1) * s + o + 1, s)
+                    for a, z, o, s in zip(starts, ends, first, self.stride, strict=True)
+                )
+                at = (slice(a, z) for a, z in zip(starts, ends, strict=True))
+                found.append(((slice(None), slice(None), *seen), (slice(None), slice(None), *at)))
+        return found
 
 
 def _steps(op: str, x: Node, room: Dim, n: Dim, before: int, stride: int, ceil: bool) -> Dim:
@@ -154,3 +178,50 @@ def _pairs(op: str, padding: Any, axes: int) -> Pairs:
 
 def _by(shape: Shape) -> str:
     return show_shape(shape)[1:-1].replace(", ", "x")
+
+
+def read_pool(node: Any, x: Node) -> None:
+    """Write out how a pooling op's window moves; the stride is that of the kernel unless said.
+
+    Raises:
+        ShapeError: when the kernel does not have an axis for each axis of positions.
+        DTypeError: for bools.
+    """
+    if x.dtype.kind == "b":
+        raise DTypeError(f"{node.op}: {describe(x)} is of bools; cast it first, as in x.astype('float32').")
+    axes = x.ndim - 2
+    kernel = tuple(node.kernel) if isinstance(node.kernel, (tuple, list)) else (node.kernel,) * axes
+    if axes < 1 or len(kernel) != axes:
+        raise ShapeError(
+            f"{node.op}: {describe(x)} should be samples, channels and positions, "
+            f"and the kernel {node.kernel!r} a number, or one for each axis of positions."
+        )
+    kernel = _numbers(node.op, "kernel", kernel, axes)
+    stride = kernel if node.stride is None else node.stride
+    window = read_window(node.op, x, kernel, stride, node.padding, node.dilation)
+    node.__dict__.update(kernel=kernel, stride=window.stride, padding=window.padding, dilation=window.dilation)
+
+
+def pool_window(node: Any) -> Window:
+    """The window of a pooling op whose movement is read."""
+    return Window(node.kernel, node.stride, node.padding, node.dilation)
+
+
+def pool_movement(node: Any) -> dict[str, Any]:
+    """How a pooling op moves, as the fields of another that moves alike."""
+    return {name: getattr(node, name) for name in ("kernel", "stride", "padding", "dilation", "ceil_mode")}
+
+
+def check_places(node: Any, x: Node, shape: Shape, **values: Node) -> None:
+    """Refuse values that are not one for each place of the window over images `x` of a shape.
+
+    Raises:
+        ShapeError: naming both.
+    """
+    places = (*shape[:2], *pool_window(node).places(node.op, x, shape[2:], node.ceil_mode))
+    for name, value in values.items():
+        if value.shape != places:
+            raise ShapeError(
+                f"{node.op}: {name} {describe(value)} should have one value for each place of the window over "
+                f"{describe(x)}, {show_shape(places)}."
+            )

@@ -474,7 +474,89 @@ def conv_weight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1):
     return dW
 
 
+def windows(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False, fill=0):
+    """What a window sees at every place, one by one: (N, C, *places, taps); beyond the image, `fill`."""
+    no_bools(x, x)
+    axes = x.ndim - 2
+    kernel = np.broadcast_to(kernel, axes)
+    stride, dilation = (np.broadcast_to(v, axes) for v in (kernel if stride is None else stride, dilation))
+    extent = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    pairs = pads(padding, x.shape[2:], extent, stride)
+    places = []
+    for n, e, s, (a, z) in zip(x.shape[2:], extent, stride, pairs, strict=True):
+        count = len(range(0, n + a + z - e + 1, s))
+        places.append(count + (ceil_mode and (count - 1) * s + e < n + a + z and count * s < n + a))
+    behind = [z + e + s for e, s, (_, z) in zip(extent, stride, pairs, strict=True)]
+    wide = np.pad(x, [(0, 0), (0, 0), *((a, z) for (a, _), z in zip(pairs, behind, strict=True))], constant_values=fill)
+    seen = np.empty((*x.shape[:2], *places, *kernel), x.dtype)
+    for p in np.ndindex(*places):
+        at = (slice(i * s, i * s + e, d) for i, s, e, d in zip(p, stride, extent, dilation, strict=True))
+        seen[(slice(None), slice(None), *p)] = wide[(slice(None), slice(None), *at)]
+    return seen.reshape(*x.shape[:2], *places, np.prod(kernel))
+
+
+def max_pool(x, kernel, **how):
+    no_bools(x, x)
+    return windows(x, kernel, fill=-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, **how).max(-1)
+
+
+def first_maxima(x, kernel, **how):
+    """Which tap has the maximum, the first of equal ones."""
+    no_bools(x, x)
+    return windows(x, kernel, fill=-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, **how).argmax(-1)
+
+
+def max_pick(v, x, kernel, **how):
+    first = first_maxima(x, kernel, **how)[..., None]
+    return np.take_along_axis(windows(v.astype("f8"), kernel, **how), first, -1)[..., 0].astype(v.dtype)
+
+
+def max_unpool(g, x, kernel, **how):
+    """The transpose of picking, element by element."""
+    no_bools(g, x)
+    out = np.zeros(x.shape, g.dtype)
+    for at in np.ndindex(x.shape[2:]):
+        one = np.zeros(x.shape, "f8")
+        one[(slice(None), slice(None), *at)] = 1
+        picked = max_pick(one, x, kernel, **how) * g
+        out[(slice(None), slice(None), *at)] = picked.sum(tuple(range(2, x.ndim)))
+    return out
+
+
+def average_pool(x, kernel, padding="valid", ceil_mode=False, count_include_pad=False, **how):
+    total = windows(x, kernel, padding=padding, ceil_mode=ceil_mode, **how).sum(-1)
+    ones = np.ones((1, 1, *x.shape[2:]), "f4")
+    if count_include_pad:
+        ones, padding = np.ones((1, 1, *(n + 2 * padding for n in x.shape[2:])), "f4"), "valid"
+    count = windows(ones, kernel, padding=padding, ceil_mode=ceil_mode, **how).sum(-1)
+    return total / count.astype(total.dtype)
+
+
+def global_average_pool(x):
+    no_bools(x, x)
+    return x.mean(tuple(range(2, x.ndim)), keepdims=True)
+
+
+def window_spread(g, image, kernel, **how):
+    """The transpose of the sum, element by element."""
+    no_bools(g, g)
+    out = np.zeros((*g.shape[:2], *image), g.dtype)
+    for at in np.ndindex(image):
+        one = np.zeros((1, 1, *image), g.dtype)
+        one[(0, 0, *at)] = 1
+        seen = windows(one, kernel, **how).sum(-1) * g
+        out[(slice(None), slice(None), *at)] = seen.sum(tuple(range(2, g.ndim)))
+    return out
+
+
 NETS = {
+    "MaxPool": max_pool,
+    "MaxUnpool": max_unpool,
+    "MaxPick": max_pick,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average_pool,
+    "WindowSum": lambda x, kernel, **how: windows(x, kernel, **how).sum(-1).astype(x.dtype),
+    "WindowSpread": window_spread,
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "ConvWeight": conv_weight,

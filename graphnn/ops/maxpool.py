@@ -1,0 +1,250 @@
+"""Pooling by the largest element: MaxPool, and the pair MaxUnpool and MaxPick that its derivatives are made of."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Spec
+from .im2col import compute
+from .sample import refused, sample
+from .window import Window, check_places, pool_movement, pool_window, read_pool
+
+__all__ = ["MaxPool", "MaxUnpool", "MaxPick"]
+
+
+def _unpool(g: Node, x: Node, **how: Any) -> Node:
+    return MaxUnpool(g, x, MaxPool(x, **how), **how)
+
+
+def _pick(v: Node, x: Node, **how: Any) -> Node:
+    return MaxPick(v, x, MaxPool(x, **how), **how)
+
+
+class MaxPool(Node):
+    """The largest element that a window sees at every place: of x (N, C, *image), (N, C, *places).
+
+    `MaxPool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`: the stride is that of the kernel
+    unless said, so that windows lie side by side; what lies in the padding never wins. With `ceil_mode` a last
+    window may stick out at the end. The gradient goes to the first of equal maxima. NaN wins.
+    Source: the ONNX operator MaxPool; Y. Boureau, J. Ponce and Y. LeCun, A Theoretical Analysis of Feature Pooling
+    in Visual Recognition, 2010.
+
+    Raises:
+        ShapeError: when the kernel is larger than the padded image, or has not as many axes.
+        GraphError: for a stride, padding or dilation that makes no sense.
+        DTypeError: for bools.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.MaxPool([[[1.0, 5.0, 2.0, 3.0]]], 2))())
+    [[[5. 3.]]]
+    """
+
+    x: Node
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    onnx = "MaxPool"
+    samples = (
+        sample(("N", 2, 4, 6), kernel=2),
+        sample(("N", 1, 5, 5), kernel=(3, 2), stride=(2, 1), padding=1),
+        sample(("N", 2, 7), kernel=3, stride=2, dilation=2, ceil_mode=True),
+        sample(("B", 1, "K"), kernel=3, stride=1, padding="same", least={"K": 1}),
+        refused(ShapeError, ("N", 2, 3), kernel=4),
+        refused(ShapeError, ("N", 2), kernel=2),
+        refused(DTypeError, ("N", 2, 3), kernel=2, dtypes=("bool",)),
+    )
+
+    def prepare(self) -> None:
+        """Read the window."""
+        read_pool(self, self.x)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return pool_window(self)
+
+    def infer(self) -> Spec:
+        """The places of the window."""
+        x = self.x
+        return Spec((*x.shape[:2], *self.window.places("MaxPool", x, x.shape[2:], self.ceil_mode)), x.dtype)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """A call a tap: the larger of what was seen and what the tap sees."""
+        x = ins[0]
+        spans = self.window.spans(x.shape[2:], out.shape[2:])
+        calls: list[Call] = []
+        if spans and out[spans[0][1]].shape == out.shape:
+            calls.append(partial(xp.copyto, out, x[spans.pop(0)[0]]))
+        else:
+            calls.append(partial(out.fill, -np.inf if out.dtype.kind == "f" else np.iinfo(out.dtype).min))
+        return calls + [partial(xp.maximum, x[seen], out[at], out=out[at]) for seen, at in spans]
+
+    def vjp(self, g: Node) -> Node:
+        """What came back for every place, laid down where its maximum stands."""
+        return MaxUnpool(g, self.x, self, **pool_movement(self))
+
+
+class MaxUnpool(Node):
+    """Values for every place of a window, laid down where its maximum stands: the adjoint of MaxPick.
+
+    `MaxUnpool(g, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x:
+    the gradient of MaxPool. Where maxima are equal the first has it.
+    Source: M. Zeiler and R. Fergus, Visualizing and Understanding Convolutional Networks, 2013, section 2.1.
+
+    Raises:
+        ShapeError: when g or y does not have the shape of the places.
+
+    >>> import graphnn as gn
+    >>> x = gn.Constant([[[1.0, 5.0, 2.0, 3.0]]])
+    >>> print(gn.compile(gn.MaxUnpool([[[10.0, 20.0]]], x, gn.MaxPool(x, 2), 2))())
+    [[[ 0. 10.  0. 20.]]]
+    """
+
+    g: Node
+    x: Node
+    y: Node
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    adjoint = "MaxPick"
+    samples = (
+        sample(("N", 1, 2, 3), ("N", 1, 4, 6), call=_unpool, kernel=2),
+        sample(("N", 1, 5), ("N", 1, 5), call=_unpool, kernel=3, stride=1, padding=1),
+        refused(ShapeError, ("N", 1, 3), ("N", 1, 4), ("N", 1, 2), kernel=2),
+    )
+
+    def prepare(self) -> None:
+        """Read the window, and check the places."""
+        read_pool(self, self.x)
+        check_places(self, self.x, self.x.shape, g=self.g, y=self.y)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return pool_window(self)
+
+    def infer(self) -> Spec:
+        """The shape of x."""
+        return Spec(self.x.shape, self.g.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """For every place: is this tap the maximum, and has one been found."""
+        return _masks(self.y)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """For every tap: where it is the maximum, and none was before it, lay down what came back."""
+        g, x, y = ins
+        apart = all(s >= e for s, e in zip(self.window.stride, self.window.extent, strict=True))
+        calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
+        for seen, at in self.window.spans(x.shape[2:], y.shape[2:]):
+            calls += _first_maximum(xp, x[seen], y[at], scratch[0][at], scratch[1][at])
+            to, back, mask = out[seen], g[at], scratch[0][at]
+            if apart:  # no position is seen twice
+                calls.append(partial(xp.copyto, to, back, "same_kind", mask))
+            else:
+                calls.append(partial(xp.add, to, back, out=to, where=mask))
+        return calls
+
+    def vjp(self, g: Node) -> tuple[Node, None, None]:
+        """What stands at the maxima; which they are changes nowhere."""
+        return MaxPick(g, self.x, self.y, **pool_movement(self)), None, None
+
+
+class MaxPick(Node):
+    """Of values for every position, those where the window has its maximum: the adjoint of MaxUnpool.
+
+    `MaxPick(v, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x,
+    and v of the shape of x.
+    Source: M. Zeiler and R. Fergus, Visualizing and Understanding Convolutional Networks, 2013, section 2.1.
+
+    Raises:
+        ShapeError: when v does not have the shape of x, or y not that of the places.
+
+    >>> import graphnn as gn
+    >>> x = gn.Constant([[[1.0, 5.0, 2.0, 3.0]]])
+    >>> print(gn.compile(gn.MaxPick([[[10.0, 20.0, 30.0, 40.0]]], x, gn.MaxPool(x, 2), 2))())
+    [[[20. 40.]]]
+    """
+
+    v: Node
+    x: Node
+    y: Node
+    kernel: Any
+    stride: Any = None
+    padding: Any = "valid"
+    dilation: Any = 1
+    ceil_mode: bool = False
+    adjoint = "MaxUnpool"
+    samples = (
+        sample(("N", 1, 4, 6), ("N", 1, 4, 6), call=_pick, kernel=2),
+        sample(("N", 1, 5), ("N", 1, 5), call=_pick, kernel=3, stride=1, padding=1),
+        refused(ShapeError, ("N", 1, 3), ("N", 1, 4), ("N", 1, 2), kernel=2),
+        refused(ShapeError, ("N", 1, 4), ("N", 1, 4), ("N", 1, 3), kernel=2, culprits=("x1", "x2")),
+    )
+
+    def prepare(self) -> None:
+        """Read the window, and check shapes."""
+        read_pool(self, self.x)
+        if self.v.shape != self.x.shape:
+            raise ShapeError(f"MaxPick: {describe(self.v)} must have the shape of {describe(self.x)}.")
+        check_places(self, self.x, self.x.shape, y=self.y)
+
+    @property
+    def window(self) -> Window:
+        """The window: the kernel, and how it moves."""
+        return pool_window(self)
+
+    def infer(self) -> Spec:
+        """The places of the window."""
+        return Spec(self.y.shape, self.v.dtype)
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """For every place: is this tap the maximum, and has one been found."""
+        return _masks(self.y)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """As `bind`."""
+        return compute(self, xp, arrays)
+
+    def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
+        """For every tap: where it is the maximum, and none was before it, take what stands there."""
+        v, x, y = ins
+        calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
+        for seen, at in self.window.spans(x.shape[2:], y.shape[2:]):
+            calls += _first_maximum(xp, x[seen], y[at], scratch[0][at], scratch[1][at])
+            calls.append(partial(xp.copyto, out[at], v[seen], "same_kind", scratch[0][at]))
+        return calls
+
+    def vjp(self, g: Node) -> tuple[Node, None, None]:
+        """What came back, laid down at the maxima."""
+        return MaxUnpool(g, self.x, self.y, **pool_movement(self)), None, None
+
+
+def _masks(y: Node) -> tuple[Spec, Spec]:
+    return Spec(y.shape, np.dtype(bool)), Spec(y.shape, np.dtype(bool))
+
+
+def _first_maximum(xp: Any, seen: Any, best: Any, mask: Any, taken: Any) -> list[Call]:
+    """The calls that set `mask` where what is seen is the best, and none before it was, which `taken` remembers."""
+    return [
+        partial(xp.equal, seen, best, mask),
+        partial(xp.greater, mask, taken, mask),
+        partial(xp.logical_or, taken, mask, taken),
+    ]
