@@ -141,8 +141,8 @@ class MaxUnpool(Node):
         return Spec(self.x.shape, self.g.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """For every place: is this tap the maximum, and has one been found."""
-        return _masks(self.y)
+        """For every place: is this tap the maximum, has one been found, and what to lay down."""
+        return _rooms(self.y, self.g.dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""
@@ -154,12 +154,11 @@ class MaxUnpool(Node):
         apart = all(s >= e for s, e in zip(self.window.stride, self.window.extent, strict=True))
         calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
         for seen, at in self.window.spans(x.shape[2:], y.shape[2:]):
-            calls += _first_maximum(xp, x[seen], y[at], scratch[0][at], scratch[1][at])
-            to, back, mask = out[seen], g[at], scratch[0][at]
-            if apart:  # no position is seen twice
-                calls.append(partial(xp.copyto, to, back, "same_kind", mask))
-            else:
-                calls.append(partial(xp.add, to, back, out=to, where=mask))
+            mask, taken, value = (room[at] for room in scratch)
+            to = out[seen] if apart else value  # where no position is seen twice, nothing needs to be added up
+            calls += [*_first_maximum(xp, x[seen], y[at], mask, taken), *_where(xp, mask, value, g[at], to)]
+            if not apart:
+                calls.append(partial(xp.add, out[seen], value, out[seen]))
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, None, None]:
@@ -216,8 +215,8 @@ class MaxPick(Node):
         return Spec(self.y.shape, self.v.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """For every place: is this tap the maximum, and has one been found."""
-        return _masks(self.y)
+        """For every place: is this tap the maximum, has one been found, and what stands there."""
+        return _rooms(self.y, self.v.dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""
@@ -228,8 +227,9 @@ class MaxPick(Node):
         v, x, y = ins
         calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
         for seen, at in self.window.spans(x.shape[2:], y.shape[2:]):
-            calls += _first_maximum(xp, x[seen], y[at], scratch[0][at], scratch[1][at])
-            calls.append(partial(xp.copyto, out[at], v[seen], "same_kind", scratch[0][at]))
+            mask, taken, value = (room[at] for room in scratch)
+            calls += [*_first_maximum(xp, x[seen], y[at], mask, taken), *_where(xp, mask, value, v[seen], value)]
+            calls.append(partial(xp.bitwise_or, _bits(out[at]), _bits(value), _bits(out[at])))
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, None, None]:
@@ -237,8 +237,8 @@ class MaxPick(Node):
         return MaxUnpool(g, self.x, self.y, **pool_movement(self)), None, None
 
 
-def _masks(y: Node) -> tuple[Spec, Spec]:
-    return Spec(y.shape, np.dtype(bool)), Spec(y.shape, np.dtype(bool))
+def _rooms(y: Node, dtype: np.dtype[Any]) -> tuple[Spec, ...]:
+    return Spec(y.shape, np.dtype(bool)), Spec(y.shape, np.dtype(bool)), Spec(y.shape, dtype)
 
 
 def _first_maximum(xp: Any, seen: Any, best: Any, mask: Any, taken: Any) -> list[Call]:
@@ -248,3 +248,20 @@ def _first_maximum(xp: Any, seen: Any, best: Any, mask: Any, taken: Any) -> list
         partial(xp.greater, mask, taken, mask),
         partial(xp.logical_or, taken, mask, taken),
     ]
+
+
+def _where(xp: Any, mask: Any, room: Any, values: Any, to: Any) -> list[Call]:
+    """The calls that write the values where the mask is true and zero elsewhere: bit by bit, so that 0 times inf is 0.
+
+    A masked copy would do it too, at a branch an element; no branch predicts where maxima stand.
+    """
+    bits = _bits(room)
+    return [
+        partial(xp.copyto, bits, mask),
+        partial(xp.negative, bits, bits),  # all ones where true
+        partial(xp.bitwise_and, bits, _bits(values), _bits(to)),
+    ]
+
+
+def _bits(array: Any) -> Any:
+    return array.view(f"i{array.dtype.itemsize}")
