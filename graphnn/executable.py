@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,9 @@ from .loop import AfterEpoch, Loop, Shuffle
 from .plan.memory import Plan
 from .plan.usage import read_bytes
 from .transform.record import Record
+
+if TYPE_CHECKING:
+    from .view.ledger import Ledger
 
 __all__ = ["Executable", "Memory", "Stage"]
 
@@ -233,10 +236,29 @@ class Executable:
         return max_batch(self.plan, total, read_bytes(budget, "max_batch: the budget"), sizes)
 
     def explain(self) -> str:
-        """What each pass did to the graph, and the plan that came of it, as text to print."""
+        """What each pass did to the graph, the plan that came of it, and the ledger of its steps, as text to print.
+
+        For each step the ledger says what it costs in operations and bytes, which declared nodes it stands for, by
+        which rules, and why a neighbour is a step of its own.
+        """
         from .view.report import explain  # a door
 
-        return explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan)
+        return explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan, self.ledger())
+
+    def ledger(self) -> Ledger:
+        """What each step costs, which declared nodes it stands for, and which rules made it; prints as a table.
+
+        >>> import graphnn as gn
+        >>> x = gn.Input("x", ("N", 3))
+        >>> print(gn.compile(gn.Sum(x * x)).ledger())
+        ledger: 6·N operations, 36·N + 4 bytes read and written
+        no pass of this program fuses steps: an interpreter gains nothing by it
+          %0 = Mul(x, x)              3·N ops   24·N B       from Mul ...
+          %1 = Sum(%0, axis=(0, 1))   3·N ops   12·N + 4 B   from Sum ...
+        """
+        from .view.ledger import make_ledger  # a door
+
+        return make_ledger([(s.name, s.graph, s.record) for s in self._stages], self.plan)
 
     def profile(self, /, **inputs: ArrayLike) -> Profile:
         """The time of each step of the plan for these inputs; parameters keep their values."""

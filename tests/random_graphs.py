@@ -116,6 +116,8 @@ class Builder:
         else:
             op, one = self.choice(catalogue)
             node = self.by_sample(op, one)
+        if any((dim({"N": N}) if isinstance(dim, Size) else dim) < 0 for dim in node.room()):
+            raise gn.ShapeError("no room with so many rows")
         for result in node if isinstance(node.spec, tuple) else [node]:
             self.pool.append(result)
 

@@ -26,7 +26,7 @@ DOORS = {
     "plan/memory.py": {"view.report"},
     "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
-    "executable.py": {"view.memory", "view.report"},
+    "executable.py": {"view.ledger", "view.memory", "view.report"},
 }
 """One-line imports inside a method of a public handle, to what shows it."""
 

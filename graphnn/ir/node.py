@@ -183,6 +183,13 @@ class Node:
         """Arrays that `bind` fills once and its calls only read: they follow those of `scratch`, and stay."""
         return ()
 
+    def work(self) -> tuple[Shape, ...]:
+        """How much arithmetic this takes, as shapes: each counts as many operations as it has elements.
+
+        By default one for each element of the result.
+        """
+        return tuple(spec.shape for spec in (self.spec if isinstance(self.spec, tuple) else (self.spec,)))
+
     def view(self, dense: bool) -> bool | None:
         """Do I alias my first operand? None: no. Else whether my elements still lie densely, in C order.
 

@@ -16,7 +16,7 @@ from ..ir.functions import ufunc
 from ..ir.leaf import scalar_constant
 from ..ir.node import Call, Node, describe
 from ..ir.slopes import derivative, times
-from ..ir.spec import Spec
+from ..ir.spec import Shape, Spec
 from .registers import Instruction, Registers, registers
 from .ufuncs import bind_ufunc
 
@@ -127,6 +127,10 @@ class Elementwise(Node):
 
     def _registers(self) -> Registers:
         return registers(self.body, self._signature(self.named_operands()), self.dtype)
+
+    def work(self) -> tuple[Shape, ...]:
+        """One operation for each function in the formula, element by element."""
+        return ((len(self._registers().instructions), *self.shape),)
 
     def scratch(self) -> tuple[Spec, ...]:
         """One array for each value that has to be kept beside the result."""

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..ir.broadcast import broadcast_shape, broadcast_to
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Size, Spec
+from ..ir.spec import Shape, Size, Spec
 from .composite import Composite
 from .reductions import Sum
 from .sample import refused, sample
@@ -73,6 +73,10 @@ class MatMul(Node, infix="@"):
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By `matmul`."""
         return xp.matmul(*arrays)
+
+    def work(self) -> tuple[Shape, ...]:
+        """A multiplication and an addition for each element of the result and of the inner size."""
+        return ((2, *self.shape, self.x.shape[-1]),)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """One call: `dot` for plain matrices, which costs less to enter, else `matmul`."""

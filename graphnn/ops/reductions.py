@@ -76,6 +76,10 @@ class Reduction(Node):
         kept = node if self.keepdims else Reshape(node, self.kept())
         return broadcast_to(kept, self.x.shape)
 
+    def work(self) -> tuple[Shape, ...]:
+        """One operation for each element reduced."""
+        return (self.x.shape,)
+
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By the ufunc's `reduce`."""
         return getattr(xp, self.ufunc).reduce(arrays[0], axis=self.axes, dtype=self.dtype, keepdims=self.keepdims)

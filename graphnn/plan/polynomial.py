@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from ..ir.spec import Size, Spec
+from ..ir.spec import Shape, Size, Spec
 
-__all__ = ["Polynomial", "bytes_of"]
+__all__ = ["Polynomial", "bytes_of", "product_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,14 @@ class Polynomial:
 @lru_cache(maxsize=65536)
 def bytes_of(spec: Spec) -> Polynomial:
     """The bytes of a value of this spec, in C order."""
-    terms: dict[tuple[str, ...], int] = {(): spec.dtype.itemsize}
-    for dim in spec.shape:
+    return product_of((spec.dtype.itemsize, *spec.shape))
+
+
+@lru_cache(maxsize=65536)
+def product_of(shape: Shape) -> Polynomial:
+    """The sizes of a shape, multiplied: how many elements it has."""
+    terms: dict[tuple[str, ...], int] = {(): 1}
+    for dim in shape:
         parts = [((dim.name,), dim.scale), ((), dim.offset)] if isinstance(dim, Size) else [((), dim)]
         product: dict[tuple[str, ...], int] = {}
         for names, factor in terms.items():

@@ -7,7 +7,7 @@ from ..ir.node import Node
 from ..ir.walk import walk
 from ..ops.composite import Composite
 from .passes import Pass
-from .record import Fired, current
+from .record import EXPANDED, Fired, current
 from .rewrite import replace
 
 __all__ = ["expand"]
@@ -26,7 +26,7 @@ def _apply(graph: Graph) -> Graph:
     for node in walk(graph.roots, needs=_parts):
         if isinstance(node, Composite):
             replaced[node] = replaced.get(node.expansion, node.expansion)
-            record.fired.append(Fired(f"what {node.op} is made of", node, replaced[node]))
+            record.fired.append(Fired(EXPANDED, node, node, replaced[node]))
             continue
         new = node.with_operands(replaced)
         if new is not node:

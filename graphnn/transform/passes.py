@@ -24,7 +24,8 @@ Numerics = Literal["exact", "stabilising", "reassociating"]
 class Pass:
     """A transformation with its name and numerics; `apply` takes a graph and gives one.
 
-    A required pass runs whatever passes are asked for: without it the backend could not run the graph.
+    A required pass runs whatever passes are asked for: without it the backend could not run the graph. One that
+    fuses brings steps together, and says by `note` why neighbours stay apart.
 
     >>> import graphnn as gn
     >>> def no_double_negation(node):
@@ -40,10 +41,11 @@ class Pass:
     numerics: Numerics
     apply: Callable[[Graph], Graph]
     required: bool = False
+    fuses: bool = False
 
     def run(self, graph: Graph) -> tuple[Graph, Record]:
         """The graph after it, and what it did."""
-        with recording(Record(exact=self.numerics == "exact")) as record:
+        with recording(Record(self.numerics == "exact", self.fuses)) as record:
             return self.apply(graph), record
 
 

@@ -10,13 +10,18 @@ from typing import NamedTuple
 
 from ..ir.node import Node
 
-__all__ = ["Fired", "Kept", "Record", "current", "note", "recording"]
+__all__ = ["EXPANDED", "Fired", "Kept", "Record", "current", "note", "recording"]
+
+
+EXPANDED = "parts of a composite"
+"""What the record calls the rule that puts an expansion in a composite's place."""
 
 
 class Fired(NamedTuple):
-    """A rule that answered: what it was asked about, and what stands for it now."""
+    """A rule that answered: the node of the graph, the same over rewritten operands, and what stands for it now."""
 
     rule: str
+    node: Node
     before: Node
     after: Node
 
@@ -35,6 +40,8 @@ class Record:
 
     exact: bool = False
     """Must the bits stay the same?"""
+    fuses: bool = False
+    """Does the pass bring steps together? Then it says why neighbours stay apart."""
     moves: list[Mapping[Node, Node]] = field(default_factory=list)
     """For each sweep over the graph, what stands for the nodes that it replaced or rebuilt."""
     fired: list[Fired] = field(default_factory=list)

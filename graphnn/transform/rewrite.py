@@ -97,9 +97,9 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exa
             if asked:
                 place(node)
                 if isinstance(rules, Rules):
-                    answer = _settled(new, rules, record.fired)
+                    answer = _settled(node, new, rules, record.fired)
                 else:
-                    found = _asked(rules[node], new, record.fired)
+                    found = _asked(rules[node], node, new, record.fired)
                     answer = new if found is None else found
                 if answer is not new:
                     aside[node] = new
@@ -109,11 +109,11 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exa
     return replaced
 
 
-def _settled(node: Node, rules: Rules, fired: list[Fired]) -> Node:
+def _settled(original: Node, node: Node, rules: Rules, fired: list[Fired]) -> Node:
     """What stands for a node once no rule has anything more to say."""
     for _ in range(_PATIENCE):
         for rule in rules.of(node.__class__):
-            answer = _asked(rule, node, fired)
+            answer = _asked(rule, original, node, fired)
             if answer is not None:
                 break
         else:
@@ -124,13 +124,13 @@ def _settled(node: Node, rules: Rules, fired: list[Fired]) -> Node:
     )
 
 
-def _asked(rule: Rule, node: Node, fired: list[Fired]) -> Node | None:
+def _asked(rule: Rule, original: Node, node: Node, fired: list[Fired]) -> Node | None:
     answer = rule(node)
     if answer is None or answer is node:
         return None
     if answer.spec != node.spec:
         raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")
-    fired.append(Fired(rule_name(rule), node, answer))
+    fired.append(Fired(rule_name(rule), original, node, answer))
     return answer
 
 

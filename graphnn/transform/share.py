@@ -19,14 +19,14 @@ _LARGE = 1024
 def _apply(graph: Graph) -> Graph:
     first: dict[Hashable, Node] = {}
 
-    def the_same_as(node: Node) -> Node | None:
+    def equal_nodes_are_one(node: Node) -> Node | None:
         key = _key(node)
         try:
             return None if key is None else first.setdefault(key, node)
         except TypeError:  # a user's op with a list or an array for an attribute
             return None
 
-    return rewrite(graph, Rules(the_same_as), exact=True)
+    return rewrite(graph, Rules(equal_nodes_are_one), exact=True)
 
 
 def _key(node: Node) -> Hashable | None:

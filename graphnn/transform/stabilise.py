@@ -1,25 +1,150 @@
-"""Stabilise: formulas that lose accuracy become ops that do not."""
+"""Stabilise: formulas that lose accuracy become ops that do not.
+
+Each rule is an identity of real numbers whose right-hand side neither overflows nor cancels. Where a logarithm was
+differentiated as written, its gradient has a quotient by what underflows times that again: those meet and vanish,
+so that a cross-entropy spelled out is as good, forward and backward, as the op.
+"""
 
 from __future__ import annotations
 
-from ..ir.graph import Graph
+from collections.abc import Iterator
+
 from ..ir.node import Node
-from ..ops.functions import Log
+from ..ops.activations import LogSigmoid, Sigmoid, Softplus
+from ..ops.arithmetic import Add, AddN, Div, Mul, Neg, Sub
+from ..ops.functions import Exp, Expm1, Log, Log1p
+from ..ops.measures import LogSumExp
+from ..ops.reductions import Sum
+from ..ops.shape import Repeat
 from ..ops.softmax import LogSoftmax, Softmax
-from .passes import Pass, rewrite
+from .match import alike, is_number
+from .passes import Rules, made_of
 
-__all__ = ["stabilise"]
+__all__ = ["rules", "stabilise"]
+
+rules = Rules()
 
 
-def _stabilise(node: Node) -> Node | None:
+@rules.on(Log)
+def _log_of_softmax(node: Node) -> Node | None:
     match node:
         case Log(Softmax(x, axis)):  # -inf where softmax underflows
             return LogSoftmax(x, axis)
     return None
 
 
-def _apply(graph: Graph) -> Graph:
-    return rewrite(graph, _stabilise)
+@rules.on(Log)
+def _log_of_sum_of_exp(node: Node) -> Node | None:
+    match node:
+        case Log(Sum(Exp(x), tuple(axes), keepdims)) if axes and all(_never_empty(x, axis) for axis in axes):
+            return LogSumExp(x, axes, keepdims)
+    return None
 
 
-stabilise = Pass("stabilise", "stabilising", _apply)
+@rules.on(Log)
+def _log_of_sigmoid(node: Node) -> Node | None:
+    match node:
+        case Log(Sigmoid(x)):
+            return LogSigmoid(x)
+        case Log(Sub(one, Sigmoid(x))) if is_number(one, 1):
+            return Neg(Softplus(x))
+    return None
+
+
+@rules.on(Log)
+def _log_of_exp(node: Node) -> Node | None:
+    match node:
+        case Log(Exp(x)):
+            return x
+        case Log(Add(one, Exp(x)) | Add(Exp(x), one)) if is_number(one, 1):
+            return Softplus(x)
+        case Log(Add(one, x) | Add(x, one)) if is_number(one, 1) and x.spec == node.spec:
+            return Log1p(x)
+        case Log(Add(x, one)) if is_number(one, 1) and x.spec == node.spec:
+            return Log1p(x)
+        case Log(Sub(one, x)) if is_number(one, 1) and x.spec == node.spec:
+            return Log1p(Neg(x))
+    return None
+
+
+@rules.on(Sub, Add)
+def _exp_minus_one(node: Node) -> Node | None:
+    match node:
+        case Sub(Exp(x), one) if is_number(one, 1):
+            return Expm1(x)
+        case Add(Exp(x), minus) | Add(minus, Exp(x)) if is_number(minus, -1):
+            return Expm1(x)
+        case Sub(one, Exp(x)) if is_number(one, 1):
+            return Neg(Expm1(x))
+    return None
+
+
+@rules.on(Div)
+def _softmax_spelled_out(node: Node) -> Node | None:
+    match node:
+        case Div(Exp(x) as e, Repeat(Sum(Exp() as f, (axis,), True), _, along)) if axis == along and alike(e, f):
+            return Softmax(x, axis) if _never_empty(x, axis) else None
+    return None
+
+
+def _never_empty(x: Node, axis: int) -> bool:
+    """A sum of nothing is 0, but there is no largest of nothing to take out first."""
+    size = x.shape[axis]
+    return isinstance(size, int) and size > 0
+
+
+@rules.on(Mul)
+def _quotient_times_its_divisor(node: Node) -> Node | None:
+    match node:
+        case Mul(Div(x, y), z) | Mul(z, Div(x, y)) if y is z and x.spec == node.spec:
+            return x
+    return None
+
+
+@rules.on(Mul)
+def _slope_of_logs_of_sigmoid(node: Node) -> Node | None:
+    """`(a/y - b/(1-y) + ...) * y * (1-y)` with `y` a sigmoid: `a*(1-y) - b*y + ...`, which never divides."""
+    match node:
+        case Mul(Mul(g, Sigmoid() as y), Sub(one, z) as rest) if z is y and is_number(one, 1):
+            pass
+        case _:
+            return None
+    found: list[Node] = []
+    divided = False
+    for negative, term in _terms(g):
+        match term:
+            case Div(a, d) if d is y and a.spec == node.spec:
+                part, divided = a * rest, True
+            case Div(a, d) if alike(d, rest) and a.spec == node.spec:
+                part, divided = a * y, True
+            case _ if term.spec == node.spec:
+                part = term * y * rest
+            case _:
+                return None
+        found.append(-part if negative else part)
+    if not divided:
+        return None
+    return found[0] if len(found) == 1 else AddN(tuple(found))
+
+
+def _terms(node: Node, negative: bool = False) -> Iterator[tuple[bool, Node]]:
+    """The terms of a sum, each with its sign."""
+    waiting = [(negative, node)]
+    while waiting:
+        minus, term = waiting.pop()
+        match term:
+            case Add(a, b):
+                waiting += [(minus, b), (minus, a)]
+            case Sub(a, b):
+                waiting += [(not minus, b), (minus, a)]
+            case Neg(a):
+                waiting.append((not minus, a))
+            case AddN(parts):
+                waiting += [(minus, part) for part in reversed(parts)]
+            case Div(Neg(a), b):
+                yield not minus, Div(a, b)
+            case _:
+                yield minus, term
+
+
+stabilise = made_of("stabilise", "stabilising", rules)

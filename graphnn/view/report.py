@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from ..ir.graph import Graph
 from ..ir.node import Node
 from ..plan.memory import Plan, Step
+from .ledger import Ledger
 from .listing import list_graph
 from .text import apply, names, spec
 
 __all__ = ["explain", "list_calls", "list_plan", "list_profile"]
 
 
-def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan) -> str:
-    """Each stage of a compile: the graph after it, or that it changed nothing; then the plan."""
+def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan, ledger: Ledger) -> str:
+    """Each stage of a compile: the graph after it, or that it changed nothing; then the plan, and its ledger."""
     parts = []
     before: Graph | None = None
     for name, numerics, graph in stages:
@@ -24,7 +25,7 @@ def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan) -> str:
             how = f" ({numerics}): {len(before.nodes)} -> {len(graph.nodes)} nodes" if before is not None else ""
             parts.append(f"== {name}{how}\n{list_graph(graph)}")
         before = graph
-    return "\n\n".join([*parts, f"== plan\n{list_plan(plan)}"])
+    return "\n\n".join([*parts, f"== plan\n{list_plan(plan)}", f"== {ledger}"])
 
 
 def list_plan(plan: Plan) -> str:

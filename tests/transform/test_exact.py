@@ -8,6 +8,8 @@ import graphnn as gn
 from graphnn.backends.numpy import PASSES
 
 EXACT = [p for p in dict.fromkeys(PASSES) if p.numerics == "exact"]
+REASSOCIATED = tuple(p for p in PASSES if p.numerics != "stabilising")
+"""What the default does beside computing better what was written badly."""
 TOLERANCES = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-9}
 """How far the default may be from none, relatively and absolutely, on these programs: see docs/passes.md."""
 
@@ -31,7 +33,7 @@ def check(seed, ways):
         _, passed = program.run(2, passes=passes)
         how = passes if isinstance(passes, str) else [p.name for p in passes]
         for name, value in plain.items():
-            if passes == "default":
+            if passes is REASSOCIATED:
                 if value.dtype.kind == "f" and np.isfinite(value).all():
                     tolerance = TOLERANCES[value.dtype.name]
                     np.testing.assert_allclose(passed[name], value, tolerance, tolerance, err_msg=f"{seed}, {name}")
@@ -41,7 +43,7 @@ def check(seed, ways):
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_programs(seed):
-    check(seed, ["exact", "default"])
+    check(seed, ["exact", REASSOCIATED])
 
 
 @pytest.mark.parametrize("seed", range(60, 75))
@@ -53,7 +55,7 @@ def test_random_programs_with_each_exact_pass_alone(seed):
 @pytest.mark.parametrize("block", range(20))
 def test_two_thousand_random_programs(block):
     for seed in range(1_000 + 100 * block, 1_100 + 100 * block):
-        check(seed, ["exact", "default"])
+        check(seed, ["exact", REASSOCIATED])
 
 
 @pytest.mark.slow
