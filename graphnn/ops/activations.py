@@ -8,7 +8,7 @@ from ..errors import GraphError, ShapeError
 from ..ir.formula import Formula
 from ..ir.leaf import Constant
 from ..ir.node import Node, describe
-from .choice import Minimum
+from .choice import Clip
 from .elementwise import Elementwise, Map
 from .sample import UNARY, refused, sample
 
@@ -200,12 +200,11 @@ class GELU(Elementwise):
         """Derived from the formula; of the approximation `g * (s + y * (1 - s) * u')` with `s = sigmoid(u)`."""
         if self.approximate == "none":
             return super().vjp(g)
-        x = self.x
+        bound = Constant(32, dtype=self.dtype)
+        x = Clip(self.x, -bound, bound)  # beyond, s or 1 - s is 0 in every dtype, and the cube might overflow
         square = x * x
-        # Far out, where the square might overflow, 1 - s or y is 0 whatever the slope of u.
-        slope = _TWICE * (1 + 3 * 0.044715 * Minimum(square, Constant(1e4, dtype=x.dtype)))
         u = _TWICE * (x + 0.044715 * square * x)
-        return g * (Sigmoid(u) + self * Sigmoid(-u) * slope)
+        return g * (Sigmoid(u) + self * Sigmoid(-u) * (_TWICE * (1 + 3 * 0.044715 * square)))
 
 
 _TWICE = 2 * sqrt(2 / pi)
