@@ -85,6 +85,9 @@ def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DT
     `beside` are the dtypes it will meet in one op. A Python number takes theirs and so never promotes them,
     except that a float beside integers makes floats, as in NumPy. A float array takes their float dtype, else
     the default one; integer and bool arrays stay what they are.
+
+    Raises:
+        DTypeError: for an integer that theirs cannot hold, as in NumPy.
     """
     array = _plain_array(value)
     if dtype is not None:
@@ -97,8 +100,11 @@ def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DT
         target = np.result_type(*floats) if floats else np.result_type(*integers, 0.5) if integers else default_float()
     elif beside and not isinstance(value, np.generic):
         target = np.result_type(*beside, 0)
-        if target.kind in "iu" and not _fits(value, target):
-            target = np.result_type(target, array.dtype)
+        if target.kind in "iu" and not fits(value, target):
+            raise DTypeError(
+                f"{value} is no {target}, and a Python number never promotes what it meets. Cast that first, as in "
+                f"x.astype('{np.result_type(target, array.dtype)}')."
+            )
     else:
         target = array.dtype
     result = np.array(array, dtype=target, order="C")
@@ -106,7 +112,8 @@ def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DT
     return result
 
 
-def _fits(value: Any, dtype: np.dtype[Any]) -> bool:
+def fits(value: Any, dtype: np.dtype[Any]) -> bool:
+    """Can an integer dtype hold a number?"""
     limits = np.iinfo(dtype)
     return bool(limits.min <= int(value) <= limits.max)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from ..ir.dtype import fits
 from ..ir.node import Node
 from .elementwise import Elementwise
 from .sample import sample
@@ -11,7 +14,23 @@ __all__ = ["Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual"]
 _SAMPLES = (sample((), (), differentiable=False), sample(("N", "M"), ("M",), differentiable=False))
 
 
-class Less(Elementwise, infix="<"):
+class _Comparison(Elementwise):
+    """The base of comparisons."""
+
+    x: Node
+    y: Node
+
+    def _coerce(self) -> None:
+        """Numbers become constants; one beyond the other operand's integers is compared with them all the same."""
+        mine = self.__dict__
+        for name, beside in (("x", self.y), ("y", self.x)):
+            value = mine[name]
+            if isinstance(value, int) and isinstance(beside, Node) and beside.dtype.kind in "iu":
+                mine[name] = value if fits(value, beside.dtype) else np.asarray(value)[()]
+        super()._coerce()
+
+
+class Less(_Comparison, infix="<"):
     """Is `x < y`?
 
     >>> import graphnn as gn
@@ -19,14 +38,12 @@ class Less(Elementwise, infix="<"):
     [ True False]
     """
 
-    x: Node
-    y: Node
     formula = "x < y"
     onnx = "Less"
     samples = _SAMPLES
 
 
-class LessEqual(Elementwise, infix="<="):
+class LessEqual(_Comparison, infix="<="):
     """Is `x <= y`?
 
     >>> import graphnn as gn
@@ -34,14 +51,12 @@ class LessEqual(Elementwise, infix="<="):
     [ True False]
     """
 
-    x: Node
-    y: Node
     formula = "x <= y"
     onnx = "LessOrEqual"
     samples = _SAMPLES
 
 
-class Greater(Elementwise, infix=">"):
+class Greater(_Comparison, infix=">"):
     """Is `x > y`?
 
     >>> import graphnn as gn
@@ -49,14 +64,12 @@ class Greater(Elementwise, infix=">"):
     [False  True]
     """
 
-    x: Node
-    y: Node
     formula = "x > y"
     onnx = "Greater"
     samples = _SAMPLES
 
 
-class GreaterEqual(Elementwise, infix=">="):
+class GreaterEqual(_Comparison, infix=">="):
     """Is `x >= y`?
 
     >>> import graphnn as gn
@@ -64,14 +77,12 @@ class GreaterEqual(Elementwise, infix=">="):
     [False  True]
     """
 
-    x: Node
-    y: Node
     formula = "x >= y"
     onnx = "GreaterOrEqual"
     samples = _SAMPLES
 
 
-class Equal(Elementwise):
+class Equal(_Comparison):
     """Is `x` equal to `y`?
 
     >>> import graphnn as gn
@@ -79,14 +90,12 @@ class Equal(Elementwise):
     [False  True]
     """
 
-    x: Node
-    y: Node
     formula = "x == y"
     onnx = "Equal"
     samples = _SAMPLES
 
 
-class NotEqual(Elementwise):
+class NotEqual(_Comparison):
     """Is `x` different from `y`?
 
     >>> import graphnn as gn
@@ -94,7 +103,5 @@ class NotEqual(Elementwise):
     [ True False]
     """
 
-    x: Node
-    y: Node
     formula = "x != y"
     samples = _SAMPLES
