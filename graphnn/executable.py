@@ -243,7 +243,9 @@ class Executable:
         """
         from .view.report import explain  # a door
 
-        return explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan, self.ledger())
+        said = explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan, self.ledger())
+        notes = self._program.notes()
+        return said + (f"\n\n== {self.backend}\n{notes}" if notes else "")
 
     def ledger(self) -> Ledger:
         """What each step costs, which declared nodes it stands for, and which rules made it; prints as a table.
@@ -270,6 +272,15 @@ class Executable:
     def source(self) -> str:
         """The generated program as text."""
         return self._program.source()
+
+    @property
+    def assembly(self) -> str:
+        """The machine code as text, where the backend makes some.
+
+        Raises:
+            BackendError: where it does not.
+        """
+        return self._program.assembly()
 
     def render(self, path: str | os.PathLike[str], view: str = "forward") -> str:
         """Draw the graph as declared into a file, and return the path: see `Graph.render`."""

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backends.program import Batches, Program, batch_names, batched
+from .backends.program import AHEAD_STEPS, Batches, Program, batch_names, batched
 from .blame import Rewind
 from .errors import FeedError, ShapeError
 from .feeds import Feeds
@@ -21,8 +21,6 @@ from .ir.spec import Spec
 __all__ = ["Loop", "Shuffle", "showing"]
 
 AfterEpoch: TypeAlias = Callable[[dict[str, np.ndarray]], Any]
-_AHEAD_STEPS = 4096
-"""A loop that nobody watches may run so many steps before it is back in Python."""
 
 Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.ndarray | Iterator[np.ndarray] | None"
 
@@ -89,7 +87,7 @@ class Loop:
         `after_epoch` gets the scalar outputs of each epoch when it is done, and may return True to end the loop.
         """
         records = {name: np.zeros((epochs, self.steps), node.dtype) for name, node in self.scalars.items()}
-        ahead = 1 if after_epoch else max(1, _AHEAD_STEPS // self.steps)
+        ahead = 1 if after_epoch else max(1, AHEAD_STEPS // self.steps)
         with _interrupts() as stop, showing(progress, epochs) as told:
 
             def done(epochs: int) -> None:

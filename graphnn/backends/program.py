@@ -11,7 +11,10 @@ import numpy as np
 from ..ir.leaf import Input
 from ..ir.spec import Size, Spec
 
-__all__ = ["Batches", "Program", "batch_names", "batched"]
+__all__ = ["AHEAD_STEPS", "Batches", "Program", "batch_names", "batched"]
+
+AHEAD_STEPS = 4096
+"""A loop that nobody watches may have the orders of so many steps before the first is run."""
 
 
 def batch_names(inputs: Mapping[str, Input]) -> set[str]:
@@ -89,6 +92,18 @@ class Program(Protocol):
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan."""
+        ...
+
+    def assembly(self) -> str:
+        """The program as the processor's instructions.
+
+        Raises:
+            BackendError: where there are none.
+        """
+        ...
+
+    def notes(self) -> str:
+        """What the backend has to say about how it runs the plan, for `explain`; nothing, or some lines."""
         ...
 
     def kept(self) -> Sequence[Spec]:

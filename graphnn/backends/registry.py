@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import BackendError
 from ..plan.memory import Plan
 from ..transform.passes import Pass
+from . import native as on_native
 from . import numpy as on_numpy
 from .program import Program
 
@@ -37,7 +38,7 @@ def _unbound(plan: Plan, check_finite: str | None) -> Program:
 
 _BACKENDS: dict[str, Backend] = {
     "numpy": Backend(on_numpy.PASSES, on_numpy.bind, _works),
-    "native": Backend(on_numpy.PASSES, _unbound, _missing("native")),
+    "native": Backend(on_native.PASSES, on_native.bind, on_native.problem),
     "cupy": Backend(on_numpy.PASSES, _unbound, _missing("cupy")),
 }
 

@@ -16,7 +16,7 @@ from ...ir.node import Call, Node, describe
 from ...plan.memory import Plan, Step
 from ..placed import Placed
 
-__all__ = ["Bound", "Calls"]
+__all__ = ["Bound", "Calls", "check_finite", "not_finite"]
 
 
 class Calls(NamedTuple):
@@ -52,7 +52,7 @@ class Bound(Placed):
                 calls.insert(0, check)
         if self.check_finite == "all":
             results = out if isinstance(out, tuple) else (out,)
-            calls += [partial(_check_finite, result, step.node) for result in results if result.dtype.kind == "f"]
+            calls += [partial(check_finite, result, step.node) for result in results if result.dtype.kind == "f"]
         return calls
 
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:
@@ -108,7 +108,8 @@ def not_finite(name: str, node: Node, value: Any) -> NonFiniteError:
     )
 
 
-def _check_finite(array: np.ndarray, node: Node) -> None:
+def check_finite(array: np.ndarray, node: Node) -> None:
+    """Refuse a value that is NaN or infinite somewhere."""
     if not np.isfinite(array).all():
         raise NonFiniteError(
             f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}."

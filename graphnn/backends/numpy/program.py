@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ...errors import BackendError
 from ...ir.leaf import Constant
 from ...ir.spec import Spec
 from ...plan.memory import ALIGNMENT, Plan
@@ -125,6 +126,18 @@ class NumpyProgram:
         from ...view.report import list_calls  # a door
 
         return list_calls(self.plan)
+
+    def assembly(self) -> str:
+        """There is none.
+
+        Raises:
+            BackendError: saying so.
+        """
+        raise BackendError("the numpy backend has no machine code of its own; compile with backend='native'.")
+
+    def notes(self) -> str:
+        """Nothing: every step is as the plan says."""
+        return ""
 
 
 def aligned_bytes(size: int) -> np.ndarray:

@@ -1,0 +1,205 @@
+"""The driver: kernels that walk a tape, and that run whole epochs over it. The same for every program.
+
+A tape is an array of pairs of words, a kernel's address and that of its own words. A run of a loop is told its
+arrays, sizes and position in words too (`loops`), and leaves the position there, so it can be read from outside
+while it runs, and gone on with.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from .types import DType, number, register_type
+from .writer import Writer
+
+__all__ = ["LOOP_WORDS", "RUN_WORDS", "finite_kernel", "gather_kernel", "loop_kernel", "tape_kernel"]
+
+RUN_WORDS = (
+    "gather", "gathers", "before", "befores", "after", "afters", "record", "records", "patch", "patches",
+)  # fmt: skip
+"""What one batch's run needs: tapes and how long they are; records (from, to, bytes); patches (where, base, bytes a
+row): words that hold an address in the data, which moves with the batch."""
+
+LOOP_WORDS = (
+    "epochs", "steps", "size", "samples", "shuffled", "full", "odd", "last", "budget", "stop", "order", "rows",
+    "epoch", "step", "failed",
+)  # fmt: skip
+"""What a loop needs and leaves: epochs to run; steps an epoch; rows a batch; samples an epoch's order holds; whether
+there are orders; the runs of full batches and of the odd last one; the step that is odd; steps to run at most; an
+address to look at for a wish to stop; the place in the orders and the rows of the batch at hand, which the gathering
+kernels read; the epoch and step it stands at; the entry that failed, counted from 1, those of `after` from below 0."""
+
+
+@cache
+def tape_kernel() -> str:
+    """Walks a tape. Words: the tape, its length. Returns 0, or the number of the entry that stopped it, from 1."""
+    w = Writer()
+    tape, count = w.word("ptr"), w.word()
+    _walk(w, tape, count, lambda index: w.do(f"ret i64 {w.put(f'add nsw i64 {index}, 1')}"))
+    return w.text()
+
+
+def _walk(w: Writer, tape: str, count: str, on_failure: object) -> None:
+    """Call each kernel of a tape."""
+    with w.loop(count) as index:
+        entry = w.offset(tape, (index, 16))
+        kernel = w.put(f"load ptr, ptr {entry}, align 8")
+        words = w.put(f"load ptr, ptr {w.offset(entry, ('1', 8))}, align 8")
+        status = w.put(f"call i64 {kernel}(ptr {words})")
+        stopped = w.put(f"icmp ne i64 {status}, 0")
+        then, end = w.labels("stopped", "went")
+        w.do(f"br i1 {stopped}, label %{then}, label %{end}")
+        w.start(then)
+        on_failure(index)  # type: ignore[operator]
+        w.start(end)
+
+
+@cache
+def gather_kernel(row: int | None) -> str:
+    """Copies the rows of a batch. Words: target, data, the loop's words; bytes a row, unless they are few and fixed."""
+    w = Writer()
+    target, data, loop = w.word("ptr"), w.word("ptr"), w.word("ptr")
+    bytes_ = str(row) if row is not None else w.word()
+    order = w.put(f"load ptr, ptr {_field(w, loop, LOOP_WORDS, 'order')}, align 8")
+    rows = w.put(f"load i64, ptr {_field(w, loop, LOOP_WORDS, 'rows')}, align 8")
+    with w.loop(rows) as i:
+        at = w.put(f"load i64, ptr {w.offset(order, (i, 8))}, align 8")
+        source = w.put(f"getelementptr i8, ptr {data}, i64 {w.put(f'mul nsw i64 {at}, {bytes_}')}")
+        place = w.put(f"getelementptr i8, ptr {target}, i64 {w.put(f'mul nsw i64 {i}, {bytes_}')}")
+        w.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {source}, i64 {bytes_}, i1 false)")
+    return w.text()
+
+
+def _field(w: Writer, base: str, names: tuple[str, ...], name: str) -> str:
+    return w.offset(base, (str(names.index(name)), 8)) if names.index(name) else base
+
+
+@cache
+def loop_kernel() -> str:
+    """Runs epochs of batches. Words: as `LOOP_WORDS` says, at `words` itself.
+
+    Returns 0 when all are done, 1 when the budget of steps is used up, 2 when it was wished to stop, 3 for a failure.
+    """
+    w = Writer()
+    _Loop(w).write()
+    return w.text()
+
+
+class _Loop:
+    def __init__(self, w: Writer) -> None:
+        self.w = w
+
+    def get(self, name: str, kind: str = "i64") -> str:
+        return self.w.put(f"load {kind}, ptr {_field(self.w, '%words', LOOP_WORDS, name)}, align 8")
+
+    def set(self, name: str, value: str, kind: str = "i64") -> None:
+        self.w.do(f"store {kind} {value}, ptr {_field(self.w, '%words', LOOP_WORDS, name)}, align 8")
+
+    def write(self) -> None:
+        w = self.w
+        epochs, steps, budget = self.get("epochs"), self.get("steps"), self.get("budget")
+        left = w.variable("i64", budget)
+        again, run, finished, tired = w.labels("again", "run", "finished", "tired")
+        w.do(f"br label %{again}")
+        w.start(again)
+        epoch = self.get("epoch")
+        w.do(f"br i1 {w.put(f'icmp slt i64 {epoch}, {epochs}')}, label %{run}, label %{finished}")
+        w.start(finished)
+        w.do("ret i64 0")
+        w.start(tired)
+        w.do("ret i64 1")
+        w.start(run)
+        step = self.get("step")
+        self._step(epoch, step)
+        following = w.put(f"add nsw i64 {step}, 1")
+        wraps = w.put(f"icmp eq i64 {following}, {steps}")
+        self.set("step", w.put(f"select i1 {wraps}, i64 0, i64 {following}"))
+        next_epoch = w.put(f"add nsw i64 {epoch}, {w.put(f'zext i1 {wraps} to i64')}")
+        self.set("epoch", next_epoch)
+        stop = self.get("stop", "ptr")
+        w.leave(w.put(f"icmp ne i64 {w.put(f'load volatile i64, ptr {stop}, align 8')}, 0"), "2")
+        rest = w.put(f"sub nsw i64 {w.put(f'load i64, ptr {left}')}, 1")
+        w.do(f"store i64 {rest}, ptr {left}")
+        w.do(f"br i1 {w.put(f'icmp sgt i64 {rest}, 0')}, label %{again}, label %{tired}")
+        w.start(w.labels("never")[0])
+
+    def _step(self, epoch: str, step: str) -> None:
+        """One batch: feed it, compute, record, update."""
+        w = self.w
+        size, samples = self.get("size"), self.get("samples")
+        odd = w.put(f"icmp eq i64 {step}, {self.get('last')}")
+        full_run, odd_run = self.get("full", "ptr"), self.get("odd", "ptr")
+        run = w.put(f"select i1 {odd}, ptr {odd_run}, ptr {full_run}")
+        first = w.put(f"mul nsw i64 {step}, {size}")
+        remaining = w.put(f"sub nsw i64 {samples}, {first}")
+        self.set("rows", w.put(f"call i64 @llvm.smin.i64(i64 {size}, i64 {remaining})"))
+        shuffled = w.put(f"icmp ne i64 {self.get('shuffled')}, 0")
+        gather, patch, ready = w.labels("gather", "patch", "ready")
+        w.do(f"br i1 {shuffled}, label %{gather}, label %{patch}")
+        w.start(gather)
+        self._gather(run, epoch, samples, first)
+        w.do(f"br label %{ready}")
+        w.start(patch)
+        self._patch(run, first)
+        w.do(f"br label %{ready}")
+        w.start(ready)
+        self._walk(run, "before", 1)
+        self._record(run, epoch, step)
+        self._walk(run, "after", -1)
+
+    def field(self, run: str, name: str, kind: str = "i64") -> str:
+        return self.w.put(f"load {kind}, ptr {_field(self.w, run, RUN_WORDS, name)}, align 8")
+
+    def _walk(self, run: str, name: str, sign: int) -> None:
+        w = self.w
+
+        def fail(index: str) -> None:
+            self.set("failed", w.put(f"mul nsw i64 {w.put(f'add nsw i64 {index}, 1')}, {sign}"))
+            w.do("ret i64 3")
+
+        _walk(w, self.field(run, name, "ptr"), self.field(run, f"{name}s"), fail)
+
+    def _gather(self, run: str, epoch: str, samples: str, first: str) -> None:
+        w = self.w
+        orders = self.get("shuffled", "ptr")
+        order = w.offset(orders, (w.put(f"add nsw i64 {w.put(f'mul nsw i64 {epoch}, {samples}')}, {first}"), 8))
+        self.set("order", order, "ptr")
+        _walk(w, self.field(run, "gather", "ptr"), self.field(run, "gathers"), lambda index: w.do("ret i64 3"))
+
+    def _patch(self, run: str, first: str) -> None:
+        w = self.w
+        table = self.field(run, "patch", "ptr")
+        with w.loop(self.field(run, "patches")) as index:
+            entry = w.offset(table, (index, 24))
+            where = w.put(f"load ptr, ptr {entry}, align 8")
+            base, row = (w.put(f"load i64, ptr {w.offset(entry, (str(n), 8))}, align 8") for n in (1, 2))
+            moved = w.put(f"add nsw i64 {base}, {w.put(f'mul nsw i64 {first}, {row}')}")
+            w.do(f"store i64 {moved}, ptr {where}, align 8")
+
+    def _record(self, run: str, epoch: str, step: str) -> None:
+        """Copy the scalar outputs to where they are recorded."""
+        w = self.w
+        table = self.field(run, "record", "ptr")
+        before = w.put(f"mul nsw i64 {epoch}, {self.get('steps')}")
+        at = w.put(f"add nsw i64 {before}, {step}")
+        with w.loop(self.field(run, "records")) as index:
+            entry = w.offset(table, (index, 24))
+            source, target = (w.put(f"load ptr, ptr {p}, align 8") for p in (entry, w.offset(entry, ("1", 8))))
+            count = w.put(f"load i64, ptr {w.offset(entry, ('2', 8))}, align 8")
+            place = w.offset(target, (w.put(f"mul nsw i64 {at}, {count}"), 1))
+            with w.loop(count) as i:
+                byte = w.put(f"load i8, ptr {w.offset(source, (i, 1))}")
+                w.do(f"store i8 {byte}, ptr {w.offset(place, (i, 1))}")
+
+
+@cache
+def finite_kernel(dtype: DType) -> str:
+    """Stops the program when an element is NaN or infinite. Words: a dense array, its count."""
+    w = Writer()
+    place, count = w.word("ptr"), w.word()
+    kind = register_type(dtype)
+    with w.loop(count) as i:
+        value = w.load(w.offset(place, (i, dtype.itemsize)), dtype)
+        size = w.call("fabs", dtype, 1, value)
+        w.leave(w.put(f"fcmp ueq {kind} {size}, {number(float('inf'), dtype)}"), "1")
+    return w.text()

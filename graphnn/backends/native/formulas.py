@@ -1,0 +1,206 @@
+"""Formulas: the language of elementwise ops written as LLVM instructions, for one element or for a vector of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ...ir.formula import FUNCTIONS, Apply, Formula, Literal, Name, dtypes
+from .mathematics import FUNCTIONS as MATHEMATICS
+from .mathematics import Arithmetic
+from .types import DType, NoKernel, number, register_type, splat
+from .writer import Writer
+
+__all__ = ["Register", "write_formula"]
+
+_FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
+_INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
+_BOOL = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
+_COMPARISON = {
+    "less": ("olt", "slt", "ult"), "less_equal": ("ole", "sle", "ule"), "greater": ("ogt", "sgt", "ugt"),
+    "greater_equal": ("oge", "sge", "uge"), "equal": ("oeq", "eq", "eq"), "not_equal": ("une", "ne", "ne"),
+}  # fmt: skip
+_LIBRARY = {"sin": "sin", "cos": "cos", "pow": "pow"}
+"""Functions that the C library computes, one element at a time."""
+_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs"}
+
+
+@dataclass(frozen=True)
+class Register:
+    """A value in a kernel: its name in the text, and its dtype."""
+
+    text: str
+    dtype: DType
+
+
+def write_formula(
+    w: Writer, formula: Formula, values: Mapping[str, Register], lanes: int, result: DType, fused: bool
+) -> Register:
+    """The formula's value, from those of its names; each of its parts is computed once.
+
+    Raises:
+        NoKernel: for a function that there are no instructions for.
+    """
+    return _Formula(w, lanes, fused).write(formula, values, result)
+
+
+@lru_cache(maxsize=4096)
+def _takes(function: str, kinds: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
+    """The dtypes that a function computes in, given those it gets (Python types for literals), and the result's."""
+    given = tuple(np.dtype(bool) if kind is bool else kind for kind in kinds)
+    *takes, gives = getattr(np, FUNCTIONS[function].ufunc).resolve_dtypes((*given, None))
+    return tuple(takes), gives
+
+
+class _Formula:
+    """Writes one formula."""
+
+    def __init__(self, w: Writer, lanes: int, fused: bool) -> None:
+        self.w, self.lanes, self.fused = w, lanes, fused
+
+    def write(self, formula: Formula, values: Mapping[str, Register], result: DType) -> Register:
+        kinds = dtypes(formula, tuple((name, register.dtype) for name, register in values.items()))
+        made: dict[Formula, Register] = {}
+        for part in formula.parts():
+            match part:
+                case Name(name=word):
+                    made[part] = values[word]
+                case Literal():
+                    pass  # written where it is used, in the dtype it meets
+                case Apply(function="where", arguments=(condition, x, y)):
+                    made[part] = self._where(condition, x, y, np.dtype(kinds[part]), made)
+                case Apply(function=function, arguments=arguments):
+                    takes, gives = _takes(function, tuple(kinds[a] for a in arguments))
+                    given = [self._as(a, kind, made) for a, kind in zip(arguments, takes, strict=True)]
+                    literals = tuple(isinstance(a, Literal) for a in arguments)
+                    made[part] = Register(self.apply(function, takes[0], given, arguments, literals), gives)
+        return Register(self._as(formula, result, made), result)
+
+    def _as(self, part: Formula, dtype: DType, made: Mapping[Formula, Register]) -> str:
+        if isinstance(part, Literal):
+            return splat(number(part.value, dtype), dtype, self.lanes)
+        return self.w.converted(made[part].text, made[part].dtype, dtype, self.lanes)
+
+    def _where(
+        self, condition: Formula, x: Formula, y: Formula, dtype: DType, made: Mapping[Formula, Register]
+    ) -> Register:
+        chosen = self._as(condition, np.dtype(bool), made)
+        return Register(self._select(chosen, self._as(x, dtype, made), self._as(y, dtype, made), dtype), dtype)
+
+    def _select(self, condition: str, x: str, y: str, dtype: DType) -> str:
+        truth, kind = register_type(np.dtype(bool), self.lanes), register_type(dtype, self.lanes)
+        return self.w.put(f"select {truth} {condition}, {kind} {x}, {kind} {y}")
+
+    def apply(
+        self, function: str, dtype: DType, given: list[str], arguments: tuple[Formula, ...], literal: tuple[bool, ...]
+    ) -> str:
+        """A function of values of one dtype."""
+        kind = register_type(dtype, self.lanes)
+        if function in _COMPARISON:
+            floats, signed, unsigned = _COMPARISON[function]
+            how = {"f": f"fcmp {floats}", "i": f"icmp {signed}"}.get(dtype.kind, f"icmp {unsigned}")
+            return self.w.put(f"{how} {kind} {given[0]}, {given[1]}")
+        if dtype.kind == "f":
+            return self._float(function, dtype, given, arguments, literal)
+        table = _BOOL if dtype.kind == "b" else _INTEGER
+        if function in table:
+            return self.w.put(f"{table[function]} {kind} {given[0]}, {given[1]}")
+        if dtype.kind in "iu":
+            return self._integer(function, dtype, given)
+        raise NoKernel(f"{function} of {dtype}")
+
+    def _integer(self, function: str, dtype: DType, given: list[str]) -> str:
+        kind, sign = register_type(dtype, self.lanes), "s" if dtype.kind == "i" else "u"
+        zero, one = (splat(str(n), dtype, self.lanes) for n in (0, 1))
+        match function:
+            case "neg":
+                return self.w.put(f"sub {kind} {zero}, {given[0]}")
+            case "maximum" | "minimum":
+                return self.w.call(f"{sign}{function[:3]}", dtype, self.lanes, *given)
+            case "abs":
+                negative = self.w.put(f"sub {kind} {zero}, {given[0]}")
+                return given[0] if sign == "u" else self.w.call("smax", dtype, self.lanes, given[0], negative)
+            case "sign":
+                capped = self.w.call(f"{sign}min", dtype, self.lanes, given[0], one)
+                low = splat("-1", dtype, self.lanes)
+                return capped if sign == "u" else self.w.call("smax", dtype, self.lanes, capped, low)
+        raise NoKernel(f"{function} of {dtype}")
+
+    def _float(
+        self, function: str, dtype: DType, given: list[str], arguments: tuple[Formula, ...], literal: tuple[bool, ...]
+    ) -> str:
+        kind = register_type(dtype, self.lanes)
+        if function in _FLOAT:
+            return self.w.put(f"{_FLOAT[function]} {kind} {given[0]}, {given[1]}")
+        if function in _INTRINSIC:
+            return self.w.call(_INTRINSIC[function], dtype, self.lanes, given[0])
+        match function:
+            case "neg":
+                return self.w.put(f"fneg {kind} {given[0]}")
+            case "maximum" | "minimum":
+                return self._extreme(function, dtype, given, literal[1])
+            case "sign":
+                return self._sign(dtype, given[0])
+            case "pow" if literal[1] and isinstance(arguments[1], Literal) and arguments[1].value in (0, 1, 2, -1, 0.5):
+                return self._easy_power(float(arguments[1].value), dtype, given[0])
+        if dtype.itemsize == 2:  # computed in single precision and rounded, as NumPy does
+            single = np.dtype(np.float32)
+            wide = [self.w.converted(x, dtype, single, self.lanes) for x in given]
+            return self.w.converted(self._float(function, single, wide, arguments, literal), single, dtype, self.lanes)
+        if function in MATHEMATICS:
+            return MATHEMATICS[function](Arithmetic(self.w, dtype, self.lanes, self.fused), given[0])
+        if function in _LIBRARY:
+            return self._library(_LIBRARY[function], dtype, given)
+        raise NoKernel(f"there are no instructions for {function}")
+
+    def _extreme(self, function: str, dtype: DType, given: list[str], plain: bool) -> str:
+        """The larger or smaller of two, NaN if one is; `plain` when the second is known not to be NaN."""
+        x, y = given
+        kind = register_type(dtype, self.lanes)
+        how = "ge" if function == "maximum" else "le"
+        if plain:
+            return self._select(self.w.put(f"fcmp u{how} {kind} {x}, {y}"), x, y, dtype)
+        nan = self.w.put(f"fcmp uno {kind} {x}, {x}")
+        first = self.w.put(f"fcmp o{how} {kind} {x}, {y}")
+        chosen = self.w.put(f"or {register_type(np.dtype(bool), self.lanes)} {first}, {nan}")
+        return self._select(chosen, x, y, dtype)
+
+    def _sign(self, dtype: DType, x: str) -> str:
+        kind = register_type(dtype, self.lanes)
+        zero, one = (splat(number(n, dtype), dtype, self.lanes) for n in (0, 1))
+        signed = self.w.call("copysign", dtype, self.lanes, one, x)
+        moved = self.w.put(f"fcmp one {kind} {x}, {zero}")  # false for zero and for NaN
+        nan_or_zero = self.w.put(f"fadd {kind} {x}, {zero}")
+        return self._select(moved, signed, nan_or_zero, dtype)
+
+    def _easy_power(self, exponent: float, dtype: DType, x: str) -> str:
+        """The powers that NumPy computes without its `pow` too."""
+        kind = register_type(dtype, self.lanes)
+        one = splat(number(1, dtype), dtype, self.lanes)
+        match exponent:
+            case 0:
+                return one
+            case 1:
+                return x
+            case 2:
+                return self.w.put(f"fmul {kind} {x}, {x}")
+            case -1:
+                return self.w.put(f"fdiv {kind} {one}, {x}")
+        return self.w.call("sqrt", dtype, self.lanes, x)
+
+    def _library(self, name: str, dtype: DType, given: list[str]) -> str:
+        """The C library's function, lane by lane."""
+        one, kind = register_type(dtype), register_type(dtype, self.lanes)
+        called = name if dtype.itemsize == 8 else f"{name}f"
+        if self.lanes == 1:
+            return self.w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in given)})")
+        result = "poison"
+        for lane in range(self.lanes):
+            parts = [self.w.put(f"extractelement {kind} {x}, i64 {lane}") for x in given]
+            value = self.w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in parts)})")
+            result = self.w.put(f"insertelement {kind} {result}, {one} {value}, i64 {lane}")
+        return result

@@ -1,0 +1,142 @@
+"""Lowering: for each op, the calls of kernels that compute it from given arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...ir import formula as language
+from ...ir.node import Node
+from ...ir.spec import Dim
+from ...ops.elementwise import Elementwise
+from ...ops.indexing import OneHot, Pick
+from ...ops.linear import MatMul
+from ...ops.reductions import Reduction
+from ...ops.shape import Reshape
+from ...ops.structure import Cast
+from .maps import map_kernel
+from .matmul import lower_product
+from .nests import make_axes, make_nest
+from .picks import check_kernel, one_hot_kernel, pick_kernel
+from .reductions import fold, reduction_kernel
+from .tape import Invocation, address_of
+from .types import NoKernel
+
+__all__ = ["copy", "lower", "lower_check"]
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def lower(node: Node, ins: Arrays, out: Any, declared: Node) -> list[Invocation]:
+    """The calls that write the node's value into `out`. `declared` is the node with its named sizes.
+
+    Raises:
+        NoKernel: when this op, dtype or layout has none.
+    """
+    for kind in type(node).__mro__:
+        rule = _RULES.get(kind)
+        if rule is not None:
+            return rule(node, ins, out, declared)
+    raise NoKernel("the op has no kernel")
+
+
+def copy(dims: tuple[Dim, ...], out: np.ndarray, x: np.ndarray) -> list[Invocation]:
+    """The call that copies an array, whatever its layout and dtype."""
+    return _map(language.name("x"), ("x",), dims, (x,), out)
+
+
+def _map(
+    body: language.Formula, names: tuple[str, ...], dims: tuple[Dim, ...], ins: Arrays, out: np.ndarray
+) -> list[Invocation]:
+    if not out.size:
+        return []
+    nest, words = make_nest(dims, [out, *ins])
+    kernel = map_kernel(nest, names, body)
+    return [Invocation(kernel, [address_of(out), *map(address_of, ins), *words])]
+
+
+def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    return _map(node.body, tuple(node.named_operands()), declared.shape, ins, out)
+
+
+def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+    return copy(declared.shape, out, ins[0])
+
+
+def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    return copy(declared.x.shape, out.reshape(ins[0].shape), ins[0])
+
+
+def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    if not out.size:
+        return []
+    [x] = ins
+    how = fold(node.ufunc, x.dtype, out.dtype)
+    result = out if node.keepdims else np.expand_dims(out, node.axes)
+    dims = declared.x.shape
+
+    def axes(chosen: list[int], moves: list[list[int]]) -> Any:
+        return make_axes([dims[a] for a in chosen], [x.shape[a] for a in chosen], moves, (out.dtype, x.dtype))
+
+    stay = [a for a in range(x.ndim) if a not in node.axes]
+    go = list(node.axes)
+    kept, words = axes(stay, [[result.strides[a], x.strides[a]] for a in stay])
+    reduced, more = axes(go, [[0, x.strides[a]] for a in go])
+    return [Invocation(reduction_kernel(how, kept, reduced), [address_of(out), address_of(x), *words, *more])]
+
+
+def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    return lower_product(ins[0], ins[1], out, declared.x.shape, declared.W.shape)
+
+
+def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+    x, labels = ins
+    if not out.size:
+        return []
+    rows, by_row = _one_axis(x, 1)
+    _, by_label = _one_axis(labels, 0)
+    words = [address_of(out), address_of(x), address_of(labels), rows, by_row, x.strides[-1], by_label]
+    return [Invocation(pick_kernel(x.dtype, labels.dtype), words)]
+
+
+def _one_hot(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    [labels] = ins
+    if not out.size:
+        return []
+    rows, by_label = _one_axis(labels, 0)
+    words = [address_of(out), address_of(labels), rows, out.shape[-1], by_label]
+    return [Invocation(one_hot_kernel(labels.dtype, out.dtype), words)]
+
+
+def lower_check(labels: np.ndarray, classes: int) -> list[Invocation]:
+    """The call that stops the program when a label is out of range."""
+    if not labels.size:
+        return []
+    count, stride = _one_axis(labels, 0)
+    return [Invocation(check_kernel(labels.dtype), [address_of(labels), count, stride, classes])]
+
+
+def _one_axis(array: np.ndarray, but: int) -> tuple[int, int]:
+    """The count and stride of all axes but the last so many, when they can be walked as one."""
+    count, stride = 1, 0
+    for size, step in zip(array.shape[: array.ndim - but][::-1], array.strides[: array.ndim - but][::-1], strict=True):
+        if size == 1:
+            continue
+        if count > 1 and step != stride * count:
+            raise NoKernel("rows that do not lie at equal distances")
+        stride = stride if count > 1 else step
+        count *= size
+    return count, stride
+
+
+_RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
+    Elementwise: _elementwise,
+    Cast: _cast,
+    Reshape: _reshape,
+    Reduction: _reduction,
+    MatMul: _matmul,
+    Pick: _pick,
+    OneHot: _one_hot,
+}

@@ -1,0 +1,72 @@
+"""The machine: LLVM for the processor at hand. Text goes in, the address of a function comes out, each text once."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from functools import cache
+from typing import Any
+
+__all__ = ["Machine", "machine"]
+
+
+class Machine:
+    """A target, an engine that holds the code, and every kernel compiled so far by its text."""
+
+    def __init__(self) -> None:
+        import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
+        self._llvm: Any = llvm
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self.triple = llvm.get_process_triple()
+        self.processor = llvm.get_host_cpu_name()
+        features = llvm.get_host_cpu_features()
+        self.features = features.flatten()
+        self.fused_multiply_add = bool(features.get("fma") or features.get("neon")) or "aarch64" in self.triple
+        self.masks = bool(features.get("avx2"))
+        """Can it load and store parts of a vector?"""
+        target = llvm.Target.from_triple(self.triple)
+        self._target = target.create_target_machine(cpu=self.processor, features=self.features, opt=3)
+        holder = llvm.parse_assembly("")
+        self._engine = llvm.create_mcjit_compiler(holder, target.create_target_machine(cpu=self.processor, opt=3))
+        self._addresses: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def address(self, text: str) -> int:
+        """The address of a kernel, compiled if it is new."""
+        with self._lock:
+            found = self._addresses.get(text)
+            if found is None:
+                found = self._addresses[text] = self._load(text)
+            return found
+
+    def _load(self, text: str) -> int:
+        name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:32]
+        code = self._target.emit_object(self.optimised(text.replace("@kernel(", f"@{name}(")))
+        self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        return int(self._engine.get_function_address(name))
+
+    def optimised(self, text: str) -> Any:
+        """The module, after LLVM's own passes."""
+        llvm = self._llvm
+        module = llvm.parse_assembly(text)
+        module.triple, module.data_layout = self.triple, str(self._target.target_data)
+        module.verify()
+        tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+        tuning.loop_vectorization = tuning.slp_vectorization = False  # the kernels are written in vectors already
+        builder = llvm.create_pass_builder(self._target, tuning)
+        builder.getModulePassManager().run(module, builder)
+        return module
+
+    def assembly(self, text: str) -> str:
+        """The machine code of a kernel, as text."""
+        with self._lock:
+            return str(self._target.emit_assembly(self.optimised(text)))
+
+
+@cache
+def machine() -> Machine:
+    """The one machine of this process."""
+    return Machine()

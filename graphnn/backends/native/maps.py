@@ -1,0 +1,111 @@
+"""Maps: kernels that compute a formula for each element, and copies that change dtype or layout.
+
+The innermost loop treats a vector of elements at once where every array lies densely or stays in place along it,
+and what is left over as a part of a vector; else one element at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+
+from ...ir.formula import Formula
+from .formulas import Register, write_formula
+from .machine import machine
+from .nests import Axis, Nest
+from .types import DType, lanes_of
+from .writer import Writer
+
+__all__ = ["map_kernel"]
+
+Body = Callable[[list[str], int, str | None], None]
+"""Writes what happens at one place: the pointers there, how many elements at once, and a mask of them."""
+
+
+@cache
+def map_kernel(nest: Nest, names: tuple[str, ...], formula: Formula) -> str:
+    """The kernel that writes `formula` of the arrays after the first into the first.
+
+    Its words: a pointer for each array, then the numbers of the nest.
+    """
+    w = Writer()
+    pointers = [w.word("ptr") for _ in nest.dtypes]
+    out, *ins = nest.dtypes
+    still = [all(axis.strides[i] == "none" for axis in nest.axes) for i in range(len(nest.dtypes))]
+    held = {i: w.load(pointers[i], dtype) for i, dtype in enumerate(nest.dtypes) if i and still[i]}
+
+    def body(places: list[str], lanes: int, mask: str | None) -> None:
+        inner = nest.axes[-1].strides if nest.axes else ()
+        values = {}
+        for i, (name, dtype) in enumerate(zip(names, ins, strict=True), start=1):
+            if i in held:
+                text = w.spread(held[i], dtype, lanes)
+            elif inner[i] == "none":
+                text = w.spread(w.load(places[i], dtype), dtype, lanes)
+            else:
+                text = w.load(places[i], dtype, lanes, mask)
+            values[name] = Register(text, dtype)
+        result = write_formula(w, formula, values, lanes, out, machine().fused_multiply_add)
+        w.store(result.text, places[0], out, lanes, mask)
+
+    write_nest(w, nest, pointers, body)
+    return w.text()
+
+
+def write_nest(w: Writer, nest: Nest, pointers: Sequence[str], body: Body) -> None:
+    """The loops of a nest around a body."""
+    with ExitStack() as stack:
+        places = list(pointers)
+        for axis in nest.axes[:-1]:
+            places = stack.enter_context(_axis_loop(w, axis, nest.dtypes, places))
+        if not nest.axes:
+            body(places, 1, None)
+        elif "any" in nest.axes[-1].strides:
+            inner = stack.enter_context(_axis_loop(w, nest.axes[-1], nest.dtypes, places))
+            body(inner, 1, None)
+        else:
+            _vector_loop(w, nest.axes[-1], nest.dtypes, places, body)
+
+
+@contextmanager
+def _axis_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str]) -> Iterator[list[str]]:
+    """A loop over one axis; yields the pointers inside."""
+    size = str(axis.size) if axis.size is not None else w.word()
+    strides = [
+        w.word() if kind == "any" else dtype.itemsize if kind == "dense" else 0
+        for kind, dtype in zip(axis.strides, dtypes, strict=True)
+    ]
+    with w.loop(size) as index:
+        yield [w.offset(place, (index, stride)) for place, stride in zip(places, strides, strict=True)]
+
+
+def _vector_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str], body: Body) -> None:
+    lanes = lanes_of(*dtypes)
+    moving = [dtype.itemsize if kind == "dense" else 0 for kind, dtype in zip(axis.strides, dtypes, strict=True)]
+
+    def at(index: str) -> list[str]:
+        return [w.offset(place, (index, stride)) for place, stride in zip(places, moving, strict=True)]
+
+    if axis.size is not None:
+        whole, rest = axis.size - axis.size % lanes, axis.size % lanes
+        if whole > 2 * lanes:
+            with w.loop(str(whole), lanes) as index:
+                body(at(index), lanes, None)
+        else:
+            for start in range(0, whole, lanes):
+                body(at(str(start)), lanes, None)
+        if rest:
+            body(at(str(whole)), rest, None)
+        return
+    size = w.word()
+    left = w.put(f"and i64 {size}, {lanes - 1}")
+    whole_part = w.put(f"sub nsw i64 {size}, {left}")
+    with w.loop(whole_part, lanes) as index:
+        body(at(index), lanes, None)
+    if machine().masks and all(dtype.itemsize >= 4 for dtype in dtypes):
+        with w.when(w.put(f"icmp sgt i64 {left}, 0")):
+            body(at(whole_part), lanes, w.first(left, lanes))
+    else:
+        with w.loop(size, 1, whole_part) as index:
+            body(at(index), 1, None)

@@ -1,0 +1,120 @@
+"""Matrix products: which kernel, loops or BLAS, and its words, for arrays of any layout."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ...ir.spec import Dim
+from .nests import UNROLLED
+from .probe import blas
+from .products import Product, blas_kernel, product_kernel
+from .tape import Invocation, address_of
+from .types import NoKernel
+
+__all__ = ["lower_product"]
+
+LARGE = 24_000
+"""Multiplications from which a call of BLAS is faster than loops."""
+
+
+def lower_product(
+    x: np.ndarray,
+    w: np.ndarray,
+    out: np.ndarray,
+    x_dims: tuple[Dim, ...],
+    w_dims: tuple[Dim, ...],
+    onto: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
+) -> list[Invocation]:
+    """The calls that write `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+
+    Raises:
+        NoKernel: for a large product of matrices that BLAS cannot read.
+    """
+    if not out.size:
+        return []
+    if out.dtype.kind == "b":
+        raise NoKernel("a product of bools")
+    rows, columns = x.ndim > 1, w.ndim > 1
+    a, b, c = x if rows else x[None], w if columns else w[:, None], _matrices(out, rows, columns)
+    plus = None if onto is None else _matrices(onto, rows, columns)
+    m, k, n = *a.shape[-2:], b.shape[-1]
+    sizes = (x_dims[-2] if rows else 1, x_dims[-1], w_dims[-1] if columns else 1)
+    batches = c.shape[:-2]
+    if out.dtype.kind == "f" and out.dtype.itemsize > 2 and m * n * k >= LARGE:
+        return _by_blas(a, b, c, plus, alpha, batches)
+    return _by_loops(a, b, c, plus, alpha, batches, sizes)
+
+
+def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
+    """The result with the axes that a vector operand left out."""
+    if not columns:
+        array = array[..., None]
+    return array if rows else array[..., None, :]
+
+
+def _moves(array: np.ndarray | None, axis: int, batches: int) -> int:
+    """How an array moves along a batch axis; operands without batches stay."""
+    if array is None:
+        return 0
+    missing = batches - (array.ndim - 2)
+    return array.strides[axis - missing] if axis >= missing else 0
+
+
+def _by_loops(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, plus: np.ndarray | None, alpha: np.ndarray | None,
+    batches: tuple[int, ...], sizes: tuple[Dim, Dim, Dim],
+) -> list[Invocation]:  # fmt: skip
+    item = c.itemsize
+    m, k, n = (size if isinstance(size, int) and size <= UNROLLED else None for size in sizes)
+    dense = b.strides[-1] == item or sizes[2] == 1
+    how = Product(c.dtype, m, k, n, dense, plus is not None, alpha is not None, len(batches))
+    words: list[int] = [address_of(c), address_of(a), address_of(b)]
+    words += [address_of(part) for part in (plus, alpha) if part is not None]
+    for axis, size in enumerate(batches):
+        moved = (c, a, b) if plus is None else (c, a, b, plus)
+        words += [size, *(_moves(part, axis, len(batches)) for part in moved)]
+    words += [number for number, fixed in zip((*a.shape[-2:], b.shape[-1]), (m, k, n), strict=True) if fixed is None]
+    words += [c.strides[-2], a.strides[-2], a.strides[-1], b.strides[-2]]
+    words += [] if dense else [b.strides[-1]]
+    words += [] if plus is None else [plus.strides[-2], plus.strides[-1]]
+    return [Invocation(product_kernel(how), words)]
+
+
+def _by_blas(
+    a: np.ndarray, b: np.ndarray, c: np.ndarray, plus: np.ndarray | None, alpha: np.ndarray | None,
+    batches: tuple[int, ...],
+) -> list[Invocation]:  # fmt: skip
+    lies_a, lies_b = _layout(a), _layout(b)
+    if lies_a is None or lies_b is None:
+        raise NoKernel("a large product of a matrix whose rows and columns are both strided")
+    (letter_a, lda), (letter_b, ldb) = lies_a, lies_b
+    n, m, k = c.shape[-1], c.shape[-2], a.shape[-1]
+    ldc = max(n, c.strides[-2] // c.itemsize)
+    if max(n, m, k, ldb, lda, ldc) >= 2**31 or prod(batches) < 1:
+        raise NoKernel("a product too large for BLAS")
+    routine = blas("dgemm" if c.itemsize == 8 else "sgemm")
+    words: list[int] = [routine, address_of(c), address_of(a), address_of(b)]
+    words += [] if alpha is None else [address_of(alpha)]
+    words += [ord(letter_b), ord(letter_a), n, m, k, ldb, lda, ldc, int(plus is not None)]
+    for axis, size in enumerate(batches):
+        words += [size, *(_moves(part, axis, len(batches)) for part in (c, a, b))]
+    return [Invocation(blas_kernel(c.dtype, alpha is not None, len(batches)), words)]
+
+
+def _layout(x: np.ndarray) -> tuple[str, int] | None:
+    """How BLAS reads a matrix, transposed as it sees it: the letter, and from column to column how many elements."""
+    rows, columns = x.shape[-2:]
+    by_row, by_column = x.strides[-2:]
+    item = x.itemsize
+    if by_column == item or columns == 1:
+        step = by_row // item if rows > 1 else columns
+        if by_row % item == 0 and step >= max(1, columns):
+            return "N", step
+    if by_row == item or rows == 1:
+        step = by_column // item if columns > 1 else rows
+        if by_column % item == 0 and step >= max(1, rows):
+            return "T", step
+    return None

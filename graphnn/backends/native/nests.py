@@ -1,0 +1,92 @@
+"""Loop nests: the axes that several arrays share, with as few of them left as their strides allow.
+
+A nest is a structure without numbers, but for axes that are short and of a fixed size in the program: those are
+unrolled. One structure is one kernel, whatever the named sizes are; what varies is passed in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from ...ir.spec import Dim
+from .types import DType
+
+__all__ = ["Axis", "Nest", "Stride", "make_axes", "make_nest"]
+
+Stride: TypeAlias = Literal["none", "dense", "any"]
+"""Along an axis an array stays in place, steps from element to neighbour, or by any number of bytes."""
+
+UNROLLED = 64
+"""Fixed axes of up to so many elements are written out."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One loop: its size where that is fixed and small, and how each array moves along it."""
+
+    size: int | None
+    strides: tuple[Stride, ...]
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Axes, outermost first, and the dtypes of the arrays."""
+
+    axes: tuple[Axis, ...]
+    dtypes: tuple[DType, ...]
+
+
+@dataclass
+class _Run:
+    """Neighbouring axes that every array walks as if they were one."""
+
+    size: int
+    fixed: bool
+    strides: list[int]
+
+
+def make_nest(shape: tuple[Dim, ...], arrays: Sequence[np.ndarray]) -> tuple[Nest, list[int]]:
+    """The nest of arrays of one shape (0-d ones stay in place), and its numbers: sizes and strides that vary.
+
+    `shape` says which axes have a named size: those are never left out or unrolled, so that the structure is the
+    same for every size.
+    """
+    numbers = next((a.shape for a in arrays if a.ndim), ())
+    strides = [[a.strides[axis] if a.ndim else 0 for a in arrays] for axis in range(len(numbers))]
+    dtypes = tuple(a.dtype for a in arrays)
+    axes, words = make_axes(shape, numbers, strides, dtypes)
+    return Nest(axes, dtypes), words
+
+
+def make_axes(
+    dims: Sequence[Dim], numbers: Sequence[int], moves: Sequence[Sequence[int]], dtypes: Sequence[DType]
+) -> tuple[tuple[Axis, ...], list[int]]:
+    """Axes, outermost first, from their sizes as declared and in numbers, and how each array moves along them."""
+    runs: list[_Run] = []
+    for dim, size, along in zip(dims, numbers, moves, strict=True):
+        fixed = isinstance(dim, int)
+        if fixed and size == 1:
+            continue
+        strides = list(along)
+        last = runs[-1] if runs else None
+        if last and all(outer == inner * size for outer, inner in zip(last.strides, strides, strict=True)):
+            last.size, last.fixed, last.strides = last.size * size, last.fixed and fixed, strides
+        else:
+            runs.append(_Run(size, fixed, strides))
+    axes: list[Axis] = []
+    words: list[int] = []
+    for run in runs:
+        kinds = tuple(_kind(s, dtype.itemsize) for s, dtype in zip(run.strides, dtypes, strict=True))
+        unrolled = run.fixed and run.size <= UNROLLED
+        axes.append(Axis(run.size if unrolled else None, kinds))
+        words += [] if unrolled else [run.size]
+        words += [s for s, kind in zip(run.strides, kinds, strict=True) if kind == "any"]
+    return tuple(axes), words
+
+
+def _kind(stride: int, itemsize: int) -> Stride:
+    return "none" if stride == 0 else "dense" if stride == itemsize else "any"

@@ -1,0 +1,40 @@
+"""Probing: does the native backend work on this machine, and if not, why in one sentence."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from functools import cache
+from importlib.util import find_spec
+
+__all__ = ["blas", "problem"]
+
+
+@cache
+def problem() -> str | None:
+    """Why the native backend does not work here, with the command that mends it; None when it does."""
+    for library in ("llvmlite", "scipy"):
+        if find_spec(library) is None:
+            return f"{library} is not installed; pip install 'graphnn[native]'"
+    if sys.maxsize < 2**32:
+        return "it needs a 64-bit Python"
+    try:
+        import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"llvmlite does not load here: {' '.join(str(error).split())}; pip install --force-reinstall llvmlite"
+    return None
+
+
+@cache
+def blas(name: str) -> int:
+    """The address of a BLAS routine, such as `dgemm`, in the library that SciPy is built on."""
+    from scipy.linalg import cython_blas
+
+    capsule = cython_blas.__pyx_capi__[name]
+    name_of, pointer_of = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name_of.restype, name_of.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(pointer_of(capsule, name_of(capsule)))

@@ -1,0 +1,300 @@
+"""Products: kernels of matrix products, as loops where they are small and as calls of BLAS where they are large.
+
+The loops hold a tile of the result in registers and add one product after the other in the order of the inner axis,
+whatever the tile, so that an element's bits do not depend on where it stands. The result may be `C + alpha * (A @ B)`
+instead: a bias to begin with, or an update of C itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
+
+import numpy as np
+
+from .machine import machine
+from .mathematics import Arithmetic
+from .types import DType, lanes_of, number, register_type
+from .writer import Writer
+
+__all__ = ["Product", "blas_kernel", "product_kernel"]
+
+REGISTERS = 24
+"""Vectors of half the kernels' width that a tile may hold."""
+HELD = 12
+"""Vectors of B that are kept in registers, beside the tile."""
+PACKED = 1024
+"""A transposed B of up to so many elements is first copied into order."""
+
+
+Columns: TypeAlias = "tuple[str, int, str | None]"
+"""Some columns treated as a vector: the first, how many, and a mask of them."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a product's kernel depends on. Sizes are None where they vary; strides of one element are dense."""
+
+    dtype: DType
+    rows: int | None
+    inner: int | None
+    columns: int | None
+    b_dense: bool
+    """Do the elements of a row of B lie side by side?"""
+    onto: bool = False
+    """Is the product added to a matrix C?"""
+    scaled: bool = False
+    """Is it multiplied by a scalar first?"""
+    batches: int = 0
+    """Axes in front."""
+
+
+@cache
+def product_kernel(how: Product) -> str:
+    """The kernel as loops.
+
+    Its words: result, A, B, then C and the scalar where there are; for each batch axis its size and the bytes that
+    result, A, B and C move; sizes that vary of rows, inner, columns; bytes from row to row of the result, row to row
+    and element to element of A, the same of B, the same of C.
+    """
+    w = Writer()
+    _Loops(w, how).write()
+    return w.text()
+
+
+class _Loops:
+    def __init__(self, w: Writer, how: Product) -> None:
+        self.w, self.how, self.dtype = w, how, how.dtype
+        half = how.dtype.kind == "f" and how.dtype.itemsize == 2
+        self.carried = np.dtype(np.float32) if half else how.dtype
+        self.lanes = lanes_of(self.dtype)
+
+    def write(self) -> None:
+        w, how = self.w, self.how
+        self.out, self.a, self.b = (w.word("ptr") for _ in range(3))
+        self.c = w.word("ptr") if how.onto else ""
+        scalar = w.word("ptr") if how.scaled else ""
+        self.alpha = w.converted(w.load(scalar, self.dtype), self.dtype, self.carried) if how.scaled else ""
+        self._batches(how.batches)
+
+    def _batches(self, left: int) -> None:
+        w = self.w
+        if not left:
+            self._matrix()
+            return
+        size = w.word()
+        moves = [w.word() for _ in range(4 if self.how.onto else 3)]
+        before = self.out, self.a, self.b, self.c
+        with w.loop(size) as index:
+            moved = [w.offset(p, (index, by)) for p, by in zip(before, moves, strict=False)]
+            self.out, self.a, self.b = moved[:3]
+            self.c = moved[3] if self.how.onto else ""
+            self._batches(left - 1)
+        self.out, self.a, self.b, self.c = before
+
+    def _matrix(self) -> None:
+        w, how = self.w, self.how
+        self.rows, self.inner, self.columns = (
+            str(n) if n is not None else w.word() for n in (how.rows, how.inner, how.columns)
+        )
+        item: str | int = self.dtype.itemsize
+        self.out_row, self.a_row, self.a_step = w.word(), w.word(), w.word()
+        self.b_row: str | int = w.word()
+        self.b_step: str | int = item if how.b_dense else w.word()
+        if how.onto:
+            self.c_row, self.c_step = w.word(), w.word()
+        if not how.b_dense and how.inner and how.columns and how.inner * how.columns <= PACKED:
+            self._pack(how.inner, how.columns)
+        if how.columns is not None and (how.columns <= 2 * self.lanes or self.b_step == item):
+            parts = self._fixed_parts(how.columns)
+            wide = 2 if how.columns > self.lanes else 1
+            for first in range(0, len(parts), wide):
+                self._band(parts[first : first + wide])
+            return
+        self._all_columns()
+
+    def _fixed_parts(self, columns: int) -> list[Columns]:
+        lanes = self.lanes if self.b_step == self.dtype.itemsize else 1
+        return [(str(j), min(lanes, columns - j), None) for j in range(0, columns, lanes)]
+
+    def _all_columns(self) -> None:
+        """Columns whose number varies, a vector at a time."""
+        w = self.w
+        if self.b_step != self.dtype.itemsize:
+            with w.loop(self.columns) as j:
+                self._band([(j, 1, None)])
+            return
+        left = w.put(f"and i64 {self.columns}, {self.lanes - 1}")
+        whole = w.put(f"sub nsw i64 {self.columns}, {left}")
+        with w.loop(whole, self.lanes) as j:
+            self._band([(j, self.lanes, None)])
+        if machine().masks and self.dtype.itemsize >= 4:
+            with w.when(w.put(f"icmp sgt i64 {left}, 0")):
+                self._band([(whole, self.lanes, w.first(left, self.lanes))])
+        else:
+            with w.loop(self.columns, 1, whole) as j:
+                self._band([(j, 1, None)])
+
+    def _pack(self, inner: int, columns: int) -> None:
+        """Copy B so that its rows lie side by side."""
+        w, item = self.w, self.dtype.itemsize
+        packed = w.variable(register_type(self.dtype), count=inner * columns)
+        with w.loop(str(inner)) as k:
+            source, target = w.offset(self.b, (k, self.b_row)), w.offset(packed, (k, columns * item))
+            for j in range(columns) if columns <= 16 else ():
+                w.store(
+                    w.load(w.offset(source, (str(j), self.b_step)), self.dtype),
+                    w.offset(target, (str(j), item)),
+                    self.dtype,
+                )
+            if columns > 16:
+                with w.loop(str(columns)) as at:
+                    value = w.load(w.offset(source, (at, self.b_step)), self.dtype)
+                    w.store(value, w.offset(target, (at, item)), self.dtype)
+        self.b, self.b_row, self.b_step = packed, columns * item, item
+
+    # A band of columns, then a tile of it ------------------------------------------------------------------------
+
+    def _band(self, parts: list[Columns]) -> None:
+        """All rows of the result, for some vectors of columns."""
+        w = self.w
+        vectors = sum(max(1, 2 * lanes // self.lanes) for _, lanes, _ in parts)
+        rows = self.how.rows
+        tall = max(1, min(8, REGISTERS // vectors // 2))
+        inner = self.how.inner
+        held = None
+        if inner is not None and inner * vectors <= HELD:
+            held = [[self._load_b(part, str(k)) for part in parts] for k in range(inner)]
+        if rows is not None:
+            tall = min(tall, rows)
+            whole = rows - rows % tall if tall else 0
+            if whole > tall:
+                with w.loop(str(whole), tall) as i:
+                    self._tile(parts, i, tall, held)
+            elif whole:
+                self._tile(parts, "0", tall, held)
+            if rows > whole:
+                self._tile(parts, str(whole), rows - whole, held)
+            return
+        if tall == 1:
+            with w.loop(self.rows) as i:
+                self._tile(parts, i, 1, held)
+            return
+        tall = 1 << (tall.bit_length() - 1)
+        whole_part = w.put(f"sub nsw i64 {self.rows}, {w.put(f'and i64 {self.rows}, {tall - 1}')}")
+        with w.loop(whole_part, tall) as i:
+            self._tile(parts, i, tall, held)
+        with w.loop(self.rows, 1, whole_part) as i:
+            self._tile(parts, i, 1, held)
+
+    def _tile(self, parts: list[Columns], first: str, tall: int, held: list[list[str]] | None) -> None:
+        """So many rows from the first on."""
+        w = self.w
+        kinds = [register_type(self.carried, lanes) for _, lanes, _ in parts]
+        totals = [
+            [
+                w.variable(kind, "zeroinitializer" if lanes > 1 else number(0, self.carried))
+                for kind, (_, lanes, _) in zip(kinds, parts, strict=True)
+            ]
+            for _ in range(tall)
+        ]
+        starts = [w.offset(self.a, (self._row(first, t), self.a_row)) for t in range(tall)]
+        inner = self.how.inner
+        if inner is not None and inner <= 16:
+            for k in range(inner):
+                self._accumulate(parts, starts, totals, kinds, str(k), held[k] if held else None)
+        else:
+            with w.loop(self.inner) as index:
+                self._accumulate(parts, starts, totals, kinds, index, None)
+        for t in range(tall):
+            row = self._row(first, t)
+            for part, kind, total in zip(parts, kinds, totals[t], strict=True):
+                self._finish(part, row, w.put(f"load {kind}, ptr {total}"))
+
+    def _row(self, first: str, t: int) -> str:
+        if t == 0:
+            return first
+        return str(int(first) + t) if first.isdigit() else self.w.put(f"add nsw i64 {first}, {t}")
+
+    def _load_b(self, part: Columns, k: str) -> str:
+        column, lanes, mask = part
+        w = self.w
+        value = w.load(w.offset(self.b, (k, self.b_row), (column, self.b_step)), self.dtype, lanes, mask)
+        return w.converted(value, self.dtype, self.carried, lanes)
+
+    def _accumulate(
+        self,
+        parts: list[Columns],
+        starts: list[str],
+        totals: list[list[str]],
+        kinds: list[str],
+        k: str,
+        held: list[str] | None,
+    ) -> None:
+        w = self.w
+        b = held or [self._load_b(part, k) for part in parts]
+        for t, start in enumerate(starts):
+            one = w.converted(w.load(w.offset(start, (k, self.a_step)), self.dtype), self.dtype, self.carried)
+            for (_, lanes, _), kind, x, total in zip(parts, kinds, b, totals[t], strict=True):
+                before = w.put(f"load {kind}, ptr {total}")
+                w.do(f"store {kind} {self._fma(w.spread(one, self.carried, lanes), x, before, lanes)}, ptr {total}")
+
+    def _fma(self, x: str, y: str, z: str, lanes: int) -> str:
+        if self.carried.kind == "f":
+            return Arithmetic(self.w, self.carried, lanes, machine().fused_multiply_add).fma(x, y, z)
+        kind = register_type(self.carried, lanes)
+        return self.w.put(f"add {kind} {self.w.put(f'mul {kind} {x}, {y}')}, {z}")
+
+    def _finish(self, part: Columns, row: str, value: str) -> None:
+        w, (column, lanes, mask) = self.w, part
+        if self.how.onto:
+            place = w.offset(self.c, (row, self.c_row), (column, self.c_step))
+            before = w.converted(w.load(place, self.dtype, lanes, mask), self.dtype, self.carried, lanes)
+            one = number(1, self.carried)
+            value = self._fma(w.spread(self.alpha or one, self.carried, lanes), value, before, lanes)
+        elif self.how.scaled:
+            value = w.put(
+                f"fmul {register_type(self.carried, lanes)} {value}, {w.spread(self.alpha, self.carried, lanes)}"
+            )
+        place = w.offset(self.out, (row, self.out_row), (column, self.dtype.itemsize))
+        w.store(w.converted(value, self.carried, self.dtype, lanes), place, self.dtype, lanes, mask)
+
+
+@cache
+def blas_kernel(dtype: DType, scaled: bool, batches: int) -> str:
+    """The kernel as calls of BLAS, whose matrices lie column after column: the product is computed transposed.
+
+    Its words: the routine's address; result, A, B, and the scalar where there is one; how B and A lie, as the
+    letters N or T; columns, rows, inner; from column to column of B, of A, of the result; 1 when the product is added
+    to the result, else 0; for each batch axis its size and the bytes that result, A and B move.
+    """
+    w = Writer()
+    kind = register_type(dtype)
+    routine, out, a, b = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word("ptr")
+    alpha = w.word("ptr") if scaled else w.variable(kind, number(1, dtype))
+    integers = []
+    letters = []
+    for _ in range(2):
+        letter = w.variable("i8")
+        w.do(f"store i8 {w.put(f'trunc i64 {w.word()} to i8')}, ptr {letter}")
+        letters.append(letter)
+    for _ in range(6):
+        place = w.variable("i32")
+        w.do(f"store i32 {w.put(f'trunc i64 {w.word()} to i32')}, ptr {place}")
+        integers.append(place)
+    n, m, k, ldb, lda, ldc = integers
+    beta = w.variable(kind)
+    w.do(f"store {kind} {w.put(f'sitofp i64 {w.word()} to {kind}')}, ptr {beta}")
+
+    def call(left: int, out: str, a: str, b: str) -> None:
+        if left:
+            size, *moves = (w.word() for _ in range(4))
+            with w.loop(size) as index:
+                call(left - 1, *(w.offset(p, (index, by)) for p, by in zip((out, a, b), moves, strict=True)))
+            return
+        given = [*letters, n, m, k, alpha, b, ldb, a, lda, beta, out, ldc]
+        w.do(f"call void {routine}({', '.join(f'ptr {place}' for place in given)})")
+
+    call(batches, out, a, b)
+    return w.text()

@@ -1,0 +1,155 @@
+"""The program: a plan, its arena, and the tapes bound for each set of sizes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...ir.leaf import Constant
+from ...ir.spec import Spec
+from ...plan.memory import Plan
+from ...plan.usage import made_before, out_of_memory, specs_of
+from ..numpy.program import aligned_bytes
+from ..program import AHEAD_STEPS, Batches, batch_names
+from .bound import Bound, Part
+from .driver import loop_kernel
+from .loops import run_loop
+from .machine import machine
+
+__all__ = ["NativeProgram", "bind"]
+
+_KEPT = 8
+"""Sets of sizes whose tapes are kept."""
+
+
+def bind(plan: Plan, check_finite: str | None) -> NativeProgram:
+    """The plan as a program."""
+    return NativeProgram(plan, check_finite)
+
+
+class NativeProgram:
+    """A plan and one arena; for each set of sizes the tapes bound to it."""
+
+    def __init__(self, plan: Plan, check_finite: str | None) -> None:
+        self.plan = plan
+        self.check_finite = check_finite
+        self._arena = aligned_bytes(0)
+        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+
+    def bound(self, sizes: Mapping[str, int]) -> Bound:
+        """The tapes for these sizes, over the one arena; a larger arena binds everything anew."""
+        key = tuple(sorted(sizes.items()))
+        found = self._bound.get(key)
+        if found is None:
+            try:
+                found = self._bound[key] = self._bind(sizes)
+            except MemoryError as error:
+                raise out_of_memory("native", self.plan, sizes) from error
+        return found
+
+    def _bind(self, sizes: Mapping[str, int]) -> Bound:
+        needed = self.plan.offsets(sizes)[1]
+        if needed > self._arena.nbytes:
+            self._bound.clear()
+            self._arena = aligned_bytes(0)  # the old one goes before the new one comes
+            self._arena = aligned_bytes(needed)
+        elif len(self._bound) >= _KEPT:
+            self._bound.pop(next(iter(self._bound)))
+        return Bound(self.plan, self._arena, dict(sizes), self.check_finite)
+
+    def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """Run once; the outputs, as copies."""
+        bound = self.bound(sizes)
+        bound.feed(feeds)
+        with np.errstate(all="ignore"):
+            bound.run(bound.before)
+            results = [array.copy() for array in bound.outputs]
+            bound.run(bound.after)
+        return results
+
+    def loop(
+        self,
+        batches: Batches,
+        orders: Iterable[np.ndarray | None],
+        records: Sequence[np.ndarray],
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        ahead: int = 1,
+    ) -> None:
+        """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel."""
+        with np.errstate(all="ignore"):
+            run_loop(self.bound, batches, orders, records, stop, progress, ahead)
+
+    def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
+        """Seconds for each step of the plan, the best of several; parameters are put back."""
+        bound = self.bound(sizes)
+        bound.feed(feeds)
+        steps = bound.by_step()
+        kept = [(p, p.value) for p in self.plan.graph.parameters.values()]
+        best = [math.inf] * len(steps)
+        try:
+            with np.errstate(all="ignore"):
+                for _ in range(20):
+                    for i, parts in enumerate(steps):
+                        start = time.perf_counter()
+                        bound.run(parts)
+                        best[i] = min(best[i], time.perf_counter() - start)
+        finally:
+            for parameter, value in kept:
+                parameter.storage[...] = value
+        return best
+
+    def kept(self) -> Sequence[Spec]:
+        """Constants; what is made of them and of sizes before the run; the tables of steps."""
+        constants = [node.spec for node in self.plan.static if isinstance(node, Constant)]
+        return [*constants, *self._kept_for_sizes()]
+
+    def _kept_for_sizes(self) -> list[Spec]:
+        """What each set of sizes has of its own."""
+        made = [spec for node in made_before(self.plan) if not isinstance(node, Constant) for spec in specs_of(node)]
+        return [*made, *(spec for step in self.plan.steps for spec in step.node.tables())]
+
+    def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
+        """The orders of the epochs that are run at once, and what the odd last batch has of its own."""
+        names = batch_names(self.plan.graph.inputs)
+        if len(names) != 1:
+            return 0
+        [name] = names
+        size = max(1, sizes[name] if samples is None else min(sizes[name], samples))
+        rest = size - 1 if samples is None else samples % size
+        odd = sum(spec.bytes({**sizes, name: rest}) for spec in self._kept_for_sizes()) if rest else 0
+        epochs = 2 if samples is None else AHEAD_STEPS // max(1, math.ceil(samples / size))
+        orders = 8 * (size * AHEAD_STEPS if samples is None else samples * epochs) if epochs > 1 else 0
+        return orders + odd
+
+    def source(self) -> str:
+        """The kernels as LLVM's language, in the order of their first use, and the driver that runs the loop."""
+        return "\n".join(f"; {what}\n{text}" for text, what in self._kernels().items())
+
+    def assembly(self) -> str:
+        """The kernels as the processor's instructions."""
+        return "\n".join(f"# {what}\n{machine().assembly(text)}" for text, what in self._kernels().items())
+
+    def _kernels(self) -> dict[str, str]:
+        """Each distinct kernel with what it is for."""
+        bound = next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+        uses: dict[str, list[str]] = {}
+        for part in (*bound.before, *bound.after):
+            if isinstance(part, Part):
+                for call, work in zip(part.tape.calls, part.works, strict=True):
+                    what = "copy" if work.step is None else self.plan.steps[work.step].node.op
+                    uses.setdefault(call.kernel, []).append(what)
+        named = {text: f"{', '.join(dict.fromkeys(ops))}: {len(ops)} in a step" for text, ops in uses.items()}
+        return {**named, loop_kernel(): "the loop over epochs and batches"}
+
+    def notes(self) -> str:
+        """Which steps run on NumPy, and why."""
+        bound: Any = next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+        if not bound.reasons:
+            return "every step has a kernel: a loop runs without entering Python"
+        lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]
+        return "\n".join([f"{len(lines)} steps run on NumPy, so a loop enters Python for each:", *lines])

@@ -1,0 +1,92 @@
+"""Types: NumPy's dtypes as LLVM's, in memory and in registers, alone and as vectors; and conversions between them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = ["DType", "LANES", "NoKernel", "convert", "lanes_of", "memory_type", "number", "register_type", "splat"]
+
+DType: TypeAlias = np.dtype[Any]
+
+LANES = 64
+"""Bytes of a vector as the kernels write it, whatever the processor has: LLVM splits it into those of the machine."""
+
+_FLOATS = {2: "half", 4: "float", 8: "double"}
+
+
+class NoKernel(Exception):  # noqa: N818 - it says what there is not; never seen by a user
+    """There is no kernel for this: the step runs on NumPy, for the reason given."""
+
+
+def memory_type(dtype: DType) -> str:
+    """The LLVM type of an element in memory."""
+    return _FLOATS[dtype.itemsize] if dtype.kind == "f" else f"i{8 * dtype.itemsize}"
+
+
+def register_type(dtype: DType, lanes: int = 1) -> str:
+    """The LLVM type of a value, or of a vector of so many."""
+    one = "i1" if dtype.kind == "b" else memory_type(dtype)
+    return one if lanes == 1 else f"<{lanes} x {one}>"
+
+
+def lanes_of(*dtypes: DType) -> int:
+    """How many elements the kernels treat at once, by the widest of their dtypes; half floats count as the floats
+    they are computed in."""
+    return LANES // max(4, *(dtype.itemsize for dtype in dtypes)) if dtypes else LANES // 8
+
+
+def number(value: float, dtype: DType) -> str:
+    """A number as LLVM writes it in a dtype."""
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    if dtype.kind != "f":
+        return str(int(np.array(value).astype(dtype)))
+    if dtype.itemsize == 2:
+        return f"0xH{np.float16(value).view(np.uint16):04X}"
+    exact = np.float32(value) if dtype.itemsize == 4 else np.float64(value)  # a float is written as its double
+    return f"0x{np.float64(exact).view(np.uint64):016X}"
+
+
+def splat(text: str, dtype: DType, lanes: int) -> str:
+    """A number in every lane."""
+    return text if lanes == 1 else f"splat ({register_type(dtype)} {text})"
+
+
+def convert(source: DType, target: DType, lanes: int) -> list[str]:
+    """The instructions, each with `{}` for what it converts, that make a value of one dtype one of another.
+
+    A float beyond the range of an integer becomes the nearest one, NaN becomes 0 (in C both are undefined).
+    """
+    if source == target:
+        return []
+    a, b = register_type(source, lanes), register_type(target, lanes)
+    zero = splat(number(0, source), source, lanes)
+    match source.kind, target.kind:
+        case ("f", "b"):
+            return [f"fcmp une {a} {{}}, {zero}"]
+        case (_, "b"):
+            return [f"icmp ne {a} {{}}, {zero}"]
+        case ("f", "f") if (source.itemsize, target.itemsize) == (8, 2):  # twice rounded by way of float32
+            raise NoKernel("no instruction turns float64 into float16")
+        case ("f", "f"):
+            return [f"{'fpext' if target.itemsize > source.itemsize else 'fptrunc'} {a} {{}} to {b}"]
+        case ("f", kind):
+            sign = "s" if kind == "i" else "u"
+            return [f"call {b} @llvm.fpto{sign}i.sat.{suffix(target, lanes)}.{suffix(source, lanes)}({a} {{}})"]
+        case ("i", "f"):
+            return [f"sitofp {a} {{}} to {b}"]
+        case (_, "f"):
+            return [f"uitofp {a} {{}} to {b}"]
+    if source.kind != "b" and target.itemsize < source.itemsize:
+        return [f"trunc {a} {{}} to {b}"]
+    if source.kind != "b" and target.itemsize == source.itemsize:
+        return []
+    return [f"{'sext' if source.kind == 'i' else 'zext'} {a} {{}} to {b}"]
+
+
+def suffix(dtype: DType, lanes: int) -> str:
+    """How the name of an intrinsic says its type: `f64`, `v8f32`."""
+    one = "i1" if dtype.kind == "b" else f"{'f' if dtype.kind == 'f' else 'i'}{8 * dtype.itemsize}"
+    return one if lanes == 1 else f"v{lanes}{one}"
