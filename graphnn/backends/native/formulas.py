@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.formula import FUNCTIONS, Apply, Formula, Literal, Name, dtypes
+from ...ir.formula import Apply, Formula, Literal, Name, dtypes
+from ...ir.functions import result_rule
 from .mathematics import FUNCTIONS as MATHEMATICS
 from .mathematics import Arithmetic
 from .types import DType, NoKernel, number, register_type, splat
@@ -18,15 +19,20 @@ from .writer import Writer
 __all__ = ["Register", "write_formula"]
 
 _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
-_INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
-_BOOL = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and"}
+_BITS = {"and_": "and", "or_": "or", "xor": "xor"}
+_INTEGER = {"add": "add", "sub": "sub", "mul": "mul", **_BITS}
+_BOOL = {"add": "or", "mul": "and", "maximum": "or", "minimum": "and", **_BITS}
 _COMPARISON = {
     "less": ("olt", "slt", "ult"), "less_equal": ("ole", "sle", "ule"), "greater": ("ogt", "sgt", "ugt"),
     "greater_equal": ("oge", "sge", "uge"), "equal": ("oeq", "eq", "eq"), "not_equal": ("une", "ne", "ne"),
 }  # fmt: skip
-_LIBRARY = {"sin": "sin", "cos": "cos", "pow": "pow"}
+_LIBRARY = {
+    "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "sinh": "sinh", "cosh": "cosh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "erf": "erf",
+    "erfc": "erfc", "pow": "pow", "fmod": "fmod",
+}  # fmt: skip
 """Functions that the C library computes, one element at a time."""
-_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs"}
+_INTRINSIC = {"sqrt": "sqrt", "abs": "fabs", "floor": "floor", "ceil": "ceil", "rint": "roundeven"}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ def write_formula(
 def _takes(function: str, kinds: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
     """The dtypes that a function computes in, given those it gets (Python types for literals), and the result's."""
     given = tuple(np.dtype(bool) if kind is bool else kind for kind in kinds)
-    *takes, gives = getattr(np, FUNCTIONS[function].ufunc).resolve_dtypes((*given, None))
+    *takes, gives = result_rule(function).resolve_dtypes((*given, None))
     return tuple(takes), gives
 
 
@@ -72,7 +78,8 @@ class _Formula:
                 case Literal():
                     pass  # written where it is used, in the dtype it meets
                 case Apply(function="where", arguments=(condition, x, y)):
-                    made[part] = self._where(condition, x, y, np.dtype(kinds[part]), made)
+                    chosen = result if isinstance(kinds[part], type) else np.dtype(kinds[part])
+                    made[part] = self._where(condition, x, y, chosen, made)
                 case Apply(function=function, arguments=arguments):
                     takes, gives = _takes(function, tuple(kinds[a] for a in arguments))
                     given = [self._as(a, kind, made) for a, kind in zip(arguments, takes, strict=True)]
@@ -109,6 +116,12 @@ class _Formula:
         table = _BOOL if dtype.kind == "b" else _INTEGER
         if function in table:
             return self.w.put(f"{table[function]} {kind} {given[0]}, {given[1]}")
+        if function == "not_":
+            return self.w.put(
+                f"xor {kind} {given[0]}, {splat('true' if dtype.kind == 'b' else '-1', dtype, self.lanes)}"
+            )
+        if function in ("isnan", "isinf"):
+            return splat("false", np.dtype(bool), self.lanes)
         if dtype.kind in "iu":
             return self._integer(function, dtype, given)
         raise NoKernel(f"{function} of {dtype}")
@@ -121,6 +134,10 @@ class _Formula:
                 return self.w.put(f"sub {kind} {zero}, {given[0]}")
             case "maximum" | "minimum":
                 return self.w.call(f"{sign}{function[:3]}", dtype, self.lanes, *given)
+            case "floor" | "ceil" | "rint":
+                return given[0]
+            case "mod" | "fmod":
+                return self._integer_remainder(dtype, given, floored=function == "mod")
             case "abs":
                 negative = self.w.put(f"sub {kind} {zero}, {given[0]}")
                 return given[0] if sign == "u" else self.w.call("smax", dtype, self.lanes, given[0], negative)
@@ -129,6 +146,37 @@ class _Formula:
                 low = splat("-1", dtype, self.lanes)
                 return capped if sign == "u" else self.w.call("smax", dtype, self.lanes, capped, low)
         raise NoKernel(f"{function} of {dtype}")
+
+    def _integer_remainder(self, dtype: DType, given: list[str], floored: bool) -> str:
+        """The remainder; 0 by 0, and by -1, where the processor would stop. Floored, it has the divisor's sign."""
+        kind, truth = register_type(dtype, self.lanes), register_type(np.dtype(bool), self.lanes)
+        x, y = given
+        zero, one = (splat(str(n), dtype, self.lanes) for n in (0, 1))
+        unsafe = self.w.put(f"icmp eq {kind} {y}, {zero}")
+        if dtype.kind == "u":
+            rest = self.w.put(f"urem {kind} {x}, {self._select(unsafe, one, y, dtype)}")
+            return self._select(unsafe, zero, rest, dtype)
+        minus = self.w.put(f"icmp eq {kind} {y}, {splat('-1', dtype, self.lanes)}")
+        either = self.w.put(f"or {truth} {unsafe}, {minus}")
+        rest = self.w.put(f"srem {kind} {x}, {self._select(either, one, y, dtype)}")
+        if not floored:
+            return rest
+        signs = self.w.put(f"icmp slt {kind} {self.w.put(f'xor {kind} {rest}, {y}')}, {zero}")
+        left = self.w.put(f"icmp ne {kind} {rest}, {zero}")
+        wrong = self.w.put(f"and {truth} {signs}, {left}")
+        return self._select(wrong, self.w.put(f"add {kind} {rest}, {y}"), rest, dtype)
+
+    def _float_remainder(self, dtype: DType, given: list[str]) -> str:
+        """The remainder with the divisor's sign, which a zero has too."""
+        kind, truth = register_type(dtype, self.lanes), register_type(np.dtype(bool), self.lanes)
+        y = given[1]
+        zero = splat(number(0, dtype), dtype, self.lanes)
+        rest = self._library("fmod", dtype, given)
+        below = [self.w.put(f"fcmp olt {kind} {value}, {zero}") for value in (rest, y)]
+        differ = self.w.put(f"xor {truth} {below[0]}, {below[1]}")
+        moved = self._select(differ, self.w.put(f"fadd {kind} {rest}, {y}"), rest, dtype)
+        none = self.w.put(f"fcmp oeq {kind} {rest}, {zero}")
+        return self._select(none, self.w.call("copysign", dtype, self.lanes, zero, y), moved, dtype)
 
     def _float(
         self, function: str, dtype: DType, given: list[str], arguments: tuple[Formula, ...], literal: tuple[bool, ...]
@@ -143,6 +191,11 @@ class _Formula:
                 return self.w.put(f"fneg {kind} {given[0]}")
             case "maximum" | "minimum":
                 return self._extreme(function, dtype, given, literal[1])
+            case "isnan":
+                return self.w.put(f"fcmp uno {kind} {given[0]}, {given[0]}")
+            case "isinf":
+                size = self.w.call("fabs", dtype, self.lanes, given[0])
+                return self.w.put(f"fcmp oeq {kind} {size}, {splat(number(np.inf, dtype), dtype, self.lanes)}")
             case "sign":
                 return self._sign(dtype, given[0])
             case "pow" if literal[1] and isinstance(arguments[1], Literal) and arguments[1].value in (0, 1, 2, -1, 0.5):
@@ -151,6 +204,8 @@ class _Formula:
             single = np.dtype(np.float32)
             wide = [self.w.converted(x, dtype, single, self.lanes) for x in given]
             return self.w.converted(self._float(function, single, wide, arguments, literal), single, dtype, self.lanes)
+        if function == "mod":
+            return self._float_remainder(dtype, given)
         if function in MATHEMATICS:
             return MATHEMATICS[function](Arithmetic(self.w, dtype, self.lanes, self.fused), given[0])
         if function in _LIBRARY:

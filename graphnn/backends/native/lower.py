@@ -101,13 +101,15 @@ def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invo
     return [Invocation(pick_kernel(x.dtype, labels.dtype), words)]
 
 
-def _one_hot(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
     [labels] = ins
     if not out.size:
         return []
+    if node.axis != -1:
+        raise NoKernel("classes along another axis than the last")
     rows, by_label = _one_axis(labels, 0)
     words = [address_of(out), address_of(labels), rows, out.shape[-1], by_label]
-    return [Invocation(one_hot_kernel(labels.dtype, out.dtype), words)]
+    return [Invocation(one_hot_kernel(labels.dtype, out.dtype, node.on, node.off), words)]
 
 
 def lower_check(labels: np.ndarray, classes: int) -> list[Invocation]:

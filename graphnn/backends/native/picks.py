@@ -40,15 +40,15 @@ def pick_kernel(x: DType, labels: DType) -> str:
 
 
 @cache
-def one_hot_kernel(labels: DType, result: DType) -> str:
-    """Rows with a single one. Words: result, labels; rows, classes; bytes from label to label."""
+def one_hot_kernel(labels: DType, result: DType, on: float, off: float) -> str:
+    """Rows of `off` with a single `on`. Words: result, labels; rows, classes; bytes from label to label."""
     w = Writer()
     out, target = w.word("ptr"), w.word("ptr")
     rows, classes, by_label = w.word(), w.word(), w.word()
     with w.loop(rows) as i:
         row = w.offset(out, (w.put(f"mul nsw i64 {i}, {classes}"), result.itemsize))
         with w.loop(classes) as j:
-            w.store(number(0, result), w.offset(row, (j, result.itemsize)), result)
+            w.store(number(off, result), w.offset(row, (j, result.itemsize)), result)
         label = w.converted(w.load(w.offset(target, (i, by_label)), labels), labels, _INDEX)
-        w.store(number(1, result), w.offset(row, (label, result.itemsize)), result)
+        w.store(number(on, result), w.offset(row, (label, result.itemsize)), result)
     return w.text()
