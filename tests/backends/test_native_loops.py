@@ -43,6 +43,12 @@ def test_a_loop_is_that_of_numpy(shuffle, drop_last):
     np.testing.assert_allclose(losses["native"], losses["numpy"], rtol=1e-9)
 
 
+def test_how_long_the_driver_runs_follows_what_it_took():
+    assert loops._next_budget(8, 0.001) == 32
+    assert loops._next_budget(1000, 1.0) == 50
+    assert loops._next_budget(1, 10.0) == 1
+
+
 @pytest.mark.parametrize("shuffle", [None, 0])
 def test_a_loop_is_the_calls_it_stands_for_bit_by_bit(shuffle):
     X, T = gn.data.spiral()

@@ -183,7 +183,8 @@ class _Loop:
             start = time.perf_counter()
             status = run_steps(words)
             took = time.perf_counter() - start
-            budget = _next_budget(budget, took)
+            if status == _TIRED:  # else it did less than it might have
+                budget = _next_budget(budget, took)
             while told < self._get("epoch"):
                 told += 1
                 progress(done + told)
