@@ -26,7 +26,7 @@ from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
 from .train.averaging import Average
 from .train.callbacks import Checkpoint, CSVLog, EarlyStopping
 from .train.checkpoint import load, save
-from .train.model import Model
+from .train.model import Model, load_model
 from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer
 from .train.trainer import Trainer
 from .transform.passes import Pass, Rules, rewrite

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,36 @@ from ..ir.dtype import as_dtype
 
 __all__ = ["load", "save"]
 
+GRAPH = "graphnn.graph"
+"""The note that holds a model's graph."""
 _CHECKSUM = "graphnn.sha256"
 _FORMAT = {"graphnn.format": "1"}
 """Says that a checksum must be there: one damaged byte cannot make both marks disappear."""
 
 
-def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = None) -> None:
-    """Write the arrays of a Model, an Executable or a mapping to a safetensors file.
+@dataclass(frozen=True)
+class Rounding:
+    """What storing floats in a narrower dtype cost: each array's largest change, relative to its largest value."""
+
+    dtype: str
+    bytes_before: int
+    bytes_after: int
+    changes: Mapping[str, float]
+
+    def __str__(self) -> str:
+        worst = max(self.changes, key=lambda name: self.changes[name], default="")
+        told = f"; the largest change is {self.changes[worst]:.1e} of the largest value, in '{worst}'" if worst else ""
+        return f"stored as {self.dtype}: {self.bytes_before} bytes of floats in {self.bytes_after}{told}"
+
+    __repr__ = __str__
+
+
+def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = None) -> Rounding | None:
+    """Write the arrays of a Model (and its graph), an Executable or a mapping to a safetensors file.
 
     `dtype` stores float arrays in another dtype: `"float16"` takes a quarter of float64's space, with almost no loss of
-    accuracy. The file appears under its name when it is complete, so a crash leaves the old one, or the new one.
+    accuracy; what it cost is returned, and prints. The file appears under its name when it is complete, so a crash
+    leaves the old one, or the new one.
 
     Raises:
         CheckpointError: when the file cannot be written, or `thing` holds no arrays.
@@ -41,8 +62,21 @@ def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = Non
     >>> gn.load(path, w); w["w"]
     array([0., 1., 2.])
     """
-    notes = thing.notes() if hasattr(thing, "notes") else {}
-    write(path, {name: _stored(name, array, dtype) for name, array in _arrays_of(thing).items()}, notes)
+    arrays, notes = thing.contents() if hasattr(thing, "contents") else (_arrays_of(thing), {})
+    stored = {name: _stored(name, array, dtype) for name, array in arrays.items()}
+    write(path, stored, notes)
+    return _rounding(arrays, stored, str(as_dtype(dtype))) if dtype is not None else None
+
+
+def _rounding(arrays: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray], dtype: str) -> Rounding:
+    floats = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+    changes = {}
+    for name, array in floats.items():
+        largest = np.max(np.abs(array), initial=0.0)
+        change = np.max(np.abs(stored[name].astype(array.dtype) - array), initial=0.0)
+        changes[name] = float(change / largest) if largest else 0.0
+    before, after = (sum(kept[name].nbytes for name in floats) for kept in (arrays, stored))
+    return Rounding(dtype, before, after, changes)
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
@@ -66,8 +100,10 @@ def load(path: str | os.PathLike[str], thing: Any) -> None:
         CheckpointError: when the file is missing, damaged or foreign, or its names or shapes do not fit, all of
             them listed; nothing has changed then.
     """
-    stored, _ = read(path)
+    stored, notes = read(path)
     wanted = _arrays_of(thing)
+    if GRAPH in notes:  # the constants of its graph are no weights
+        stored = {name: array for name, array in stored.items() if name in wanted or not name.startswith("constant.")}
     check_fit(path, stored, wanted)
     cast = {name: stored[name].astype(array.dtype) for name, array in wanted.items()}
     _writer_of(thing)(cast)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..compile import compile
-from ..errors import GraphError, ShapeError
+from ..errors import CheckpointError, FormatError, GraphError, ShapeError
 from ..executable import Executable
+from ..interop.graphfile import GraphFile, read_graph, write_graph
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node, describe
@@ -19,7 +20,7 @@ from ..transform.inference import inference
 from . import checkpoint
 from .metrics import accuracy
 
-__all__ = ["Metric", "Model"]
+__all__ = ["Metric", "Model", "load_model"]
 
 Metric: TypeAlias = Callable[[np.ndarray, np.ndarray], float]
 
@@ -100,14 +101,60 @@ class Model:
         measured = {name: float(metric(found["scores"], np.asarray(T))) for name, metric in metrics.items()}
         return {"loss": float(found["loss"]), **measured}
 
-    def save(self, path: str | os.PathLike[str], dtype: Any = None) -> None:
-        """Write the weights to a safetensors file; `dtype="float16"` halves its size."""
-        checkpoint.save(path, self, dtype)
+    def save(self, path: str | os.PathLike[str], dtype: Any = None) -> checkpoint.Rounding | None:
+        """Write graph and weights to a safetensors file; `gn.load_model` makes the model again from it alone.
+
+        `dtype="float16"` stores the weights in a half or a quarter of the space, and returns what that cost.
+
+        Raises:
+            CheckpointError: when the file cannot be written.
+            FormatError: when an op of the user's own has an attribute that no file can hold; `gn.save` of a mapping
+                stores weights alone.
+        """
+        return checkpoint.save(path, self, dtype)
+
+    def contents(self) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """What a file of this model holds: arrays by name, and the graph as a note."""
+        file = write_graph({"x": self.x, "t": self.t, "scores": self.scores, "loss": self.loss})
+        return dict(file.arrays), {checkpoint.GRAPH: file.text}
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read the weights back, all of them or none."""
         checkpoint.load(path, self)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle: dict[str, Any] = Graph(self.loss)._repr_mimebundle_()
+        return {**bundle, "text/plain": repr(self)}
+
     def __repr__(self) -> str:
         count = sum(p.storage.size for p in self.parameters.values())
         return f"<Model {self.x.label} {self.x.spec} -> {self.scores.spec}: {count} parameters>"
+
+
+def load_model(path: str | os.PathLike[str], backend: str = "numpy") -> Model:
+    """The model that `Model.save` wrote: graph and weights, without the code that declared it.
+
+    Ops of the user's own must be defined before, since a file holds no code.
+
+    Raises:
+        CheckpointError: when the file is missing, damaged, or holds weights alone.
+        FormatError: when its graph is none, or uses an op that is not known here.
+
+    >>> import graphnn as gn, os, tempfile
+    >>> x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
+    >>> scores = gn.MatMul(x, gn.Parameter("W", [[1.0, 0.0], [0.0, 1.0]]))
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.safetensors")
+    >>> gn.Model(x, t, scores, gn.SoftmaxCE(scores, t)).save(path)
+    >>> gn.load_model(path).accuracy([[2, 1], [0, 3]], [0, 1])
+    1.0
+    """
+    arrays, notes = checkpoint.read(path)
+    if checkpoint.GRAPH not in notes:
+        raise CheckpointError(f"{os.fspath(path)} holds weights without a graph: declare the model, then gn.load.")
+    nodes = read_graph(GraphFile(notes[checkpoint.GRAPH], arrays))
+    if nodes.keys() != {"x", "t", "scores", "loss"}:
+        raise FormatError(f"{os.fspath(path)} holds the graph of {', '.join(nodes)}, not that of a model.")
+    x, t = nodes["x"], nodes["t"]
+    if not isinstance(x, Input) or not isinstance(t, Input):
+        raise FormatError(f"{os.fspath(path)} holds a graph whose x and t are not inputs.")
+    return Model(x, t, nodes["scores"], nodes["loss"], backend)
