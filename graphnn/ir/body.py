@@ -1,0 +1,166 @@
+"""Bodies: graphs that a node runs, such as what a loop repeats. A frozen pair of placeholders and results.
+
+A body is closed: nodes outside that it reads are operands of its node, and placeholders inside. So it can be printed,
+rewritten, planned and differentiated by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from .context import like
+from .graph import Graph
+from .leaf import Input, Parameter
+from .node import Item, Node
+from .spec import Spec
+
+__all__ = ["Body", "Placeholder", "Program", "close", "sizes_of", "with_fields"]
+
+
+class Placeholder(Node):
+    """A value that a body is given: its name, shape and dtype."""
+
+    name: str
+    size: Any
+    kind: Any
+    random = True  # its value is not a function of anything here
+
+    def infer(self) -> Spec:
+        """As declared."""
+        return Spec(self.size, self.kind)
+
+    @property
+    def label(self) -> str:
+        """The name, quoted."""
+        return f"'{self.name}'"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A graph over placeholders: `own`, which its node fills, and `captured`, which stand for values outside."""
+
+    own: tuple[Placeholder, ...]
+    captured: tuple[Placeholder, ...]
+    results: tuple[Node, ...]
+
+    @property
+    def placeholders(self) -> tuple[Placeholder, ...]:
+        """All that it is given."""
+        return (*self.own, *self.captured)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph of the results, named 0, 1 and so on."""
+        return Graph({str(i): node for i, node in enumerate(self.results)})
+
+    @cached_property
+    def used(self) -> frozenset[Node]:
+        """The placeholders that the results depend on."""
+        return frozenset(self.placeholders).intersection(self.graph.nodes)
+
+    def rewritten(self, apply: Callable[[Graph], Graph]) -> Body:
+        """The body after a transformation of its graph; itself when nothing changed."""
+        graph = apply(self.graph)
+        return self if graph is self.graph else Body(self.own, self.captured, tuple(graph.outputs.values()))
+
+
+class Program(Protocol):
+    """A body bound to memory: fill the placeholders' arrays, run, and read the results'."""
+
+    @property
+    def arrays(self) -> Mapping[Node, Any]:
+        """The arrays of placeholders that the results depend on."""
+        ...
+
+    @property
+    def results(self) -> Sequence[Any]:
+        """The arrays of the results."""
+        ...
+
+    def run(self) -> None:
+        """Compute the results."""
+        ...
+
+
+def close(
+    results: Sequence[Node], own: Sequence[Placeholder], inside: frozenset[Node], hoist: bool
+) -> tuple[Body, tuple[Node, ...]]:
+    """A body of results built from placeholders and from outside, and the nodes outside that it captures.
+
+    `inside` are the nodes that were built with it. With `hoist`, what depends on none of its own placeholders is left
+    outside, where it is computed once; but views stay, for they cost nothing and their operands may be smaller.
+    """
+    kept: set[Node] = set(own)
+    depends: set[Node] = set(own)
+    outside: dict[Node, None] = {}
+    order = _reached(results, inside)
+    for node in order:
+        if node in depends or node.static:
+            kept.add(node)
+            continue
+        if any(operand in depends for operand in node.operands):
+            depends.add(node)
+        elif not _stays(node, inside, hoist) or (isinstance(node, Item) and node.node not in kept):
+            continue
+        kept.add(node)
+    for node in order:
+        if node in kept and not node.static:
+            outside.update(dict.fromkeys(operand for operand in node.operands if operand not in kept))
+    outside.update(dict.fromkeys(node for node in results if node not in kept))
+    replaced: dict[Node, Node] = {node: _stand_in(node, i) for i, node in enumerate(outside)}
+    captured = tuple(node for node in replaced.values() if isinstance(node, Placeholder))
+    for node in order:
+        if node in kept and (new := node.with_operands(replaced)) is not node:
+            replaced[node] = new
+    return Body(tuple(own), captured, tuple(replaced.get(node, node) for node in results)), tuple(outside)
+
+
+def _stays(node: Node, inside: frozenset[Node], hoist: bool) -> bool:
+    """Does a node that depends on no placeholder belong to the body?"""
+    if node not in inside or isinstance(node, (Input, Parameter, Placeholder)):
+        return False
+    return not hoist or (node.view(True) is not None and not isinstance(node, Item))
+
+
+def _stand_in(node: Node, i: int) -> Placeholder:
+    name = node.name if isinstance(node, (Input, Parameter, Placeholder)) else f"captured{i}"
+    with like(node):  # declared when the node was, so that it comes before its users
+        return Placeholder(name, node.shape, node.dtype)
+
+
+def _reached(results: Iterable[Node], inside: frozenset[Node]) -> list[Node]:
+    """What the results need, operands first; of what was built before, only what is read directly."""
+    order: list[Node] = []
+    state: dict[Node, bool] = {}
+    for root in results:
+        stack = [root]
+        while stack:
+            node = stack[-1]
+            if node not in state:
+                state[node] = False
+                if node in inside:
+                    stack.extend(operand for operand in reversed(node.operands) if operand not in state)
+            else:
+                stack.pop()
+                if not state[node]:
+                    state[node] = True
+                    order.append(node)
+    return order
+
+
+def with_fields(node: Node, **fields: Any) -> Node:
+    """A copy of a node with some of what it holds replaced."""
+    copy: Node = object.__new__(type(node))
+    copy.__dict__.update(node.__dict__, **fields)
+    return copy
+
+
+def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
+    """The named sizes: those it was bound for, else those that the operands tell."""
+    sizes: dict[str, int] = dict(node.__dict__.get("_sizes", {}))
+    for operand, array in zip(node.operands, arrays, strict=True):
+        operand.spec.unify(array.shape, sizes, operand.label, dict.fromkeys(operand.spec.sizes, operand.label))
+    return sizes
