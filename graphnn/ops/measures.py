@@ -72,30 +72,29 @@ class LogSumExp(_Measure):
 
     def expand(self) -> Node:
         """`m + log(sum(exp(x - m)))` with m the maximum, or 0 where that is not finite."""
-        m, e = self._below_max()
-        total = Log(Sum(e, self.axes, self.keepdims))
+        require_elements("LogSumExp", self.x, self.axes, "maximum")
+        m = self.largest()
+        total = Log(Sum(Exp(self.x - m), self.axes, self.keepdims))
         return (m if self.keepdims else Reshape(m, total.shape)) + total
 
-    def _below_max(self) -> tuple[Node, Node]:
-        """`m` and `exp(x - m)`."""
-        require_elements("LogSumExp", self.x, self.axes, "maximum")
-        m = _if_finite(StopGradient(Max(self.x, self.axes, keepdims=True)))
-        return m, Exp(self.x - m)
+    def largest(self) -> Node:
+        """The maximum of each row where it is finite, else 0: the difference of an infinity with itself is NaN."""
+        m = StopGradient(Max(self.x, self.axes, keepdims=True))
+        return Map("where(m - m == 0, m, 0)", ("m",), (m,))
 
     def room(self) -> tuple[Dim, ...]:
         """One element at least along each axis."""
         return at_least_one(self.x, self.axes)
 
     def vjp(self, g: Node) -> Node:
-        """`g * e / sum(e)` with `e = exp(x - m)`: softmax, which is 0 in a row of -inf."""
-        _, e = self._below_max()
+        """`g * e / sum(e)` with `e = exp(x - m)`: softmax, and 0 in a row of -inf.
+
+        `exp(x - y)` would be shorter, but loses the digits of y that large numbers have no room for.
+        """
+        e = Exp(self.x - self.largest())
         total = Sum(e, self.axes, keepdims=True)
-        return self.spread(g) * (e / Map("where(y == 0, 1, y)", ("y",), (total,)))
-
-
-def _if_finite(y: Node) -> Node:
-    """y where it is finite, else 0: the difference of an infinity with itself is NaN."""
-    return Map("where(y - y == 0, y, 0)", ("y",), (y,))
+        share = Map("g / where(total == 0, 1, total)", ("g", "total"), (self.kept(g), total))
+        return e * broadcast_to(share, self.x.shape)
 
 
 class Norm(_Measure):
