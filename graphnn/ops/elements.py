@@ -87,6 +87,7 @@ class GatherElements(_ByElement):
     x: Node
     index: Node
     axis: int = 0
+    indifferent = True
     adjoint = "ScatterElements"
     elements = "moved"
     onnx = "GatherElements"
@@ -160,6 +161,7 @@ class ScatterElements(_ByElement):
     updates: Node
     axis: int = 0
     reduction: str = "none"
+    indifferent = True
     onnx = "ScatterElements"
     samples = (
         sample((3, "M"), (1, "M"), (1, "M"), dtypes=(None, "int64"), domain=(0, 2)),

@@ -77,6 +77,7 @@ class Gather(_Indexing):
     x: Node
     index: Node
     axis: int = 0
+    indifferent = True
     adjoint = "ScatterAdd"
     elements = "moved"
     onnx = "Gather"
@@ -135,6 +136,7 @@ class ScatterAdd(_Indexing):
     index: Node
     n: Any
     axis: int = 0
+    indifferent = True
     adjoint = "Gather"
     elements = "moved"
     samples = (

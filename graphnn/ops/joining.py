@@ -49,6 +49,7 @@ class Concat(Node):
 
     values: tuple[Node, ...]
     axis: int = 0
+    indifferent = True
     adjoint = "Split"
     elements = "moved"
     onnx = "Concat"
@@ -167,6 +168,7 @@ class Split(Node):
     x: Node
     parts: Any
     axis: int = 0
+    indifferent = True
     adjoint = "Concat"
     onnx = "Split"
     samples = (

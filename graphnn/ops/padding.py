@@ -42,6 +42,7 @@ class Pad(Node):
     value: float = 0.0
     mode: str = "constant"
     between: Any = 0
+    indifferent = True
     adjoint = "Slice"
     elements = "moved"
     onnx = "Pad"

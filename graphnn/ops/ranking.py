@@ -106,6 +106,7 @@ class ArgMax(_ArgExtreme, method="argmax"):
     """
 
     function = "argmax"
+    indifferent = True
     onnx = "ArgMax"
     samples = _SAMPLES
 
@@ -125,6 +126,7 @@ class ArgMin(_ArgExtreme, method="argmin"):
     """
 
     function = "argmin"
+    indifferent = True
     onnx = "ArgMin"
     samples = _SAMPLES
 
@@ -148,6 +150,7 @@ class TopK(Node):
     k: int
     axis: int = -1
     largest: bool = True
+    indifferent = True
     onnx = "TopK"
     samples = (
         sample(("N", 5), k=2),

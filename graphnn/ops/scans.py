@@ -87,6 +87,7 @@ class CumSum(_Cumulative, method="cumsum"):
 
     ufunc = "add"
     start = 0
+    indifferent = True
     adjoint = "CumSum"
     elements = "moved"
     onnx = "CumSum"
@@ -114,6 +115,7 @@ class CumProd(_Cumulative, method="cumprod"):
 
     ufunc = "multiply"
     start = 1
+    indifferent = True
     onnx = "CumProd"
     samples = _CUMULATIVE
 

@@ -31,6 +31,7 @@ class Reshape(Node, method="reshape", role="reshape"):
     x: Node
     to: Any
     adjoint = "Reshape"
+    onnx = "Reshape"
     indifferent = True
     elements = "moved"
     samples = (
@@ -141,6 +142,7 @@ class Transpose(Node, method="transpose"):
     x: Node
     axes: tuple[int, ...] | None = None
     adjoint = "Transpose"
+    onnx = "Transpose"
     indifferent = True
     elements = "moved"
     samples = (

@@ -51,6 +51,7 @@ class Slice(Node):
     stop: Any = None
     step: Any = 1
     axis: Any = 0
+    indifferent = True
     adjoint = "Pad"
     elements = "moved"
     onnx = "Slice"
@@ -212,6 +213,7 @@ class Flip(Node):
 
     x: Node
     axis: int | tuple[int, ...] | None = None
+    indifferent = True
     adjoint = "Flip"
     elements = "moved"
     samples = (

@@ -73,6 +73,7 @@ class Cast(Node, method="astype", role="cast"):
     x: Node
     to: Any
     adjoint = "Cast"
+    onnx = "Cast"
     indifferent = True
     elements = "alike"
     samples = (sample(("N", "M"), to="float64"), sample((), to="float64"))

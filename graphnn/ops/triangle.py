@@ -33,6 +33,7 @@ class Trilu(Node):
     x: Node
     upper: bool = True
     k: int = 0
+    indifferent = True
     adjoint = "Trilu"
     elements = "moved"
     onnx = "Trilu"

@@ -24,6 +24,7 @@ class All(Reduction, method="all"):
     """
 
     ufunc = "logical_and"
+    indifferent = True
     samples = SAMPLES
 
     def result_dtype(self) -> np.dtype[np.bool_]:
@@ -49,6 +50,7 @@ class Any(Reduction, method="any"):
     """
 
     ufunc = "logical_or"
+    indifferent = True
     samples = SAMPLES
 
     def result_dtype(self) -> np.dtype[np.bool_]:
