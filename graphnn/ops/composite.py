@@ -8,7 +8,7 @@ from typing import Any
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Node
-from ..ir.spec import Dim, Spec
+from ..ir.spec import Dim
 from ..ir.walk import evaluate, walk
 
 __all__ = ["Composite"]
@@ -18,7 +18,7 @@ class Composite(Node):
     """The base of ops made of simpler ones: a class with operands and an `expand` that builds the result.
 
     Spec, value and gradient follow from the expansion; a picture draws it inside the op's name. Give `vjp` only
-    where a better rule than the chain rule is known.
+    where a better rule than the chain rule is known. An op with several results builds a tuple of them.
 
     >>> import graphnn as gn
     >>> class Cube(gn.Composite):
@@ -30,43 +30,57 @@ class Composite(Node):
     12.0
     """
 
-    def expand(self) -> Node:
-        """The result, built from the operands."""
+    def expand(self) -> Node | tuple[Node, ...]:
+        """The result, or several, built from the operands."""
         raise NotImplementedError(f"{self.op} does not say what it is made of: define expand(self).")
 
     @property
-    def expansion(self) -> Node:
+    def expansion(self) -> Node | tuple[Node, ...]:
         """What `expand` built, once: forward and backward share its nodes."""
-        known: Node | None = self.__dict__.get("_expansion")
+        known: Node | tuple[Node, ...] | None = self.__dict__.get("_expansion")
         if known is None:
             with like(self, inside=self.op):
                 known = self.__dict__["_expansion"] = self.expand()
         return known
 
-    def infer(self) -> Spec:
-        """The expansion's."""
-        return self.expansion.spec
+    @property
+    def results(self) -> tuple[Node, ...]:
+        """The nodes of the expansion that are results: one, or several."""
+        built = self.expansion
+        return built if isinstance(built, tuple) else (built,)
+
+    @property
+    def inner(self) -> list[Node]:
+        """The nodes of the expansion, operands before users."""
+        operands = set(self.operands)
+        return [node for node in walk(self.results, frozenset(operands)) if node not in operands]
+
+    def infer(self) -> Any:
+        """The expansion's; of several results, each one's."""
+        built = self.expansion
+        return tuple(node.spec for node in built) if isinstance(built, tuple) else built.spec
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The expansion's value, computed node by node."""
         sizes: dict[str, int] = dict(self.__dict__.get("_sizes", {}))
         for operand, array in zip(self.operands, arrays, strict=True):
             operand.spec.unify(array.shape, sizes, operand.label, {})
-        return evaluate([self.expansion], dict(zip(self.operands, arrays, strict=True)), xp, sizes)[0]
+        values = evaluate(self.results, dict(zip(self.operands, arrays, strict=True)), xp, sizes)
+        return tuple(values) if isinstance(self.expansion, tuple) else values[0]
 
     def state_updates(self) -> Mapping[Any, Node]:
         """Those of the nodes it is made of."""
-        inner = walk([self.expansion], stop=frozenset(self.operands))
-        operands = set(self.operands)
         found: dict[Any, Node] = {}
-        for node in inner:
-            if node not in operands and node is not self:
-                found.update(node.state_updates())
+        for node in self.inner:
+            found.update(node.state_updates())
         return found
 
-    def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:
+    def vjp(self, g: Any) -> Node | tuple[Node | None, ...]:
         """The chain rule through the expansion."""
-        found = pullback([self.expansion], [g], self.operands, stop=frozenset(self.operands))
+        upstream = g if isinstance(self.expansion, tuple) else (g,)
+        reached = [(node, back) for node, back in zip(self.results, upstream, strict=True) if back is not None]
+        outputs, sent = [node for node, _ in reached], [back for _, back in reached]
+        found = pullback(outputs, sent, self.operands, stop=frozenset(self.operands))
         # What flows to an operand that stands twice comes from both places together: it is counted once.
         return tuple(None if node in self.operands[:i] else found[i] for i, node in enumerate(self.operands))
 
@@ -76,6 +90,6 @@ class Composite(Node):
 
     def room(self) -> tuple[Dim, ...]:
         """What the parts ask for, and their sizes."""
-        parts = [node for node in walk([self.expansion], frozenset(self.operands)) if node not in self.operands]
+        parts = self.inner
         shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
         return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)

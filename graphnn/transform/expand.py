@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from ..ir.node import Node
+from ..ir.node import Item, Node
 from ..ir.walk import walk
 from ..ops.composite import Composite
 from .passes import Pass
@@ -14,7 +14,16 @@ __all__ = ["expand"]
 
 
 def _parts(node: Node) -> tuple[Node, ...]:
-    return (node.expansion,) if isinstance(node, Composite) else node.operands
+    return node.results if isinstance(node, Composite) else node.operands
+
+
+def _made_of(node: Node) -> tuple[Composite, Node] | None:
+    """The composite that a node is, or is a result of, and what stands for it there."""
+    if isinstance(node, Composite) and not isinstance(node.spec, tuple):
+        return node, node.results[0]
+    if isinstance(node, Item) and isinstance(node.node, Composite):
+        return node.node, node.node.results[node.index]
+    return None
 
 
 def _apply(graph: Graph) -> Graph:
@@ -24,9 +33,13 @@ def _apply(graph: Graph) -> Graph:
     record = current()
     replaced: dict[Node, Node] = {}
     for node in walk(graph.roots, needs=_parts):
-        if isinstance(node, Composite):
-            replaced[node] = replaced.get(node.expansion, node.expansion)
-            record.fired.append(Fired(EXPANDED, node, node, replaced[node]))
+        made = _made_of(node)
+        if made is not None:
+            composite, result = made
+            replaced[node] = replaced.get(result, result)
+            record.fired.append(Fired(EXPANDED, node, composite, replaced[node]))
+            continue
+        if isinstance(node, Composite):  # of several results: each is replaced where it is taken
             continue
         new = node.with_operands(replaced)
         if new is not node:

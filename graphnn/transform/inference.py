@@ -6,8 +6,7 @@ A composite whose parts answer otherwise than they are becomes those parts. Upda
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from ..ir.node import Node
-from ..ir.walk import walk
+from ..ir.node import Item, Node
 from ..ops.composite import Composite
 from .passes import Pass, rewrite
 
@@ -18,22 +17,23 @@ def _infer_as(node: Node) -> Node | None:
     answer = node.infer_as()
     if answer is not node:
         return answer
-    return _through(node) if isinstance(node, Composite) else None
+    if isinstance(node, Item) and isinstance(node.node, Composite):
+        return _through(node.node).get(node.node.results[node.index])
+    if isinstance(node, Composite) and not isinstance(node.spec, tuple):
+        return _through(node).get(node.results[0])
+    return None
 
 
-def _through(node: Composite) -> Node | None:
-    """What a composite is made of, where that predicts otherwise."""
-    operands = frozenset(node.operands)
+def _through(node: Composite) -> dict[Node, Node]:
+    """What stands for each part of a composite that predicts otherwise, or has one that does."""
     replaced: dict[Node, Node] = {}
-    for part in walk([node.expansion], stop=operands):
-        if part in operands:
-            continue
+    for part in node.inner:
         new = part.with_operands(replaced)
         while (answer := _infer_as(new)) is not None:
             new = answer
         if new is not part:
             replaced[part] = new
-    return replaced.get(node.expansion)
+    return replaced
 
 
 def _apply(graph: Graph) -> Graph:

@@ -549,7 +549,33 @@ def window_spread(g, image, kernel, **how):
     return out
 
 
+def expit(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def rnn_cell(x, h, W, R, b=0):
+    return np.tanh(x @ W + h @ R + b)
+
+
+def lstm_cell(x, h, c, W, R, b=0):
+    i, f, g, o = np.split(x @ W + h @ R + b, 4, axis=-1)
+    c = expit(f) * c + expit(i) * np.tanh(g)
+    return expit(o) * np.tanh(c), c
+
+
+def gru_cell(x, h, W, R, b=0, d=0, reset_after=True):
+    wide = np.zeros(W.shape[1], np.result_type(x, W))
+    (wr, wz, wn), (rr, rz, rn) = np.split(x @ W + b + wide, 3, axis=-1), np.split(R, 3, axis=-1)
+    dr, dz, dn = np.split(d + wide, 3)
+    r, z = expit(wr + h @ rr + dr), expit(wz + h @ rz + dz)
+    n = np.tanh(wn + r * (h @ rn + dn) if reset_after else wn + (r * h) @ rn + dn)
+    return (1 - z) * n + z * h
+
+
 NETS = {
+    "RNNCell": rnn_cell,
+    "LSTMCell": lstm_cell,
+    "GRUCell": gru_cell,
     "MaxPool": max_pool,
     "MaxUnpool": max_unpool,
     "MaxPick": max_pick,

@@ -79,6 +79,29 @@ def test_running_statistics_cost_no_second_pass_over_the_batch():
     assert len(forward) == 2
 
 
+def test_a_batch_norm_inside_a_composite_is_carried_forward_and_predicts_too():
+    class Block(gn.Composite):
+        x: gn.Node
+        scale: gn.Node
+        shift: gn.Node
+        seen: gn.Node
+        spread: gn.Node
+
+        def expand(self):
+            return gn.ReLU(gn.BatchNorm(self.x, self.scale, self.shift, self.seen, self.spread, momentum=0.5))
+
+    x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
+    seen = gn.Parameter("seen", [0.0, 0.0], trainable=False)
+    spread = gn.Parameter("spread", [1.0, 1.0], trainable=False)
+    scores = Block(x, gn.Parameter("scale", [1.0, 1.0]), gn.Parameter("shift", [0.0, 0.0]), seen, spread)
+    model = gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+    data = np.array([[2.0, 0.0], [6.0, 1.0]])
+    gn.compile(model.loss, gn.SGD(lr=0.0).updates(model.loss))(x=data, t=[0, 1])
+    np.testing.assert_allclose(seen.value, [2.0, 0.25])
+    expected = np.maximum((data - seen.value) / np.sqrt(spread.value + 1e-5), 0)
+    np.testing.assert_allclose(model.predict(data), expected)
+
+
 def test_misfits_are_named():
     x = gn.Input("x", ("N", 3, 2))
     three = gn.Parameter("three", np.ones(3), trainable=False)
