@@ -10,6 +10,7 @@ from .executable import Executable, Stage
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
+from .plan.checking import checking, demand_same_plan
 from .plan.memory import make_plan
 from .transform.passes import Pass, select
 
@@ -53,11 +54,18 @@ def compile(
     chosen = find_backend(backend)
 
     declared = Graph(outputs, updates)
-    stages = [Stage("declared", "", declared)]
-    graph = declared
-    for p in select(passes, chosen.passes):
-        graph, record = p.run(graph)
-        stages.append(Stage(p.name, p.numerics, graph, record))
-    plan = make_plan(graph)
+    stages = _stages(declared, select(passes, chosen.passes))
+    plan = make_plan(stages[-1].graph)
+    if checking():
+        demand_same_plan(plan, lambda: make_plan(_stages(declared, select(passes, chosen.passes))[-1].graph))
     program = chosen.bind(plan, check_finite)
     return Executable(outputs, declared, plan, program, stages, backend)
+
+
+def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:
+    """The graph as declared, and after each pass."""
+    stages = [Stage("declared", "", declared)]
+    for p in passes:
+        graph, record = p.run(stages[-1].graph)
+        stages.append(Stage(p.name, p.numerics, graph, record))
+    return stages

@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, settings
 
 import graphnn as gn
 
+os.environ.setdefault("GRAPHNN_CHECK", "1")  # every program's first run is held against references
+
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(Path(__file__).parent))  # for what several rooms' tests share: random_graphs
 

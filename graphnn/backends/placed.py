@@ -80,12 +80,16 @@ class Placed:
         ]
         return (*scratch, *self._tables[i])
 
-    def landings(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The copies, in order, that land updates at the end: (to, from); views of parameters are saved before any."""
+    def landings(self, arrays: Mapping[Node, Any] | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The copies, in order, that land updates at the end: (to, from); views of parameters are saved before any.
+
+        `arrays` says where values lie when inputs are read elsewhere.
+        """
+        arrays = self.arrays if arrays is None else arrays
         saves: list[tuple[np.ndarray, np.ndarray]] = []
         lands: list[tuple[np.ndarray, np.ndarray]] = []
         for parameter, node in self.plan.landings:
-            source = self.arrays[node]
+            source = arrays[node]
             slot = self.plan.snapshots.get(parameter)
             if slot is not None:
                 saved = self.memory(slot, source.shape, source.dtype)
@@ -94,10 +98,13 @@ class Placed:
             lands.append((parameter.storage, source))
         return saves + lands
 
-    def watched(self, check_finite: str | None) -> list[tuple[str, Node, np.ndarray]]:
+    def watched(
+        self, check_finite: str | None, arrays: Mapping[Node, Any] | None = None
+    ) -> list[tuple[str, Node, np.ndarray]]:
         """The outputs that must be finite before updates land: name, node, array."""
+        arrays = self.arrays if arrays is None else arrays
         return [
-            (name, node, self.arrays[node])
+            (name, node, arrays[node])
             for name, node in self.plan.graph.outputs.items()
             if not node.shape and node.dtype.kind == "f" and self.plan.graph.updates and check_finite
         ]

@@ -105,6 +105,8 @@ class Elementwise(Node):
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The formula's value."""
         value = language.evaluate(self.body, xp, dict(zip(self.named_operands(), arrays, strict=True)), self.dtype)
+        if any(value is array for array in arrays):  # a formula that is one name: the result is no alias of it
+            value = xp.array(value)
         return xp.asarray(value, dtype=self.dtype)
 
     def vjp(self, g: Node) -> Node | tuple[Node | None, ...]:

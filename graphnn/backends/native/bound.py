@@ -18,7 +18,7 @@ from ...ir.labels import check_labels
 from ...ir.leaf import Input
 from ...ir.node import Call, Node, describe
 from ...plan.memory import Plan, Step
-from ..numpy.bound import check_finite, not_finite
+from ..numpy.calls import check_finite, not_finite
 from ..placed import Placed
 from .driver import finite_kernel
 from .lower import copy, lower, lower_check

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from collections import ChainMap
 from collections.abc import Iterable, Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
-from ...errors import BackendError, GraphNNError, NonFiniteError
+from ...errors import BackendError, GraphNNError
 from ...ir.labels import check_labels
 from ...ir.leaf import Input
 from ...ir.node import Call, Node, describe
+from ...plan.checking import checking
 from ...plan.memory import Plan, Step
+from ...plan.usage import show_sizes
 from ..placed import Placed
+from .calls import Calls, check_finite, watch
+from .check import checked_run
 
-__all__ = ["Bound", "Calls", "check_finite", "not_finite"]
-
-
-class Calls(NamedTuple):
-    """A step as calls: those that make the outputs, those after which updates may land, and all by step of the plan."""
-
-    before: list[Call]
-    after: list[Call]
-    by_step: list[list[Call]]
+__all__ = ["Bound"]
 
 
 class Bound(Placed):
@@ -34,8 +30,7 @@ class Bound(Placed):
         super().__init__(plan, arena, sizes)
         self.check_finite = check_finite
         self.by_step = [self._calls(i, step, self.arrays) for i, step in enumerate(plan.steps)]
-        self.lands: list[Call] = [partial(np.copyto, target, source) for target, source in self.landings()]
-        self.scalars = self.watched(check_finite)
+        self.unchecked = checking()
 
     def _calls(self, i: int, step: Step, arrays: Mapping[Node, Any]) -> list[Call]:
         node = step.node.at(self.sizes)
@@ -56,34 +51,61 @@ class Bound(Placed):
         return calls
 
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:
-        """All calls of a step, in order; with `feeds`, reading the inputs there instead."""
-        by_step = self.by_step if feeds is None else self._rebound(feeds)
-        done = self.plan.outputs_done
-        return Calls(_flat(by_step[:done]), _flat(by_step[done:]) + self.lands, by_step)
+        """All calls of a step, in order; with `feeds` for every input, reading the inputs there."""
+        if feeds is None:
+            return self.plain
+        local: dict[Node, Any] = dict(feeds)
+        arrays: Mapping[Node, Any] = ChainMap(local, self.arrays)
+        for node in self._views_of_inputs:
+            local[node] = self.view(node, arrays)
+        by_step = list(self.by_step)
+        for i in self._reading_inputs:
+            by_step[i] = self._calls(i, self.plan.steps[i], arrays)
+        return self._gathered(by_step, arrays)
 
-    def _rebound(self, feeds: Mapping[Node, np.ndarray]) -> list[list[Call]]:
-        """The calls with some inputs elsewhere: only the steps that read one are bound again."""
-        plan = self.plan
-        arrays: dict[Node, Any] = {**self.arrays, **feeds}
-        for node, value in plan.values.items():
-            if value.is_view and value.base in feeds:
-                arrays[node] = self.view(node, arrays)
-        return [
-            self._calls(i, step, arrays) if any(plan.values[op].base in feeds for op in step.node.operands) else calls
-            for i, (step, calls) in enumerate(zip(plan.steps, self.by_step, strict=True))
-        ]
+    @cached_property
+    def plain(self) -> Calls:
+        """The calls of a step that reads the inputs in the arena."""
+        return self._gathered(self.by_step, self.arrays)
+
+    @cached_property
+    def _views_of_inputs(self) -> list[Node]:
+        return [v.node for v in self.plan.values.values() if v.is_view and v.place == "input"]
+
+    @cached_property
+    def _reading_inputs(self) -> list[int]:
+        """The steps to bind again when inputs lie elsewhere."""
+        values = self.plan.values
+        steps = enumerate(self.plan.steps)
+        return [i for i, step in steps if any(values[operand].place == "input" for operand in step.node.operands)]
+
+    def _gathered(self, by_step: list[list[Call]], arrays: Mapping[Node, Any]) -> Calls:
+        done = self.plan.outputs_done
+        return Calls(
+            before=_flat(by_step[:done]),
+            after=_flat(by_step[done:]),
+            lands=[partial(np.copyto, target, source) for target, source in self.landings(arrays)],
+            outputs=[arrays[node] for node in self.plan.graph.outputs.values()],
+            scalars=self.watched(self.check_finite, arrays),
+            by_step=by_step,
+            arrays=arrays,
+        )
 
     def run(self, calls: Calls, take_outputs: Call) -> None:
         """One step: compute, look at the loss, take the outputs (old values of parameters, it may be), then update."""
+        if self.unchecked:
+            checked_run(self, calls, take_outputs)
+            self.unchecked = False
+            return
         call: Call | None = None
         try:
             for call in calls.before:
                 call()
-            for name, node, array in self.scalars:
-                if not math.isfinite(array):
-                    raise not_finite(name, node, array)
+            watch(calls)
             take_outputs()
             for call in calls.after:
+                call()
+            for call in calls.lands:
                 call()
         except GraphNNError:
             raise
@@ -94,26 +116,13 @@ class Bound(Placed):
         """The error of a call, with the node it belongs to."""
         for step, group in zip(self.plan.steps, calls.by_step, strict=True):
             if any(call is failed for call in group):
-                at = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
-                return BackendError(f"numpy: {describe(step.node)} failed{at and f' with {at}'}: {error}")
+                return self.failure(step.node, error)
         return BackendError(f"numpy: an update failed: {error}")
 
-
-def not_finite(name: str, node: Node, value: Any) -> NonFiniteError:
-    """The error for a watched output."""
-    return NonFiniteError(
-        f"output '{name}', {describe(node)}, is {float(value)}. The parameters keep their values from before this "
-        "step. Likely causes: a learning rate too large, or a logarithm or division near zero; "
-        'compile with check_finite="all" to find the first node that is not finite.'
-    )
-
-
-def check_finite(array: np.ndarray, node: Node) -> None:
-    """Refuse a value that is NaN or infinite somewhere."""
-    if not np.isfinite(array).all():
-        raise NonFiniteError(
-            f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}."
-        )
+    def failure(self, node: Node, error: Exception) -> BackendError:
+        """The error of a step."""
+        at = f" with {show_sizes(self.sizes)}" if self.sizes else ""
+        return BackendError(f"numpy: {describe(node)} failed{at}: {error}")
 
 
 def _flat(groups: Iterable[list[Call]]) -> list[Call]:

@@ -13,7 +13,8 @@ from ...ir.graph import Graph
 from ...ir.node import Node
 from ...plan.usage import out_of_memory
 from ..program import Batches
-from .bound import Bound, Calls
+from .bound import Bound
+from .calls import Calls
 
 if TYPE_CHECKING:
     from .program import NumpyProgram
@@ -75,7 +76,7 @@ class Loop:
                 start %= chunk
             bound, calls = self.kept.get((order is None, start, rows)) or self._bind(order is None, start, rows)
             try:
-                bound.run(calls, partial(self._record, bound.outputs, (epoch, step)))
+                bound.run(calls, partial(self._record, calls.outputs, (epoch, step)))
             except NonFiniteError as error:
                 raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
             if stop():

@@ -58,8 +58,9 @@ class NumpyProgram:
         bound = self.bound(sizes)
         bound.feed(feeds)
         results: list[np.ndarray] = []
+        calls = bound.calls()
         with np.errstate(all="ignore"):
-            bound.run(bound.calls(), lambda: results.extend([array.copy() for array in bound.outputs]))
+            bound.run(calls, lambda: results.extend([array.copy() for array in calls.outputs]))
         return results
 
     def loop(
