@@ -15,7 +15,7 @@ from ..errors import GraphNNError, RenderError
 from ..ir.graph import Graph
 from .dot import to_dot
 
-__all__ = ["mimebundle", "render"]
+__all__ = ["mimebundle", "render", "renderers"]
 
 _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
@@ -120,3 +120,15 @@ def mimebundle(graph: Graph) -> dict[str, Any]:
         with contextlib.suppress(GraphNNError):  # a notebook on a machine that cannot draw shows the listing
             bundle["image/svg+xml"] = draw(to_dot(graph, "forward"), "svg").decode()
     return bundle
+
+
+def renderers() -> dict[str, str]:
+    """Each way to draw by name: "ok", or why it does not work here."""
+    found = {"dot": "ok" if shutil.which("dot") else "missing; install Graphviz so that `dot` is on the PATH"}
+    try:
+        _run([sys.executable, "-c", _CHILD, "svg"], "digraph { a -> b }", "pygraphviz")
+        found["pygraphviz"] = "ok"
+    except RenderError as error:
+        absent = "No module named" in str(error)
+        found["pygraphviz"] = "missing; run: pip install 'graphnn[render]'" if absent else str(error)
+    return found

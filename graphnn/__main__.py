@@ -1,0 +1,158 @@
+"""The command line: `python -m graphnn render|info|doctor`.
+
+Exit codes: 0 when it worked, 1 when it did not, 2 when the words of the command are off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import runpy
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any
+
+from .backends.registry import backends
+from .errors import GraphError, GraphNNError
+from .executable import Executable
+from .ir.graph import Graph
+from .ir.node import Node
+from .train.model import Model
+from .view.render import renderers
+
+__all__ = ["main"]
+
+_VERSION = metadata.version("graphnn")
+
+_PARTS = {
+    "numpy": "", "scipy": "", "networkx": "", "graphviz": "", "matplotlib": "", "safetensors": "", "tqdm": "",
+    "pygraphviz": "render", "llvmlite": "native", "scikit-learn": "sklearn", "onnx": "onnx",
+}  # fmt: skip
+"""The libraries that are used, and the extra that brings each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the words say, and return the exit code.
+
+    >>> from graphnn.__main__ import main
+    >>> main(["info", "nowhere.py"])
+    1
+    """
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as left:  # argparse has said why
+        return int(left.code or 0)
+    try:
+        told, code = _answer(options)
+    except GraphNNError as error:
+        told, code = {"error": str(error)}, 1
+    if options.json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    elif "error" in told:
+        print(told["error"], file=sys.stderr)
+    else:
+        print(told.get("text", ""))
+    return code
+
+
+def _answer(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    answer: tuple[dict[str, Any], int] = options.do(options)
+    return answer
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m graphnn", description="Draw, describe, and check graphs.")
+    parser.add_argument("--version", action="version", version=f"graphnn {_VERSION}")
+    verbs = parser.add_subparsers(required=True)
+    where = "a Python file that declares a graph, with the name of the one meant: net.py:loss"
+    render = verbs.add_parser("render", help="draw a graph into a file")
+    render.add_argument("source", metavar="FILE[:NAME]", help=where)
+    render.add_argument("-o", "--output", required=True, help="the picture: .svg, .png, .pdf, .html or .dot")
+    render.add_argument("--view", choices=("forward", "backward", "both"), default="forward")
+    render.set_defaults(do=_render)
+    info = verbs.add_parser("info", help="list a graph, its parameters and its sizes")
+    info.add_argument("source", metavar="FILE[:NAME]", help=where)
+    info.set_defaults(do=_info)
+    doctor = verbs.add_parser("doctor", help="what is installed, what works, and the mend for what does not")
+    doctor.set_defaults(do=_doctor)
+    for verb in (render, info, doctor):
+        verb.add_argument("--json", action="store_true", help="answer in JSON")
+    return parser
+
+
+def _render(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    path = _graph(options.source).render(options.output, view=options.view)
+    return {"text": path, "path": path, "view": options.view}, 0
+
+
+def _info(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    graph = _graph(options.source)
+    parameters = {name: str(p.spec) for name, p in graph.parameters.items()}
+    count = sum(p.storage.size for p in graph.parameters.values())
+    text = f"{graph}\n\n{len(graph.nodes)} nodes, {count} numbers in {len(parameters)} parameters"
+    return {
+        "text": text,
+        "nodes": len(graph.nodes),
+        "inputs": {name: str(node.spec) for name, node in graph.inputs.items()},
+        "parameters": parameters,
+        "outputs": {name: str(node.spec) for name, node in graph.outputs.items()},
+        "sizes": list(graph.sizes),
+    }, 0
+
+
+def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    libraries = {name: _version(name, extra) for name, extra in _PARTS.items()}
+    told = {"graphnn": _VERSION, "python": platform.python_version(), "libraries": libraries}
+    told |= {"backends": backends(), "renderers": renderers()}
+    lines = [f"graphnn {_VERSION}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    for heading in ("libraries", "backends", "renderers"):
+        found: dict[str, str] = told[heading]  # type: ignore[assignment]  # the three mappings of words
+        lines += ["", heading, *(f"  {name:14}{word}" for name, word in found.items())]
+    works = "ok" in told["renderers"].values()  # type: ignore[attr-defined]
+    return {**told, "text": "\n".join(lines)}, 0 if works else 1
+
+
+def _version(name: str, extra: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return f"missing; run: pip install 'graphnn[{extra}]'" if extra else f"missing; run: pip install {name}"
+
+
+def _graph(source: str) -> Graph:
+    """The graph that a file declares under a name, or the only one it declares."""
+    path, name = source, ""
+    if not source.endswith(".py"):
+        path, _, name = source.rpartition(":")
+    try:
+        space = runpy.run_path(path or source)
+    except (OSError, SyntaxError) as error:
+        raise GraphError(f"{path or source} cannot be run: {error}.") from None
+    found = {key: graph for key, value in space.items() if (graph := _as_graph(value)) is not None}
+    if name:
+        if name not in found:
+            raise GraphError(f"{path} has no graph {name!r}; it has {', '.join(found) or 'none'}.")
+        return found[name]
+    whole = {key: g for key, g in found.items() if not isinstance(space[key], Node)} or found
+    if len(whole) != 1:
+        raise GraphError(f"{path} has {', '.join(found) or 'no graph'}: say which, as in {path}:loss.")
+    return next(iter(whole.values()))
+
+
+def _as_graph(value: Any) -> Graph | None:
+    match value:
+        case Graph():
+            return value
+        case Node() if value.operands:
+            return Graph(value)
+        case Executable():
+            return value.graph
+        case Model():
+            return Graph(value.loss)
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

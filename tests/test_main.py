@@ -1,0 +1,81 @@
+"""The command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphnn as gn
+from graphnn.__main__ import main
+
+NET = """
+import graphnn as gn
+x, w = gn.Input("x", ("N", 2)), gn.Parameter("w", [[1.0], [2.0]])
+y = x @ w
+loss = gn.Mean(y * y)
+"""
+
+
+@pytest.fixture
+def net(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(NET)
+    return path
+
+
+def test_render_draws_the_graph_that_is_named(net, tmp_path, capsys):
+    out = tmp_path / "net.dot"
+    assert main(["render", f"{net}:loss", "-o", str(out), "--view", "both"]) == 0
+    assert out.read_text().startswith("digraph") and "dw" in out.read_text()
+    assert capsys.readouterr().out.strip() == str(out)
+
+
+def test_info_lists_and_counts(net, capsys):
+    assert main(["info", f"{net}:y"]) == 0
+    text = capsys.readouterr().out
+    assert "MatMul(x, w)" in text and "2 numbers in 1 parameters" in text
+    assert main(["info", f"{net}:y", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["inputs"] == {"x": "f32[N, 2]"} and told["sizes"] == ["N"]
+
+
+def test_a_file_with_one_graph_needs_no_name(tmp_path, capsys):
+    path = tmp_path / "one.py"
+    path.write_text(NET + "graph = gn.Graph(loss)\n")
+    assert main(["info", str(path)]) == 0
+    assert "Mean" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["info", "{net}"], 1, "has y, loss: say which"),
+        (["info", "{net}:z"], 1, "has no graph 'z'; it has y, loss"),
+        (["info", "nowhere.py"], 1, "cannot be run"),
+        (["render", "{net}:y", "-o", "y.gif"], 1, "the suffix is one of"),
+        (["render", "{net}:y"], 2, "required: -o"),
+        (["paint"], 2, "invalid choice"),
+    ],
+)
+def test_what_does_not_work_says_so(net, capsys, words, code, says):
+    assert main([word.format(net=net) for word in words]) == code
+    assert says in capsys.readouterr().err
+
+
+def test_doctor_tells_what_works_and_how_to_mend_the_rest(capsys):
+    main(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["backends"]["numpy"] == "ok" and told["libraries"]["numpy"]
+    assert told["renderers"]["pygraphviz"] == "ok" or "pip install" in told["renderers"]["pygraphviz"]
+    main(["doctor"])
+    assert "renderers" in capsys.readouterr().out
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "graphnn", "--version"],
+        capture_output=True, text=True, timeout=60, cwd=Path(gn.__file__).parents[1],
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.strip() == f"graphnn {gn.__version__}"
