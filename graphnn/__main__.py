@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
+from . import __version__
 from .backends.registry import backends
 from .errors import GraphError, GraphNNError
 from .executable import Executable
@@ -23,8 +24,6 @@ from .train.model import Model
 from .view.render import renderers
 
 __all__ = ["main"]
-
-_VERSION = metadata.version("graphnn")
 
 _PARTS = {
     "numpy": "", "scipy": "", "networkx": "", "graphviz": "", "matplotlib": "", "safetensors": "", "tqdm": "",
@@ -64,7 +63,7 @@ def _answer(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m graphnn", description="Draw, describe, and check graphs.")
-    parser.add_argument("--version", action="version", version=f"graphnn {_VERSION}")
+    parser.add_argument("--version", action="version", version=f"graphnn {__version__}")
     verbs = parser.add_subparsers(required=True)
     where = "a Python file that declares a graph, with the name of the one meant: net.py:loss"
     render = verbs.add_parser("render", help="draw a graph into a file")
@@ -104,9 +103,9 @@ def _info(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def _doctor(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     libraries = {name: _version(name, extra) for name, extra in _PARTS.items()}
-    told = {"graphnn": _VERSION, "python": platform.python_version(), "libraries": libraries}
+    told = {"graphnn": __version__, "python": platform.python_version(), "libraries": libraries}
     told |= {"backends": backends(), "renderers": renderers()}
-    lines = [f"graphnn {_VERSION}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    lines = [f"graphnn {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
     for heading in ("libraries", "backends", "renderers"):
         found: dict[str, str] = told[heading]  # type: ignore[assignment]  # the three mappings of words
         lines += ["", heading, *(f"  {name:14}{word}" for name, word in found.items())]
