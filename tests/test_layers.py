@@ -22,6 +22,7 @@ LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 LEVEL |= {"__init__": 99, "__main__": 99}
 
 DOORS = {
+    "backends/registry.py": {"backends.native"},
     "ir/graph.py": {"plan.schedule", "view.listing", "view.dot", "view.mermaid", "view.render"},
     "plan/memory.py": {"view.report"},
     "footprint.py": {"view.memory"},

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..errors import BackendError
 from ..plan.memory import Plan
 from ..transform.passes import Pass
-from . import native as on_native
 from . import numpy as on_numpy
 from .program import Program
 
@@ -36,10 +35,16 @@ def _unbound(plan: Plan, check_finite: str | None) -> Program:
     raise BackendError("this backend cannot bind a plan yet.")
 
 
-_BACKENDS: dict[str, Backend] = {
-    "numpy": Backend(on_numpy.PASSES, on_numpy.bind, _works),
-    "native": Backend(on_native.PASSES, on_native.bind, on_native.problem),
-    "cupy": Backend(on_numpy.PASSES, _unbound, _missing("cupy")),
+def _native() -> Backend:
+    from . import native  # a door: a program on NumPy need not wait for it
+
+    return Backend(native.PASSES, native.bind, native.problem)
+
+
+_BACKENDS: dict[str, Callable[[], Backend]] = {
+    "numpy": lambda: Backend(on_numpy.PASSES, on_numpy.bind, _works),
+    "native": _native,
+    "cupy": lambda: Backend(on_numpy.PASSES, _unbound, _missing("cupy")),
 }
 
 
@@ -50,7 +55,7 @@ def backends() -> dict[str, str]:
     >>> gn.backends()["numpy"]
     'ok'
     """
-    return {name: backend.problem() or "ok" for name, backend in _BACKENDS.items()}
+    return {name: backend().problem() or "ok" for name, backend in _BACKENDS.items()}
 
 
 def find_backend(name: str) -> Backend:
@@ -59,9 +64,9 @@ def find_backend(name: str) -> Backend:
     Raises:
         BackendError: when there is none of that name, or it does not work here.
     """
-    backend = _BACKENDS.get(name)
-    if backend is None:
+    if name not in _BACKENDS:
         raise BackendError(f"there is no backend {name!r}: choose one of {', '.join(map(repr, _BACKENDS))}.")
+    backend = _BACKENDS[name]()
     problem = backend.problem()
     if problem:
         raise BackendError(f"backend {name!r}: {problem}.")

@@ -82,8 +82,8 @@ class Node:
         **keywords: Any,
     ) -> None:
         super().__init_subclass__(**keywords)
-        # A class that guards its own attributes (Parameter) cannot also have the guard of a frozen dataclass.
-        dataclasses.dataclass(frozen="__setattr__" not in cls.__dict__, eq=False, repr=False)(cls)
+        # Frozen by the guard below, one for all: `frozen=True` would compile two more methods for every op.
+        dataclasses.dataclass(eq=False, repr=False)(cls)
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the line above made it one
         cls.field_names = tuple(f.name for f in fields)
         cls.node_fields = tuple(f.name for f in fields if "Node" in str(f.type) and "tuple" not in str(f.type))
@@ -101,6 +101,14 @@ class Node:
             setattr(Node, f"__{_PREFIX[prefix]}__", lambda self: cls(self))  # type: ignore[call-arg]  # as dataclasses make it
         if method:
             setattr(Node, method, lambda self, *rest, **named: cls(self, *rest, **named))  # type: ignore[call-arg]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "spec" in self.__dict__:  # the constructor is done
+            raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r} of {self!r}: nodes never change.")
+        self.__dict__[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r} of {self!r}: nodes never change.")
 
     def __post_init__(self) -> None:
         mine = self.__dict__
