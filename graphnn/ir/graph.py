@@ -149,7 +149,8 @@ class Graph:
         trainable parameters for the latter two.
 
         Raises:
-            RenderError: when nothing installed can draw, naming the two mends, or the file cannot be written.
+            RenderError: for .png or .pdf when nothing installed can draw them, naming the mends, or when the file
+                cannot be written. SVG and pages are always drawn.
         """
         from ..view.render import render  # a door
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import graphviz
 
 from ..ir.graph import Graph
-from .picture import Arrow, Box, Frame, outline, picture
+from .picture import Arrow, Box, Frame, Picture, outline, picture
 
-__all__ = ["to_dot"]
+__all__ = ["picture_to_dot", "to_dot"]
 
 _INK = "#333333"
 _LOOKS = {
@@ -42,7 +42,11 @@ def to_dot(graph: Graph, view: str = "forward") -> str:
     Raises:
         RenderError: for another view.
     """
-    shown = picture(graph, view)
+    return picture_to_dot(picture(graph, view), view)
+
+
+def picture_to_dot(shown: Picture, view: str) -> str:
+    """A picture of a view in DOT."""
     dot = graphviz.Digraph("graph", node_attr=_NODE)
     dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
     dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)

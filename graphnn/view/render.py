@@ -1,4 +1,8 @@
-"""Rendering: DOT into a file, by whatever draws here, within a time limit, whole or not at all."""
+"""Rendering: a picture into a file, by whatever draws here, within a time limit, whole or not at all.
+
+The system's `dot` comes first, then the Graphviz inside pygraphviz, in a process of its own; where neither is there,
+SVG and pages are drawn by graphnn itself.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from typing import Any
 
 from ..errors import GraphNNError, RenderError
 from ..ir.graph import Graph
-from .dot import to_dot
+from .dot import picture_to_dot, to_dot
+from .picture import Picture, picture
+from .svg import to_svg
 
 __all__ = ["mimebundle", "render", "renderers"]
 
@@ -21,6 +27,8 @@ _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
 _SHOWN = 200
 """Notebooks draw graphs of up to so many nodes by themselves."""
+_LAID_OUT = 1000
+"""Of more boxes Graphviz is not asked for SVG: its layout takes more than linear time."""
 
 _MENDS = "Install Graphviz so that `dot` is on the PATH, or run: pip install 'graphnn[render]'"
 
@@ -42,15 +50,26 @@ def render(graph: Graph, path: str | os.PathLike[str], view: str) -> str:
     suffix = target.suffix.lower()
     if suffix not in _SUFFIXES:
         raise RenderError(f"cannot draw {target.name!r}: the suffix is one of {', '.join(_SUFFIXES)}.")
-    dot = to_dot(graph, view)
     if suffix == ".dot":
-        data = dot.encode()
-    elif suffix == ".html":
-        data = _page(draw(dot, "svg"), target.stem).encode()
+        data = to_dot(graph, view).encode()
     else:
-        data = draw(dot, suffix[1:])
+        shown = picture(graph, view)
+        if suffix == ".svg":
+            data = _svg(shown, view)
+        elif suffix == ".html":
+            data = _page(_svg(shown, view), target.stem).encode()
+        else:
+            data = draw(picture_to_dot(shown, view), suffix[1:])
     _write_whole(target, data)
     return os.fspath(path)
+
+
+def _svg(shown: Picture, view: str) -> bytes:
+    """By Graphviz, which has the better eye; by graphnn itself where there is none, or it gives up."""
+    if len(shown.boxes) <= _LAID_OUT:
+        with contextlib.suppress(RenderError):
+            return draw(picture_to_dot(shown, view), "svg")
+    return to_svg(shown, view).encode()
 
 
 def draw(dot: str, kind: str) -> bytes:
@@ -66,7 +85,10 @@ def draw(dot: str, kind: str) -> bytes:
         return _run([sys.executable, "-c", _CHILD, kind], dot, "pygraphviz")
     except RenderError as error:
         if "No module named 'pygraphviz'" in str(error):
-            raise RenderError(f"nothing here can draw: there is neither Graphviz nor pygraphviz. {_MENDS}") from None
+            raise RenderError(
+                f"nothing here can draw {kind.upper()}: there is neither Graphviz nor pygraphviz. {_MENDS}; "
+                "or draw an .svg or .html, which need nothing."
+            ) from None
         raise
 
 
@@ -117,8 +139,8 @@ def mimebundle(graph: Graph) -> dict[str, Any]:
     """What a notebook shows of a graph: the listing, and the picture where one can be drawn. Never raises."""
     bundle: dict[str, Any] = {"text/plain": str(graph)}
     if len(graph.nodes) <= _SHOWN:
-        with contextlib.suppress(GraphNNError):  # a notebook on a machine that cannot draw shows the listing
-            bundle["image/svg+xml"] = draw(to_dot(graph, "forward"), "svg").decode()
+        with contextlib.suppress(GraphNNError):  # a notebook shows the listing rather than an error
+            bundle["image/svg+xml"] = _svg(picture(graph, "forward"), "forward").decode()
     return bundle
 
 

@@ -1,0 +1,78 @@
+"""Columns: how far along the flow each box of a picture stands, by longest path, partners in one column.
+
+The forward half flows from left to right. In the mirror the backward half flows from right to left, so its arrows
+count against the flow there, and a gradient stands in the column of the node that it differentiates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heappush
+
+from .picture import Box, Picture
+
+__all__ = ["columns"]
+
+
+def columns(shown: Picture, view: str) -> dict[Box, int]:
+    """The column of each box, from 0; within a cycle, which closed scopes can make, the earliest box comes first."""
+    mirrored = view == "both"
+    place = {box: i for i, box in enumerate(shown.boxes)}
+    one = list(range(len(place)))  # which boxes share a column: each that of the first of them
+    for forward, backward in shown.partners if mirrored else ():
+        one[place[backward]] = place[forward]
+    after: list[set[int]] = [set() for _ in one]
+    for arrow in shown.arrows:
+        tail, head = one[place[arrow.tail]], one[place[arrow.head]]
+        if mirrored and arrow.head.half == arrow.tail.half != "forward":
+            tail, head = head, tail
+        elif mirrored and arrow.head.half != arrow.tail.half:
+            continue
+        if tail != head:
+            after[tail].add(head)
+    found = _pulled_in(_longest(after), after)
+    if view == "backward":
+        found = [max(found, default=0) - column for column in found]
+    return {box: found[one[i]] for box, i in place.items()}
+
+
+def _longest(after: Sequence[set[int]]) -> list[int]:
+    """The length of the longest path to each place."""
+    waiting = [0] * len(after)
+    for heads in after:
+        for head in heads:
+            waiting[head] += 1
+    ready = [i for i, count in enumerate(waiting) if not count]
+    found, done, earliest = [0] * len(after), [False] * len(after), 0
+    heapify(ready)
+    for _ in after:
+        while not ready and done[earliest]:
+            earliest += 1
+        tail = heappop(ready) if ready else earliest
+        done[tail] = True
+        for head in after[tail]:
+            waiting[head] -= 1
+            if not done[head]:
+                found[head] = max(found[head], found[tail] + 1)
+                if not waiting[head]:
+                    heappush(ready, head)
+        while ready and done[ready[0]]:
+            heappop(ready)
+    return found
+
+
+def _pulled_in(found: list[int], after: Sequence[set[int]]) -> list[int]:
+    """What nothing comes before stands right before its first user, not at the far left."""
+    entered = {head for heads in after for head in heads}
+    return [
+        max(column, min(found[head] for head in heads) - 1) if heads and i not in entered else column
+        for i, (column, heads) in enumerate(zip(found, after, strict=True))
+    ]
+
+
+def in_order(found: Mapping[Box, int]) -> list[list[Box]]:
+    """The boxes of each column."""
+    rows: list[list[Box]] = [[] for _ in range(max(found.values(), default=-1) + 1)]
+    for box, column in found.items():
+        rows[column].append(box)
+    return rows
