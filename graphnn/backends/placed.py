@@ -7,27 +7,40 @@ once. Compiled backends read addresses and strides off them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import BackendError
+from ..ir.body import Body, Program
 from ..ir.leaf import Parameter
-from ..ir.node import Node, describe
-from ..plan.memory import Plan, Step
+from ..ir.node import Call, Node, describe
+from ..plan.memory import BodyPlan, Plan, Step
 
 __all__ = ["Placed"]
 
 
 class Placed:
-    """The arrays of a plan's values, for one set of sizes."""
+    """The arrays of a plan's values, for one set of sizes.
 
-    def __init__(self, plan: Plan, arena: np.ndarray, sizes: dict[str, int]) -> None:
+    A body lies in the arena of the plan around it: `offsets` say where its slots begin, and `given` has the arrays
+    of its captured placeholders.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        arena: np.ndarray,
+        sizes: dict[str, int],
+        offsets: Sequence[int] | None = None,
+        given: Mapping[Node, Any] | None = None,
+    ) -> None:
         self.plan, self.arena, self.sizes = plan, arena, sizes
-        self.offsets, _ = plan.offsets(sizes)
-        self.arrays: dict[Node, Any] = {}
+        self.offsets = plan.offsets(sizes)[0] if offsets is None else offsets
+        self.arrays: dict[Node, Any] = dict(given or {})
         self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
+        self._bodies: dict[tuple[int, ...], tuple[Program, ...]] = {}
         self._place_values()
         self._tables = [[np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()] for step in plan.steps]
         self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
@@ -47,6 +60,8 @@ class Placed:
         into = {step.node: step.into for step in plan.steps if step.into is not None}
         for node in plan.graph.schedule:
             value = plan.values[node]
+            if node in arrays:
+                continue
             if value.place == "constant":
                 arrays[node] = _static(node, arrays, sizes)
             elif value.is_view:
@@ -79,6 +94,26 @@ class Placed:
             for slot, spec in zip(step.scratch, node.scratch(), strict=True)
         ]
         return (*scratch, *self._tables[i])
+
+    def numpy_calls(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> list[Call]:
+        """The plan's i-th step as NumPy calls; bodies of loops and branches are bound as the backend binds them."""
+        working = self.working_memory(i, step, node)
+        if not step.bodies:
+            return list(node.bind(np, ins, out, working))
+        captured = [ins[len(ins) - len(body.captured) :] for body in step.node.bodies()]
+        key = (i, *(id(array) for arrays in captured for array in arrays))  # a body keeps what it captures
+        if key not in self._bodies:
+            bodies = zip(step.node.bodies(), step.bodies, captured, strict=True)
+            self._bodies[key] = tuple(self._program(*parts) for parts in bodies)
+        return list(node.bind_bodies(np, ins, out, working, self._bodies[key]))
+
+    def _program(self, body: Body, planned: BodyPlan, captured: Sequence[Any]) -> Program:
+        offsets = [self.offsets[slot] for slot in planned.slots]
+        return self.bind_body(planned.plan, offsets, dict(zip(body.captured, captured, strict=True)))
+
+    def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> Program:
+        """The program of a body that lies in the same arena."""
+        raise NotImplementedError(f"{type(self).__module__} does not bind bodies.")
 
     def landings(self, arrays: Mapping[Node, Any] | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
         """The copies, in order, that land updates at the end: (to, from); views of parameters are saved before any.

@@ -17,7 +17,7 @@ from .leaf import Input, Parameter
 from .node import Item, Node
 from .spec import Spec
 
-__all__ = ["Body", "Placeholder", "Program", "close", "sizes_of", "with_fields"]
+__all__ = ["Body", "Placeholder", "Program", "close", "sizes_of"]
 
 
 class Placeholder(Node):
@@ -149,13 +149,6 @@ def _reached(results: Iterable[Node], inside: frozenset[Node]) -> list[Node]:
                     state[node] = True
                     order.append(node)
     return order
-
-
-def with_fields(node: Node, **fields: Any) -> Node:
-    """A copy of a node with some of what it holds replaced."""
-    copy: Node = object.__new__(type(node))
-    copy.__dict__.update(node.__dict__, **fields)
-    return copy
 
 
 def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:

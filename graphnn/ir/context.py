@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from types import CodeType, FrameType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-__all__ = ["Origin", "Birth", "scope", "adjoint", "like", "standing_in", "birth"]
+__all__ = ["Origin", "Birth", "scope", "adjoint", "like", "standing_in", "recording", "birth"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _GENERATED = "<string>"  # where dataclasses compile the constructors they write
@@ -54,6 +54,7 @@ class _Surroundings(threading.local):
     scope: tuple[str, ...] = ()
     adjoint: Birth | None = None
     like: Birth | None = None
+    built: list[Any] | None = None
 
 
 _now = _Surroundings()
@@ -131,6 +132,35 @@ def standing_in() -> Iterator[Callable[[_HasBirth], None]]:
         yield place
     finally:
         _now.like = outer
+
+
+class recording:  # noqa: N801
+    """A context manager that keeps the nodes built inside: which nodes belong to a body is asked of it.
+
+    >>> import graphnn as gn
+    >>> from graphnn.ir.context import recording
+    >>> x = gn.Input("x", ())
+    >>> with recording() as built:
+    ...     y = gn.Exp(x)
+    >>> [node.op for node in built]
+    ['Exp']
+    """
+
+    def __enter__(self) -> list[Any]:
+        self._outer = _now.built
+        _now.built = []
+        return _now.built
+
+    def __exit__(self, *exception: object) -> None:
+        if self._outer is not None and _now.built is not None:
+            self._outer.extend(_now.built)
+        _now.built = self._outer
+
+
+def built(node: Any) -> None:
+    """Tell a recording under way, if there is one, that a node was built."""
+    if _now.built is not None:
+        _now.built.append(node)
 
 
 def current_scope() -> tuple[str, ...]:

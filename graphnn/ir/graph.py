@@ -101,6 +101,8 @@ class Graph:
                 for dim in spec.shape:
                     if isinstance(dim, Size):
                         names.setdefault(dim.name)
+            for body in node.bodies():
+                names.update(dict.fromkeys(body.graph.sizes))
         return tuple(names)
 
     def with_gradients(self) -> Graph:

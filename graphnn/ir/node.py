@@ -7,15 +7,18 @@ fields its attributes. The constructor checks everything it can, so a wrong shap
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, dataclass_transform
 
 import numpy as np
 
 from ..errors import DTypeError, GraphError
-from .context import Birth, Origin, birth, like, settle
+from .context import Birth, Origin, birth, built, like, settle
 from .dtype import constant_array
 from .spec import Dim, Shape, Spec
+
+if TYPE_CHECKING:
+    from .body import Body, Program
 
 __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
@@ -118,6 +121,7 @@ class Node:
         mine["birth"] = settle(born)
         self._find_operands()
         mine["spec"] = self.infer()
+        built(self)
 
     def _find_operands(self) -> None:
         mine = self.__dict__
@@ -231,6 +235,20 @@ class Node:
     def state_updates(self) -> Mapping[Any, Node]:
         """The state that this carries forward from step to step."""
         return {}
+
+    def bodies(self) -> tuple[Body, ...]:
+        """The graphs that this runs."""
+        return ()
+
+    def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
+        """The same over other bodies, in this node's place."""
+        raise NotImplementedError(f"{self.op} has no bodies.")
+
+    def bind_bodies(
+        self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
+    ) -> list[Call]:
+        """As `bind`, for a node with bodies, which are bound already."""
+        raise NotImplementedError(f"{self.op} has no bodies.")
 
     # What every node knows ---------------------------------------------------------------------------------------
 

@@ -1,5 +1,146 @@
-"""Control: loops and branches whose bodies are graphs."""
+"""Control: loops and branches whose bodies are graphs. Scan has a file of its own; Cond is here."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import DTypeError, ShapeError
+from ..ir.body import Body, Placeholder, Program, sizes_of
+from ..ir.broadcast import zeros_like
+from ..ir.differentiate import pullback
+from ..ir.node import Call, Node, describe
+from ..ir.walk import evaluate
+from .activations import Tanh
+from .reductions import Sum
+from .sample import refused, sample
+from .scan import Scan
+from .tracing import trace_branches
+
+__all__ = ["Scan", "Cond"]
+
+
+class Cond(Node):
+    """One of two branches, by a condition: `Cond(condition, then, otherwise)`; only the branch taken runs.
+
+    The condition is a bool scalar. `then` and `otherwise` are functions without arguments that return a node, or a
+    tuple of as many nodes of the same shapes and dtypes. What is built inside a function belongs to its branch;
+    what was built before is computed in any case. The gradient is a Cond of the branches' gradients.
+
+    Raises:
+        ShapeError: when the condition is not a scalar, or results differ in shape.
+        DTypeError: when the condition is not bool, or results differ in dtype.
+        GraphError: when a branch is not a function, or they return different numbers of nodes.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ())
+    >>> y = gn.Cond(x > 0, lambda: gn.Sqrt(x), lambda: x * 0)
+    >>> f = gn.compile([y, gn.grad(y, x)])
+    >>> [float(v) for v in f(x=4.0)], [float(v) for v in f(x=-1.0)]
+    ([2.0, 0.25], [-0.0, 0.0])
+    """
+
+    onnx = "If"
+    samples = (
+        sample((), ("N", "M"), call=lambda c, x: Cond(c > 0, lambda: Tanh(x) * c, lambda: x * x)),
+        sample(("N",), ("N",), call=lambda x, y: Cond(Sum(x) > 1, lambda: (x * y, x), lambda: (y, x + y))),
+        refused(ShapeError, ("N",), call=lambda x: Cond(x > 0, lambda: x, lambda: x), culprits=()),
+        refused(DTypeError, (), call=lambda x: Cond(x, lambda: x, lambda: x)),
+        refused(ShapeError, (), ("N",), call=lambda x, y: Cond(x > 0, lambda: x, lambda: y)),
+    )
+    condition: Node
+    then: Body
+    otherwise: Body
+    captured: tuple[Node, ...]
+    single: bool
+
+    def __init__(
+        self,
+        condition: Any,
+        then: Callable[[], Any] | Body,
+        otherwise: Callable[[], Any] | Body,
+        captured: tuple[Node, ...] = (),
+        single: bool = True,
+    ) -> None:
+        if not isinstance(then, Body) or not isinstance(otherwise, Body):
+            then, otherwise, captured, single, updates = trace_branches(then, otherwise)
+            self.__dict__["_updates"] = updates
+        self.__dict__.update(condition=condition, then=then, otherwise=otherwise, captured=captured, single=single)
+        self.__post_init__()
+
+    def prepare(self) -> None:
+        """Check the condition."""
+        if self.condition.shape != ():
+            raise ShapeError(
+                f"Cond: the condition {describe(self.condition)} is not a scalar. Reduce it, or use Where to choose "
+                "element by element."
+            )
+        if self.condition.dtype.kind != "b":
+            raise DTypeError(f"Cond: the condition {describe(self.condition)} is not bool: compare it, as in x > 0.")
+
+    def infer(self) -> Any:
+        """That of either branch."""
+        specs = tuple(node.spec for node in self.then.results)
+        return specs[0] if self.single else specs
+
+    def at(self, sizes: Mapping[str, int]) -> Node:
+        """With the sizes at hand, for the branches."""
+        return self.with_fields(_sizes=dict(sizes))
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """The branch taken, node by node."""
+        body = self.then if arrays[0] else self.otherwise
+        given: dict[Node, Any] = dict(zip(body.captured, arrays[1:], strict=True))
+        results = evaluate(body.results, given, xp, sizes_of(self, arrays))
+        return xp.asarray(results[0]) if self.single else tuple(results)
+
+    def bodies(self) -> tuple[Body, ...]:
+        """The branches."""
+        return (self.then, self.otherwise)
+
+    def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
+        """A choice between other branches."""
+        return self.with_fields(then=bodies[0], otherwise=bodies[1])
+
+    def bind_bodies(
+        self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
+    ) -> list[Call]:
+        """Run one of two bound branches, and copy what it made."""
+        condition = ins[0]
+        outs = (out,) if self.single else out
+        ends = [[partial(xp.copyto, o, r) for o, r in zip(outs, p.results, strict=True)] for p in programs]
+
+        def choose() -> None:
+            taken = 0 if condition else 1
+            programs[taken].run()
+            for call in ends[taken]:
+                call()
+
+        return [choose]
+
+    def vjp(self, g: Any) -> tuple[Node | None, ...]:
+        """A choice between the branches' gradients."""
+        upstream = [gi for gi in ((g,) if self.single else g) if gi is not None]
+        sent = [i for i, gi in enumerate((g,) if self.single else g) if gi is not None]
+        places = [Placeholder(f"g{i}", gi.shape, gi.dtype) for i, gi in zip(sent, upstream, strict=True)]
+        slopes: list[dict[Node, Node]] = []
+        for body in self.bodies():
+            wrt = [p for p in body.captured if p.dtype.kind == "f"]
+            parts = pullback([body.results[i] for i in sent], places, wrt)
+            slopes.append({p: part for p, part in zip(wrt, parts, strict=True) if part is not None})
+        reached = [p for p in self.then.captured if p in slopes[0] or p in slopes[1]]
+        if not reached:
+            return (None,) * len(self.operands)
+        captured = (*self.then.captured, *places)
+        then, otherwise = (
+            Body((), captured, tuple(s[p] if p in s else zeros_like(p) for p in reached)) for s in slopes
+        )
+        chosen = Cond(self.condition, then, otherwise, (*self.captured, *upstream), single=False)
+        found = dict(zip(reached, chosen, strict=True))
+        return (None, *(found.get(p) for p in self.then.captured))
+
+    def state_updates(self) -> Mapping[Any, Node]:
+        """Those of random nodes in the branches: their steps move whichever branch is taken."""
+        updates: Mapping[Any, Node] = self.__dict__.get("_updates", {})
+        return updates

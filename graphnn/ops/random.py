@@ -21,9 +21,9 @@ import numpy as np
 from ..errors import DTypeError, GraphError, ShapeError
 from ..ir.context import like, rewriting
 from ..ir.dtype import as_dtype, default_float
-from ..ir.leaf import Parameter
+from ..ir.leaf import Parameter, count_of
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Spec, as_shape
+from ..ir.spec import Dim, Spec, as_shape
 from ..ir.walk import walk
 from .composite import Composite
 from .elementwise import Map
@@ -325,10 +325,10 @@ _loop = _Loop()
 
 
 @contextmanager
-def in_loop(place: Node) -> Iterator[None]:
-    """What is declared inside draws anew at each place of a loop."""
+def in_loop(turn: Node, length: Dim) -> Iterator[None]:
+    """What is declared inside draws anew in each turn of a loop of so many turns; loops may be nested."""
     before = _loop.place
-    _loop.place = place
+    _loop.place = turn if before is None else before * count_of((length,), turn.dtype) + turn
     try:
         yield
     finally:

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from ..ir.body import Body, Placeholder
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
 from ..ir.spec import check_known
 from .polynomial import Polynomial, bytes_of
 
-__all__ = ["Plan", "Step", "Value", "make_plan", "ALIGNMENT"]
+__all__ = ["BodyPlan", "Plan", "Step", "Value", "make_plan", "ALIGNMENT"]
 
 ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector load."""
@@ -47,6 +48,14 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """A body that a step runs: planned by itself, its slots given places among those of the plan around it."""
+
+    plan: Plan
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One node computed, into its slot, into an operand's memory, or into the parameter it updates."""
 
@@ -56,6 +65,7 @@ class Step:
     """The operand whose memory it takes over."""
     into: Parameter | None = None
     """The parameter whose storage it writes: an update that lands at once."""
+    bodies: tuple[BodyPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,16 +116,16 @@ def aligned(count: int) -> int:
     return -(-count // ALIGNMENT) * ALIGNMENT
 
 
-def make_plan(graph: Graph) -> Plan:
-    """Plan a graph."""
-    return _Planner(graph).plan()
+def make_plan(graph: Graph, given: Mapping[Node, bool] | None = None) -> Plan:
+    """Plan a graph; of a body, the placeholders `given` lie outside, densely or not, and the others have slots."""
+    return _Planner(graph, given or {}).plan()
 
 
 class _Planner:
     """Walks the schedule three times: what is a step, how long each value lives, where it lies."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, given: Mapping[Node, bool]) -> None:
+        self.graph, self.given = graph, given
         self.values: dict[Node, Value] = {}
         self.computed: list[Node] = []
         for node in graph.schedule:
@@ -130,8 +140,8 @@ class _Planner:
         values = self.values
         if isinstance(node, Parameter):
             values[node] = Value(node, node, "state", True)
-        elif isinstance(node, Input):
-            values[node] = Value(node, node, "input", True)
+        elif isinstance(node, (Input, Placeholder)):
+            values[node] = Value(node, node, "input", self.given.get(node, True))
         elif node.static:
             values[node] = Value(node, node, "constant", False)
         else:
@@ -162,8 +172,8 @@ class _Planner:
         landings = [(p, node) for p, node in graph.updates.items() if node not in into and node is not p]
         for _, node in landings:
             self.last_use[values[node].base] = self.end
-        for name in graph.inputs:
-            node = graph.inputs[name]
+        own = [node for node in graph.nodes if isinstance(node, Placeholder) and node not in self.given]
+        for node in (*graph.inputs.values(), *own):
             values[node] = Value(node, node, "input", True, (self._take(bytes_of(node.spec)),), -1, self.end)
         steps = [self._allocate(i, node, into.get(node)) for i, node in enumerate(self.computed)]
         snapshots = {p: self._take(bytes_of(p.spec)) for p, node in landings if values[node].place == "state"}
@@ -199,6 +209,7 @@ class _Planner:
             slots = self.values[over].slots if over is not None else tuple(self._take(bytes_of(spec)) for spec in specs)
             self.values[node] = Value(node, node, "arena", True, slots, i, self.last_use[node])
         scratch = tuple(self._take(bytes_of(spec)) for spec in node.scratch())
+        bodies = tuple(self._body(node, body) for body in node.bodies())
         for slot in scratch:
             self._give(slot)
         bases = dict.fromkeys([*(self.values[operand].base for operand in node.operands), node])
@@ -206,7 +217,20 @@ class _Planner:
             if base is not over and self.last_use[base] == i and self.values[base].place == "arena":
                 for slot in self.values[base].slots:
                     self._give(slot)
-        return Step(node, scratch, over, into)
+        return Step(node, scratch, over, into, bodies)
+
+    def _body(self, node: Node, body: Body) -> BodyPlan:
+        """The plan of a body; its slots are free again after the step, and for another body of it."""
+        captured = node.operands[len(node.operands) - len(body.captured) :]
+        dense: dict[Node, bool] = {
+            placeholder: self.values[outside].dense
+            for placeholder, outside in zip(body.captured, captured, strict=True)
+        }
+        plan = make_plan(body.graph, dense)
+        slots = tuple(self._take(slot) for slot in plan.slots)
+        for slot in slots:
+            self._give(slot)
+        return BodyPlan(plan, slots)
 
     def _dying_operand(self, i: int, node: Node) -> Node | None:
         for k in node.overwrites():

@@ -51,46 +51,47 @@ def specs_of(node: Node) -> tuple[Spec, ...]:
     return node.spec if isinstance(node.spec, tuple) else (node.spec,)
 
 
-def _changes(plan: Plan) -> list[tuple[list[Spec], list[Spec]]]:
-    """For each step what comes to life with it, and what has died before it; one more entry for the landings."""
+def _changes(plan: Plan) -> list[tuple[list[Polynomial], list[Polynomial]]]:
+    """For each step what comes to life with it, and what has died before it; one more entry for the landings.
+
+    Of several bodies that a step chooses from, the first is counted.
+    """
     end = len(plan.steps)
-    changes: list[tuple[list[Spec], list[Spec]]] = [([], []) for _ in range(end + 2)]
+    changes: list[tuple[list[Polynomial], list[Polynomial]]] = [([], []) for _ in range(end + 2)]
     for value in plan.values.values():
         if value.slots and not value.is_view:
-            specs = specs_of(value.node)
-            changes[max(value.first, 0)][0].extend(specs)
-            changes[value.last + 1][1].extend(specs)
+            held = _held(value.node)
+            changes[max(value.first, 0)][0].extend(held)
+            changes[value.last + 1][1].extend(held)
     for i, step in enumerate(plan.steps):
-        scratch = step.node.scratch()
-        changes[i][0].extend(scratch)
-        changes[i + 1][1].extend(scratch)
+        working = [bytes_of(spec) for spec in step.node.scratch()]
+        working += [slot for body in step.bodies[:1] for slot in body.plan.slots]
+        changes[i][0].extend(working)
+        changes[i + 1][1].extend(working)
         if step.over is not None:  # two values in one place, in this step alone: counted once
-            changes[i][1].extend(specs_of(step.over))
-            changes[i + 1][0].extend(specs_of(step.over))
-    changes[end][0].extend(parameter.spec for parameter in plan.snapshots)
+            changes[i][1].extend(_held(step.over))
+            changes[i + 1][0].extend(_held(step.over))
+    changes[end][0].extend(bytes_of(parameter.spec) for parameter in plan.snapshots)
     return changes[:-1]
+
+
+def _held(node: Node) -> list[Polynomial]:
+    return [bytes_of(spec) for spec in specs_of(node)]
 
 
 def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
     """The bytes in use while each step runs, then while updates land; inputs are in use throughout."""
 
-    def total(specs: list[Spec]) -> int:
-        return sum(aligned(spec.bytes(sizes)) for spec in specs)
+    def total(parts: list[Polynomial]) -> int:
+        return sum(aligned(part(sizes)) for part in parts)
 
     return list(accumulate(total(born) - total(dead) for born, dead in _changes(plan)))
 
 
 def live_formulas(plan: Plan) -> list[Polynomial]:
     """The same as formulas of the named sizes, before any rounding to cache lines."""
-    return list(
-        accumulate(
-            (
-                Polynomial.total([bytes_of(spec) for spec in born], [bytes_of(spec) for spec in dead])
-                for born, dead in _changes(plan)
-            ),
-            lambda a, b: Polynomial.total([a, b]),
-        )
-    )
+    totals = (Polynomial.total(born, dead) for born, dead in _changes(plan))
+    return list(accumulate(totals, lambda a, b: Polynomial.total([a, b])))
 
 
 def lower_bound(plan: Plan, sizes: Mapping[str, int]) -> int:

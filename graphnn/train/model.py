@@ -65,7 +65,7 @@ class Model:
     def predict(self, X: ArrayLike) -> np.ndarray:  # noqa: N803 - the mission's letter for many samples
         """The scores of samples, `(N, ...)`: the class is the argmax of each row."""
         if self._predict is None:
-            form = inference.apply(Graph({"scores": self.scores}))
+            form = inference.run(Graph({"scores": self.scores}))[0]
             self._predict = compile(form.outputs["scores"], backend=self.backend)
         result: np.ndarray = self._predict(**{self.x.name: X})
         return result

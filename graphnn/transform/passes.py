@@ -12,6 +12,7 @@ from typing import Literal
 
 from ..errors import GraphError
 from ..ir.graph import Graph
+from .bodies import through_bodies
 from .record import Record, recording
 from .rewrite import Rule, Rules, rewrite
 
@@ -22,7 +23,7 @@ Numerics = Literal["exact", "stabilising", "reassociating"]
 
 @dataclass(frozen=True)
 class Pass:
-    """A transformation with its name and numerics; `apply` takes a graph and gives one.
+    """A transformation with its name and numerics; `apply` takes a graph and gives one. It is applied to bodies too.
 
     A required pass runs whatever passes are asked for: without it the backend could not run the graph. One that
     fuses brings steps together, and says by `note` why neighbours stay apart.
@@ -46,7 +47,7 @@ class Pass:
     def run(self, graph: Graph) -> tuple[Graph, Record]:
         """The graph after it, and what it did."""
         with recording(Record(self.numerics == "exact", self.fuses)) as record:
-            return self.apply(graph), record
+            return through_bodies(self.apply(graph), lambda body: self.run(body)[0]), record
 
 
 def made_of(name: str, numerics: Numerics, rules: Rules) -> Pass:

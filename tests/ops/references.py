@@ -637,7 +637,10 @@ REFERENCES = {
     **INDEXING, **LINEAR, **STRUCTURE, **LOSSES, **NORMALISE, **NETS, **RANDOM, **CONTROL,
 }  # fmt: skip
 
-WITHOUT_REFERENCE = {}
+WITHOUT_REFERENCE = {
+    "Scan": "each sample has a body of its own: see test_control.py",
+    "Cond": "each sample has branches of its own: see test_control.py",
+}
 """Ops that have none, with the reason."""
 
 DTYPE_EXCEPTIONS = {

@@ -6,7 +6,7 @@ and NumPy calls in turn; a program without NumPy calls has one tape in each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -52,8 +52,16 @@ Parts: TypeAlias = "list[Part | _Work]"
 class Bound(Placed):
     """The plan's steps for one set of sizes."""
 
-    def __init__(self, plan: Plan, arena: np.ndarray, sizes: dict[str, int], check: str | None) -> None:
-        super().__init__(plan, arena, sizes)
+    def __init__(
+        self,
+        plan: Plan,
+        arena: np.ndarray,
+        sizes: dict[str, int],
+        check: str | None,
+        offsets: Sequence[int] | None = None,
+        given: Mapping[Node, Any] | None = None,
+    ) -> None:
+        super().__init__(plan, arena, sizes, offsets, given)
         self.check = check
         self.reasons: dict[Node, str] = {}
         """Why a step runs on NumPy."""
@@ -78,12 +86,16 @@ class Bound(Placed):
             works.append(_Work(i, tuple(lower(node, ins, out, step.node))))
         except NoKernel as reason:
             self.reasons[step.node] = str(reason)
-            works.append(_Work(i, calls=tuple(node.bind(np, ins, out, self.working_memory(i, step, node)))))
+            works.append(_Work(i, calls=tuple(self.numpy_calls(i, step, node, ins, out))))
         if self.check == "all":
             for array in out if isinstance(out, tuple) else (out,):
                 if array.dtype.kind == "f":
                     works.append(_Work(i, _finite(array), error=partial(check_finite, array, step.node)))
         return works
+
+    def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
+        """The tapes of a body."""
+        return BoundBody(Bound(plan, self.arena, self.sizes, self.check, offsets, given))
 
     def _label_check(self, i: int, step: Step) -> list[_Work]:
         found = step.node.class_labels(self.sizes)
@@ -151,6 +163,19 @@ class Bound(Placed):
     def by_step(self) -> list[list[Part | _Work]]:
         """The parts of each step of the plan, to be timed."""
         return [_parts(group) for group in self.works]
+
+
+class BoundBody:
+    """The body of a loop or branch as tapes, in the arena of the program around it."""
+
+    def __init__(self, bound: Bound) -> None:
+        self.arrays: Mapping[Node, Any] = bound.arrays
+        self.results: Sequence[Any] = bound.outputs
+        self._bound, self._parts = bound, [*bound.before, *bound.after]
+
+    def run(self) -> None:
+        """Compute the results."""
+        self._bound.run(self._parts)
 
 
 def _finite(array: np.ndarray) -> tuple[Invocation, ...]:

@@ -18,12 +18,13 @@ from ...transform.share import share
 from ...transform.simplify import simplify
 from ...transform.stabilise import stabilise
 from ...transform.transposes import transposes
+from ...transform.trim import trim
 from .program import NumpyProgram
 
 __all__ = ["PASSES", "NumpyProgram", "bind"]
 
 PASSES: tuple[Pass, ...] = (
-    stabilise, expand, simplify, share, constants, repeats, transposes, chains, hoist, fold, simplify, share,
+    stabilise, expand, simplify, share, constants, repeats, transposes, chains, hoist, fold, simplify, share, trim,
 )  # fmt: skip
 """Fusing elementwise steps is left to compiled backends: interpreted, it only costs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -26,8 +26,16 @@ __all__ = ["Bound"]
 class Bound(Placed):
     """The plan's steps as calls, for one set of sizes."""
 
-    def __init__(self, plan: Plan, arena: np.ndarray, sizes: dict[str, int], check_finite: str | None) -> None:
-        super().__init__(plan, arena, sizes)
+    def __init__(
+        self,
+        plan: Plan,
+        arena: np.ndarray,
+        sizes: dict[str, int],
+        check_finite: str | None,
+        offsets: Sequence[int] | None = None,
+        given: Mapping[Node, Any] | None = None,
+    ) -> None:
+        super().__init__(plan, arena, sizes, offsets, given)
         self.check_finite = check_finite
         self.by_step = [self._calls(i, step, self.arrays) for i, step in enumerate(plan.steps)]
         self.unchecked = checking()
@@ -36,7 +44,7 @@ class Bound(Placed):
         node = step.node.at(self.sizes)
         ins = tuple(arrays[operand] for operand in step.node.operands)
         out = arrays[step.node]
-        calls = list(node.bind(np, ins, out, self.working_memory(i, step, node)))
+        calls = self.numpy_calls(i, step, node, ins, out)
         checked = step.node.class_labels(self.sizes)
         if checked and not isinstance(checked[0], Input):  # those of inputs are checked when they are fed
             labels, classes = checked
@@ -49,6 +57,10 @@ class Bound(Placed):
             results = out if isinstance(out, tuple) else (out,)
             calls += [partial(check_finite, result, step.node) for result in results if result.dtype.kind == "f"]
         return calls
+
+    def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
+        """The calls of a body."""
+        return BoundBody(Bound(plan, self.arena, self.sizes, self.check_finite, offsets, given))
 
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:
         """All calls of a step, in order; with `feeds` for every input, reading the inputs there."""
@@ -127,3 +139,21 @@ class Bound(Placed):
 
 def _flat(groups: Iterable[list[Call]]) -> list[Call]:
     return [call for group in groups for call in group]
+
+
+class BoundBody:
+    """The body of a loop or branch as calls, in the arena of the program around it."""
+
+    def __init__(self, bound: Bound) -> None:
+        bound.unchecked = False  # a check fills the arena with garbage, and here the program around it has values there
+        self.arrays: Mapping[Node, Any] = bound.arrays
+        self.results: Sequence[Any] = bound.outputs
+        self._bound, self._calls = bound, bound.calls()
+
+    def run(self) -> None:
+        """Compute the results."""
+        self._bound.run(self._calls, _nothing)
+
+
+def _nothing() -> None:
+    return None

@@ -1,0 +1,292 @@
+"""Scan: a loop whose body is a graph, and its gradient, a loop the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from ..errors import DTypeError, ShapeError
+from ..ir.body import Body, Placeholder, Program, sizes_of
+from ..ir.broadcast import zeros_like
+from ..ir.context import like
+from ..ir.differentiate import pullback
+from ..ir.node import Call, Item, Node
+from ..ir.spec import Spec
+from ..ir.walk import evaluate, walk
+from .activations import Tanh
+from .sample import refused, sample
+from .tracing import INDEX, LoopTrace
+
+__all__ = ["Scan"]
+
+
+class Scan(Node):
+    """A loop whose body is a graph: `*final, *ys = Scan(body, init, xs=None, length=None, reverse=False)`.
+
+    `body(carry, x)` is called once, with nodes, and returns `(next carry, y)`; `body(carry)` when there are no `xs`.
+    The loop starts from the carry `init` and goes through the slices `x` of `xs` along the first axis, or `length`
+    times, a number or a named size. `init`, `xs` and `y` are a node or a tuple of nodes, `y` also None. The results
+    are the carries at the end, then each y stacked along a new first axis. `reverse` goes from the last slice to the
+    first. Whatever else the body reads is read from outside; what does not change from turn to turn is computed
+    once. There is one compiled body, whatever the length.
+
+    The gradient is a loop the other way, over the carries that this one keeps. Random nodes inside draw anew in each
+    turn. Ops that carry a state from step to step, as BatchNorm in training, cannot be in a loop.
+
+    Raises:
+        ShapeError: when a carry changes its shape, or the xs differ in length.
+        DTypeError: when a carry changes its dtype.
+        GraphError: when the body returns something else than it should, or holds a state.
+
+    >>> import graphnn as gn
+    >>> x = gn.Input("x", ("T",))
+    >>> total, sums = gn.Scan(lambda total, x: (total + x, total + x), 0.0, x)
+    >>> gn.compile(sums)(x=[1, 2, 3])
+    array([1., 3., 6.], dtype=float32)
+    >>> gn.compile(gn.grad(gn.Sum(sums * sums), x))(x=[1, 2, 3])
+    array([20., 18., 12.], dtype=float32)
+    """
+
+    onnx = "Scan"
+    samples = (
+        sample(("M",), ("N", "M"), call=lambda h, x: Scan(lambda h, x: (Tanh(h * x + x), h * x), h, x)),
+        sample(
+            *(("B", 2), ("N", "B", 2), (2, 2), (2,)),
+            call=lambda h, x, w, b: Scan(lambda h, x: (Tanh(x + h @ w + b), None), h, x, reverse=True),
+        ),
+        sample(
+            *((), ("M",), ("N",), ("N", "M")),
+            call=lambda a, b, x, y: Scan(
+                lambda c, xs: ((c[0] * xs[0], xs[1] - c[0]), (c[1], c[1] * c[0])), (a, b), (x, y)
+            ),
+        ),
+        sample((3,), call=lambda h: Scan(lambda h: (Tanh(h) * 1.5, h * h), h, length=4)),
+        refused(ShapeError, ("M",), ("N", "M", 2), call=lambda h, x: Scan(_second, h, x), culprits=("x0",)),
+        refused(ShapeError, (), ("N",), ("M",), call=lambda h, x, y: Scan(_second, h, (x, y))),
+        refused(DTypeError, (), ("N",), dtypes=("float32",), call=lambda h, x: Scan(_second, h, x)),
+    )
+    body: Body
+    init: tuple[Node, ...]
+    xs: tuple[Node, ...]
+    length: Any
+    reverse: bool
+    captured: tuple[Node, ...]
+    shown: int
+    """How many of the stacked results are the user's; those after them are the carries, kept for the gradient."""
+
+    def __init__(
+        self,
+        body: Callable[..., Any] | Body,
+        init: Any,
+        xs: Any = None,
+        length: Any = None,
+        reverse: bool = False,
+        captured: tuple[Node, ...] = (),
+        shown: int = -1,
+    ) -> None:
+        if not isinstance(body, Body):
+            trace = LoopTrace(body, init, xs, length)
+            body, captured, shown = trace.body, trace.captured, trace.shown
+            init, xs, length = trace.init, trace.xs, trace.length
+            self.__dict__["_updates"] = trace.updates
+        self.__dict__.update(
+            body=body, init=init, xs=xs, length=length, reverse=bool(reverse), captured=captured, shown=shown
+        )
+        self.__post_init__()
+
+    def infer(self) -> Any:
+        """The carries' specs, and those of a turn's other results with one more axis."""
+        carries = tuple(node.spec for node in self.init)
+        stacked = self.body.results[len(carries) :]
+        return carries + tuple(Spec((self.length, *node.shape), node.dtype) for node in stacked)
+
+    def __iter__(self) -> Any:
+        return (Item(self, i) for i in range(len(self.init) + self.shown))
+
+    # Running -----------------------------------------------------------------------------------------------------
+
+    def at(self, sizes: Mapping[str, int]) -> Node:
+        """With the sizes at hand, for the body."""
+        return self.with_fields(_sizes=dict(sizes))
+
+    def turns(self, length: int) -> range:
+        """The places of the loop in their order."""
+        return range(length - 1, -1, -1) if self.reverse else range(length)
+
+    def forward(self, xp: Any, *arrays: Any) -> Any:
+        """Turn by turn, node by node."""
+        sizes = sizes_of(self, arrays)
+        count, body = len(self.init), self.body
+        carries, xs, captured = _parts(arrays, count, len(self.xs))
+        length = self.length if isinstance(self.length, int) else self.length(sizes)
+        specs: tuple[Spec, ...] = self.spec  # type: ignore[assignment]  # that of a node with several results
+        stacks = [xp.empty(spec.concrete(sizes), spec.dtype) for spec in specs[count:]]
+        fixed: dict[Node, Any] = dict(zip(body.captured, captured, strict=True))
+        for t in self.turns(length):
+            given = [*carries, *(x[t] for x in xs), xp.asarray(t, INDEX)]
+            results = evaluate(body.results, {**fixed, **dict(zip(body.own, given, strict=True))}, xp, sizes)
+            carries = results[:count]
+            for stack, y in zip(stacks, results[count:], strict=True):
+                stack[t] = y
+        return (*carries, *stacks)
+
+    def bodies(self) -> tuple[Body, ...]:
+        """What is repeated."""
+        return (self.body,)
+
+    def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
+        """The loop of another body."""
+        return self.with_fields(body=bodies[0])
+
+    def bind_bodies(
+        self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
+    ) -> list[Call]:
+        """The bound body in a loop; slices are copied in and out, along views made here."""
+        [program] = programs
+        carries, xs, _ = _parts(ins, len(self.init), len(self.xs))
+        finals, stacks = out[: len(carries)], out[len(carries) :]
+        own = [program.arrays.get(placeholder) for placeholder in self.body.own]
+        # A carry that nothing in the body reads needs no other place than where it ends.
+        buffers = [final if buffer is None else buffer for final, buffer in zip(finals, own, strict=False)]
+        results = program.results
+        length = len(stacks[0]) if stacks else len(xs[0]) if xs else self._concrete_length()
+        calls: list[Call] = [partial(xp.copyto, buffer, init) for buffer, init in zip(buffers, carries, strict=True)]
+        feeds = [(buffer, x) for buffer, x in zip(own[len(carries) :], xs, strict=False) if buffer is not None]
+        if own[-1] is not None:
+            feeds.append((own[-1], scratch[-1]))
+            scratch[-1][...] = xp.arange(length)
+        before: list[list[Call]] = [
+            [partial(xp.copyto, buffer, x[t, ...]) for buffer, x in feeds] for t in range(length)
+        ]
+        ys = list(zip(stacks, results[len(carries) :], strict=True))
+        after: list[list[Call]] = [[partial(xp.copyto, stack[t, ...], y) for stack, y in ys] for t in range(length)]
+        moves = self._moves(xp, buffers, results, scratch)
+        ends: list[Call] = [partial(xp.copyto, f, b) for f, b in zip(finals, buffers, strict=True) if f is not b]
+
+        def loop() -> None:
+            for t in self.turns(length):
+                for call in before[t]:
+                    call()
+                program.run()
+                for call in after[t]:
+                    call()
+                for call in moves:
+                    call()
+
+        return [*calls, loop, *ends]
+
+    def _held(self) -> list[int]:
+        """The carries whose next value still lies in another carry: they take two steps."""
+        held = []
+        for i, result in enumerate(self.body.results[: len(self.init)]):
+            base = result
+            while base.operands and base.view(True) is not None:
+                base = base.operands[0]
+            if isinstance(base, Placeholder) and result is not self.body.own[i]:
+                held.append(i)
+        return held
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """Room for carries that exchange places."""
+        return tuple(self.init[i].spec for i in self._held())
+
+    def tables(self) -> tuple[Spec, ...]:
+        """The places, where the body reads them."""
+        return (Spec((self.length,), INDEX),) if self.body.own[-1] in self.body.used else ()
+
+    def _moves(self, xp: Any, buffers: Sequence[Any], results: Sequence[Any], scratch: Sequence[Any]) -> list[Call]:
+        """Calls that make results the carries of the next turn."""
+        held = dict(zip(self._held(), scratch, strict=False))
+        saves: list[Call] = [partial(xp.copyto, room, results[i]) for i, room in held.items()]
+        pairs = ((buffer, held.get(i, results[i])) for i, buffer in enumerate(buffers))
+        return saves + [partial(xp.copyto, buffer, result) for buffer, result in pairs if result is not buffer]
+
+    def _concrete_length(self) -> int:
+        length: int = self.length if isinstance(self.length, int) else self.length(self.__dict__["_sizes"])
+        return length
+
+    # Differentiating ---------------------------------------------------------------------------------------------
+
+    def vjp(self, g: Any) -> tuple[Node | None, ...]:
+        """A loop the other way, whose carries are the gradients of the carries and of what was captured."""
+        return _Adjoint(self, g).gradients()
+
+    def kept(self, missing: Sequence[Node]) -> Scan:
+        """The same loop that also stacks what placeholders were in each turn."""
+        known: dict[tuple[Node, ...], Scan] = self.__dict__.setdefault("_kept", {})
+        key = tuple(missing)
+        if key not in known:
+            body = Body(self.body.own, self.body.captured, (*self.body.results, *missing))
+            with like(self):
+                known[key] = Scan(body, self.init, self.xs, self.length, self.reverse, self.captured, self.shown)
+        return known[key]
+
+    def state_updates(self) -> Mapping[Any, Node]:
+        """Those of random nodes inside: their steps come from outside, and move once for all turns."""
+        updates: Mapping[Any, Node] = self.__dict__.get("_updates", {})
+        return updates
+
+
+class _Adjoint:
+    """The gradient of a loop. `g` has for each result its upstream gradient, or None."""
+
+    def __init__(self, scan: Scan, g: Sequence[Node | None]) -> None:
+        self.scan, self.g = scan, g
+        self.count = len(scan.init)
+        self.own, self.results = scan.body.own, scan.body.results
+
+    def gradients(self) -> tuple[Node | None, ...]:
+        """One for each operand."""
+        scan, count = self.scan, self.count
+        wrt = [p for p in (*self.own[:-1], *scan.body.captured) if p.dtype.kind == "f"]
+        upstream = {
+            i: Placeholder(f"g{i}", node.shape, node.dtype)
+            for i, node in enumerate(self.results)
+            if node.dtype.kind == "f" and (i < count or self.g[i] is not None)
+        }
+        parts = pullback([self.results[i] for i in upstream], list(upstream.values()), wrt)
+        slopes: dict[Node, Node] = {p: part for p, part in zip(wrt, parts, strict=True) if part is not None}
+        if not slopes:
+            return (None,) * len(scan.operands)
+        return self._loop(slopes, upstream)
+
+    def _loop(self, slopes: dict[Node, Node], upstream: dict[int, Placeholder]) -> tuple[Node | None, ...]:
+        scan, count = self.scan, self.count
+        carried = [i for i in upstream if i < count]
+        totals = {p: Placeholder(f"d_{p.name}", p.shape, p.dtype) for p in scan.body.captured if p in slopes}
+        sliced = [p for p in self.own[count:-1] if p in slopes]
+        results = [slopes[p] if p in slopes else zeros_like(p) for p in (self.own[i] for i in carried)]
+        results += [total + slopes[p] for p, total in totals.items()]
+        results += [slopes[p] for p in sliced]
+        reads = set(walk(results))
+        xs: dict[Node, Any] = {upstream[i]: self.g[i] for i in upstream if i >= count and upstream[i] in reads}
+        xs |= {p: x for p, x in zip(self.own[count:-1], scan.xs, strict=True) if p in reads}
+        xs |= self._carries([p for p in self.own[:count] if p in reads])
+        captured = {p: node for p, node in zip(scan.body.captured, scan.captured, strict=True) if p in reads}
+        own = (*(upstream[i] for i in carried), *totals.values(), *xs, self.own[-1])
+        kept = tuple(upstream[i] for i in carried if upstream[i] in reads)
+        body = Body(own, tuple(captured), (*results, *kept))  # type: ignore[arg-type]  # they are placeholders all
+        ends = [(self.g[i], scan.init[i]) for i in carried]
+        init = [zeros_like(start) if g is None else g for g, start in ends] + [zeros_like(p) for p in totals]
+        loop = Scan(
+            body, tuple(init), tuple(xs.values()), scan.length, not scan.reverse, tuple(captured.values()), len(sliced)
+        )
+        found = dict(zip([*(self.own[i] for i in carried), *totals, *sliced], loop, strict=True))
+        return tuple(found.get(p) for p in (*self.own[:-1], *scan.body.captured))
+
+    def _carries(self, wanted: Sequence[Node]) -> dict[Node, Node]:
+        """The stacks of what carries were in each turn."""
+        scan = self.scan
+        missing = [p for p in wanted if p not in scan.body.results[self.count :]]
+        if missing:
+            scan = scan.kept(missing)
+        return {p: Item(scan, self.count + scan.body.results[self.count :].index(p)) for p in wanted}
+
+
+def _second(carry: Node, x: Node) -> tuple[Node, None]:
+    return x, None
+
+
+def _parts(values: Sequence[Any], carries: int, xs: int) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    return values[:carries], values[carries : carries + xs], values[carries + xs :]

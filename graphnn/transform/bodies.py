@@ -1,0 +1,32 @@
+"""Bodies: a pass goes through the bodies of loops and branches as it goes through the graph around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..ir.body import Body
+from ..ir.graph import Graph
+from ..ir.node import Node
+from .rewrite import rewrite
+
+__all__ = ["through_bodies"]
+
+
+def through_bodies(graph: Graph, apply: Callable[[Graph], Graph]) -> Graph:
+    """The graph with a transformation applied to each body in it, once for those that several nodes run."""
+    running = [node for node in graph.nodes if node.bodies()]
+    if not running:
+        return graph
+    done: dict[Body, Body] = {}
+
+    def inside(body: Body) -> Body:
+        if body not in done:
+            done[body] = body.rewritten(apply)
+        return done[body]
+
+    def inside_bodies(node: Node) -> Node | None:
+        before = node.bodies()
+        after = tuple(inside(body) for body in before)
+        return None if after == before else node.with_bodies(after)
+
+    return rewrite(graph, dict.fromkeys(running, inside_bodies))
