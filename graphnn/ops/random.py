@@ -19,7 +19,7 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import DTypeError, GraphError, ShapeError
-from ..ir.context import like, rewriting
+from ..ir.context import rewriting
 from ..ir.dtype import as_dtype, default_float
 from ..ir.leaf import Parameter, count_of
 from ..ir.node import Call, Node, describe
@@ -150,7 +150,7 @@ class Uniform(Random, Node):
 
     def at(self, sizes: Mapping[str, int]) -> Node:
         """With the shape in numbers."""
-        return self if self._blocks() is not None else _sized(self, sizes)
+        return self if self._blocks() is not None else self.with_fields(size=self.spec.concrete(sizes))
 
     def scratch(self) -> tuple[Spec, ...]:
         """What the generator works in."""
@@ -193,13 +193,6 @@ class Uniform(Random, Node):
     def vjp(self, g: Node) -> tuple[None, ...]:
         """Draws depend on nothing that has a gradient."""
         return (None,) * len(self.operands)
-
-
-def _sized(node: Node, sizes: Mapping[str, int]) -> Node:
-    """The node with its shape in numbers."""
-    fields = {name: node.__dict__[name] for name in node.field_names}
-    with like(node):
-        return type(node)(**fields | {"size": Spec(fields["size"], node.dtype).concrete(sizes)})
 
 
 class Normal(Random, Composite):
@@ -252,10 +245,6 @@ class Normal(Random, Composite):
         )
         text = f"sqrt(-2 * log(1 - u)) * cos({2 * math.pi!r} * v)"
         return Map(f"{text} * {self.scale!r} + {self.loc!r}", ("u", "v"), (u, v))
-
-    def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the shape in numbers."""
-        return _sized(self, sizes) if self.spec.sizes else self
 
     def vjp(self, g: Node) -> tuple[None, ...]:
         """Draws depend on nothing that has a gradient."""

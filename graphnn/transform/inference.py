@@ -14,18 +14,18 @@ __all__ = ["inference"]
 
 
 def _infer_as(node: Node) -> Node | None:
+    if isinstance(node, Item) and isinstance(node.node, Composite):
+        results = _through(node.node)
+        return results[node.index] if results else None
     answer = node.infer_as()
     if answer is not node:
         return answer
-    if isinstance(node, Item) and isinstance(node.node, Composite):
-        return _through(node.node).get(node.node.results[node.index])
-    if isinstance(node, Composite) and not isinstance(node.spec, tuple):
-        return _through(node).get(node.results[0])
-    return None
+    results = _through(node) if isinstance(node, Composite) and not isinstance(node.spec, tuple) else None
+    return results[0] if results else None
 
 
-def _through(node: Composite) -> dict[Node, Node]:
-    """What stands for each part of a composite that predicts otherwise, or has one that does."""
+def _through(node: Composite) -> tuple[Node, ...] | None:
+    """What a composite is made of, where that predicts otherwise."""
     replaced: dict[Node, Node] = {}
     for part in node.inner:
         new = part.with_operands(replaced)
@@ -33,7 +33,8 @@ def _through(node: Composite) -> dict[Node, Node]:
             new = answer
         if new is not part:
             replaced[part] = new
-    return replaced
+    changed = any(result in replaced for result in node.results)
+    return tuple(replaced.get(result, result) for result in node.results) if changed else None
 
 
 def _apply(graph: Graph) -> Graph:
