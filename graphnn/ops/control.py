@@ -93,7 +93,8 @@ class Cond(Node):
         body = self.then if arrays[0] else self.otherwise
         given: dict[Node, Any] = dict(zip(body.captured, arrays[1:], strict=True))
         results = evaluate(body.results, given, xp, sizes_of(self, arrays))
-        return xp.asarray(results[0]) if self.single else tuple(results)
+        copies = tuple(map(xp.array, results))  # a branch may give what it was given
+        return copies[0] if self.single else copies
 
     def bodies(self) -> tuple[Body, ...]:
         """The branches."""

@@ -129,7 +129,7 @@ class Scan(Node):
             carries = results[:count]
             for stack, y in zip(stacks, results[count:], strict=True):
                 stack[t] = y
-        return (*carries, *stacks)
+        return (*map(xp.array, carries), *stacks)  # copies: a carry may end as it began
 
     def bodies(self) -> tuple[Body, ...]:
         """What is repeated."""
