@@ -12,9 +12,11 @@ from . import (
     compare,
     control,
     conv,
+    einsum,
     elements,
     functions,
     gathering,
+    gemm,
     indexing,
     joining,
     linear,
@@ -49,10 +51,12 @@ from .compare import *
 from .composite import Composite
 from .control import *
 from .conv import *
+from .einsum import *
 from .elements import *
 from .elementwise import Elementwise, Map
 from .functions import *
 from .gathering import *
+from .gemm import *
 from .indexing import *
 from .joining import *
 from .linear import *
@@ -103,6 +107,8 @@ __all__ = [
     *elements.__all__,
     *subscript.__all__,
     *linear.__all__,
+    *einsum.__all__,
+    *gemm.__all__,
     *structure.__all__,
     *softmax.__all__,
     *normalise.__all__,

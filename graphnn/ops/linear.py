@@ -1,4 +1,4 @@
-"""Linear algebra: MatMul, Dot, Affine."""
+"""Linear algebra: MatMul, Dot, Outer, Affine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ..ir.broadcast import broadcast_shape, broadcast_to
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Shape, Size, Spec
 from .composite import Composite
+from .einsum import Einsum
 from .reductions import Sum
 from .sample import refused, sample
 from .shape import Reshape, Transpose
 
-__all__ = ["MatMul", "Dot", "Affine"]
+__all__ = ["MatMul", "Dot", "Outer", "Affine"]
 
 
 class MatMul(Node, infix="@"):
@@ -49,7 +50,7 @@ class MatMul(Node, infix="@"):
     )
 
     def prepare(self) -> None:
-        """Cast to one dtype, check the inner sizes, and repeat batches."""
+        """Cast to one dtype, check the inner sizes, and repeat batches; one matrix W for all batches stays one."""
         x, W = self.x, self.W
         for operand in (x, W):
             if not operand.ndim:
@@ -59,7 +60,7 @@ class MatMul(Node, infix="@"):
             raise ShapeError(f"MatMul: inner sizes differ: {describe(x)} @ {describe(W)}. {_mend(x, W)}")
         dtype = np.result_type(x.dtype, W.dtype)
         x, W = x.cast(dtype), W.cast(dtype)
-        if x.ndim > 1 and W.ndim > 1 and x.shape[:-2] != W.shape[:-2]:
+        if x.ndim > 1 and W.ndim > 1 and x.shape[:-2] != W.shape[:-2] and not (W.ndim == 2 < x.ndim):
             batches = broadcast_shape("MatMul", {"x": _Batch.of(x), "W": _Batch.of(W)})
             x, W = broadcast_to(x, (*batches, *x.shape[-2:])), broadcast_to(W, (*batches, *W.shape[-2:]))
         self.__dict__.update(x=x, W=W)
@@ -79,13 +80,21 @@ class MatMul(Node, infix="@"):
         return ((2, *self.shape, self.x.shape[-1]),)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """One call: `dot` for plain matrices, which costs less to enter, else `matmul`."""
+        """One call: `dot` for plain matrices, which costs less to enter, else `matmul`.
+
+        Batches that meet one matrix are the rows of a single product where they lie in one run.
+        """
         x, W = ins
+        if x.ndim > W.ndim == 2 and x.size and out.size and x.flags.c_contiguous and out.flags.c_contiguous:
+            x, out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
         return [partial(xp.dot if x.ndim == W.ndim == 2 else xp.matmul, x, W, out)]
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
         """`g @ W.T` and `x.T @ g`."""
         x, W = self.x, self.W
+        if x.ndim > W.ndim == 2:  # the gradients of all batches, summed in the product itself
+            batches = "abcdefghij"[: x.ndim - 1]
+            return g @ swap(W), Einsum(f"{batches}k,{batches}m->km", x, g)
         if x.ndim > 1 and W.ndim > 1:
             return g @ swap(W), swap(x) @ g
         # Vectors become the rows and columns they stand for.
@@ -156,6 +165,34 @@ class Dot(Composite):
     def expand(self) -> Node:
         """A matrix product of two vectors."""
         return MatMul(self.x, self.y)
+
+
+class Outer(Composite):
+    """The outer product of two vectors: the matrix of all products, `x[i] * y[j]`.
+
+    Raises:
+        ShapeError: unless both are vectors.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Outer([1, 2], [3, 4, 5]))())
+    [[ 3  4  5]
+     [ 6  8 10]]
+    """
+
+    x: Node
+    y: Node
+    samples = (sample(("N",), ("M",)), sample(("N",), (3,)), refused(ShapeError, ("N", 2), (2,)))
+
+    def prepare(self) -> None:
+        """Check that both are vectors."""
+        if self.x.ndim != 1 or self.y.ndim != 1:
+            raise ShapeError(
+                f"Outer: {describe(self.x)} and {describe(self.y)}: both must be vectors; for more axes use gn.Einsum."
+            )
+
+    def expand(self) -> Node:
+        """A column times a row."""
+        return Reshape(self.x, (*self.x.shape, 1)) * Reshape(self.y, (1, *self.y.shape))
 
 
 class Affine(Composite):

@@ -273,10 +273,19 @@ INDEXING = {
 
 # Linear algebra
 
+
+def gemm(A, B, C=None, alpha=1.0, beta=1.0, transA=False, transB=False):
+    product = alpha * ((A.T if transA else A) @ (B.T if transB else B))
+    return product if C is None else product + beta * C
+
+
 LINEAR = {
     "MatMul": np.matmul,
     "Dot": np.dot,
     "Affine": lambda x, W, b: x @ W + b,
+    "Outer": np.outer,
+    "Einsum": lambda *values, equation: np.einsum(equation, *values),
+    "Gemm": gemm,
 }
 
 # Structure
@@ -644,6 +653,7 @@ WITHOUT_REFERENCE = {
 """Ops that have none, with the reason."""
 
 DTYPE_EXCEPTIONS = {
+    "Gemm": {"bool": "NumPy takes the product of bools, which counts to one, before it scales; here all are floats"},
     "Softplus": {"bool": "refused, for the formula takes an absolute value with its sign changed"},
     "Mish": {"bool": "refused, as Softplus"},
     "Square": {"bool": "a bool, as the product is; NumPy's square is an int8"},
