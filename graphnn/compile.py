@@ -67,5 +67,5 @@ def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:
     stages = [Stage("declared", "", declared)]
     for p in passes:
         graph, record = p.run(stages[-1].graph)
-        stages.append(Stage(p.name, p.numerics, graph, record))
+        stages.append(Stage(p.name, p.numerics, graph, record, p))
     return stages

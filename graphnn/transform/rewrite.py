@@ -97,9 +97,9 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exa
             if asked:
                 place(node)
                 if isinstance(rules, Rules):
-                    answer = _settled(node, new, rules, record.fired)
+                    answer = _settled(node, new, rules, record)
                 else:
-                    found = _asked(rules[node], node, new, record.fired)
+                    found = _asked(rules[node], node, new, record)
                     answer = new if found is None else found
                 if answer is not new:
                     aside[node] = new
@@ -109,11 +109,11 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exa
     return replaced
 
 
-def _settled(original: Node, node: Node, rules: Rules, fired: list[Fired]) -> Node:
+def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
     """What stands for a node once no rule has anything more to say."""
     for _ in range(_PATIENCE):
         for rule in rules.of(node.__class__):
-            answer = _asked(rule, original, node, fired)
+            answer = _asked(rule, original, node, record)
             if answer is not None:
                 break
         else:
@@ -124,13 +124,15 @@ def _settled(original: Node, node: Node, rules: Rules, fired: list[Fired]) -> No
     )
 
 
-def _asked(rule: Rule, original: Node, node: Node, fired: list[Fired]) -> Node | None:
+def _asked(rule: Rule, original: Node, node: Node, record: Record) -> Node | None:
+    if record.answers is not None and len(record.fired) >= record.answers:
+        return None
     answer = rule(node)
     if answer is None or answer is node:
         return None
     if answer.spec != node.spec:
         raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")
-    fired.append(Fired(rule_name(rule), original, node, answer))
+    record.fired.append(Fired(rule_name(rule), original, node, answer))
     return answer
 
 
