@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from .backends.registry import find_backend
 from .errors import BackendError, GraphError
 from .executable import Executable, Stage
+from .ir.collector import collector_paused
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
@@ -53,12 +54,13 @@ def compile(
         )
     chosen = find_backend(backend)
 
-    declared = Graph(outputs, updates)
-    stages = _stages(declared, select(passes, chosen.passes))
-    plan = make_plan(stages[-1].graph)
-    if checking():
-        demand_same_plan(plan, lambda: make_plan(_stages(declared, select(passes, chosen.passes))[-1].graph))
-    program = chosen.bind(plan, check_finite)
+    with collector_paused():
+        declared = Graph(outputs, updates)
+        stages = _stages(declared, select(passes, chosen.passes))
+        plan = make_plan(stages[-1].graph)
+        if checking():
+            demand_same_plan(plan, lambda: make_plan(_stages(declared, select(passes, chosen.passes))[-1].graph))
+        program = chosen.bind(plan, check_finite)
     return Executable(outputs, declared, plan, program, stages, backend)
 
 
@@ -67,5 +69,5 @@ def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:
     stages = [Stage("declared", "", declared)]
     for p in passes:
         graph, record = p.run(stages[-1].graph)
-        stages.append(Stage(p.name, p.numerics, graph, record))
+        stages.append(Stage(p.name, p.numerics, graph, record, p))
     return stages

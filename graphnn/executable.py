@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends.program import Program
+from .backends.registry import find_backend
+from .bisect import Finding, bisect, kept_parameters
 from .blame import Rewind, blame, replay
 from .errors import CheckpointError, GraphError, NonFiniteError
 from .feeds import Feeds
@@ -20,8 +22,9 @@ from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
 from .loop import AfterEpoch, Loop, Shuffle
-from .plan.memory import Plan
+from .plan.memory import Plan, make_plan
 from .plan.usage import read_bytes
+from .transform.passes import Pass
 from .transform.record import Record
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Stage:
     graph: Graph
     record: Record = field(default_factory=Record)
     """What the pass did to make it."""
+    made_by: Pass | None = None
 
 
 class Executable:
@@ -261,6 +265,36 @@ class Executable:
         from .view.ledger import make_ledger  # a door
 
         return make_ledger([(s.name, s.graph, s.record) for s in self._stages], self.plan)
+
+    def bisect(
+        self, feeds: Mapping[str, ArrayLike], rtol: float | None = None, atol: float | None = None
+    ) -> Finding | None:
+        """The pass that changed a result on these feeds, with the rule and the node; None when none did.
+
+        The program is bound again with one more of its passes at a time. An exact pass must keep every bit;
+        another one may change a result within the tolerances, which are by default those stated for its dtype.
+        Parameters keep their values.
+
+        Raises:
+            FeedError, ShapeError: as for a call.
+
+        >>> import graphnn as gn
+        >>> x = gn.Input("x", ("N",))
+        >>> print(gn.compile(gn.Log(gn.Exp(x)) * 2 * 3).bisect({"x": [1.0, 2.0]}))
+        None
+        """
+        given, sizes = self._feeds.read(feeds)
+        passes = [stage.made_by for stage in self._stages if stage.made_by is not None]
+        bind = find_backend(self.backend).bind
+
+        def run(graph: Graph) -> dict[str, np.ndarray]:
+            with kept_parameters(self.graph):
+                called = bind(make_plan(graph), None).call({name: given[name] for name in graph.inputs}, sizes)
+                updated = {f"{p.name} after its update": p.value for p in graph.updates}
+            return dict(zip(graph.outputs, called, strict=True)) | updated
+
+        with self._lock:
+            return bisect(self.graph, passes, run, rtol, atol)
 
     def profile(self, /, **inputs: ArrayLike) -> Profile:
         """The time of each step of the plan for these inputs; parameters keep their values."""

@@ -15,7 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"blame", "feeds", "loop", "footprint", "executable", "compile"},
+    {"bisect", "blame", "feeds", "loop", "footprint", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}

@@ -23,8 +23,9 @@ def broadcast_shape(op: str, operands: Mapping[str, Node]) -> Shape:
         ShapeError: naming the two operands that disagree, and the mend when a named size is involved.
     """
     shapes = [node.shape for node in operands.values()]
-    if shapes.count(shapes[0]) == len(shapes):
-        return shapes[0]
+    wide = [shape for shape in shapes if shape]
+    if not wide or wide.count(wide[0]) == len(wide):
+        return wide[0] if wide else ()
     result: list[int | Size] = []
     source: list[Node] = []  # which operand fixed each axis
     for node, shape in zip(operands.values(), shapes, strict=True):

@@ -16,6 +16,7 @@ from typing import Any, overload
 from ..errors import GraphError, ShapeError
 from .branches import guarded
 from .broadcast import zeros_like
+from .collector import collector_paused
 from .context import adjoint
 from .leaf import require_float
 from .node import Item, Node, describe
@@ -60,9 +61,10 @@ def grad(loss: Node, wrt: Node | Iterable[Node]) -> Node | list[Node]:
         require_float(target, "grad")
         if target not in reached:
             raise GraphError(f"grad: the loss {describe(loss)} does not depend on {describe(target)}.")
-    with adjoint(loss):
-        one = Node.roles["constant"](1.0).cast(loss.dtype)
-    found = pullback([loss], [one], targets)
+    with collector_paused():
+        with adjoint(loss):
+            one = Node.roles["constant"](1.0).cast(loss.dtype)
+        found = pullback([loss], [one], targets)
     return [zeros_like(target) if g is None else g for target, g in zip(targets, found, strict=True)]
 
 

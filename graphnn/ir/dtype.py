@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,8 @@ def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         DTypeError: for anything but bool, integers and floats of up to 64 bits.
     """
     try:
-        found = np.dtype(dtype).newbyteorder("=")
+        found = np.dtype(dtype)
+        found = found if found.isnative else found.newbyteorder("=")  # NumPy has one object for each native dtype
     except TypeError as error:
         raise DTypeError(f"{dtype!r} is not a dtype: {error}.") from None
     if found.kind not in "buif" or found.itemsize > 8:
@@ -110,6 +112,18 @@ def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DT
     result = np.array(array, dtype=target, order="C")
     result.flags.writeable = False
     return result
+
+
+def operand_array(value: Any, beside: tuple[np.dtype[Any], ...]) -> np.ndarray:
+    """`constant_array` for a number or array that stands beside nodes; one array for equal numbers."""
+    if value.__class__ in (int, float) and value:  # 0.0 and -0.0 would be one key
+        return _number_array(value, beside, default_float())
+    return constant_array(value, beside)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _number_array(value: float, beside: tuple[np.dtype[Any], ...], default: np.dtype[Any]) -> np.ndarray:
+    return constant_array(value, beside)
 
 
 def fits(value: Any, dtype: np.dtype[Any]) -> bool:

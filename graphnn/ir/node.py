@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError
 from .context import Birth, Origin, birth, built, like, settle
-from .dtype import constant_array
+from .dtype import operand_array
 from .spec import Dim, Shape, Spec
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Node:
             beside = tuple(mine[n].dtype for n in self.node_fields if isinstance(mine[n], Node))
             for name in plain:
                 try:
-                    array = constant_array(mine[name], beside)
+                    array = operand_array(mine[name], beside)
                 except DTypeError as error:
                     raise DTypeError(f"{type(self).__name__}: operand '{name}': {error}") from None
                 mine[name] = Node.roles["constant"](array)
@@ -325,9 +325,11 @@ class Node:
                 alike = alike and (new.spec is old.spec or new.spec == old.spec) and new.static >= old.static
         if not changed:
             return self
-        fields: dict[str, Any] = {}
+        mine = self.__dict__
+        node = object.__new__(self.__class__)
+        fields = node.__dict__
         for name in self.field_names:
-            value = self.__dict__[name]
+            value = mine[name]
             if isinstance(value, Node):
                 value = replaced.get(value, value)
             elif value.__class__ is tuple:
@@ -337,8 +339,7 @@ class Node:
             with like(self):
                 return type(self)(**fields)
         # Operands of the same specs: all that the constructor would check and infer is known.
-        node = object.__new__(type(self))
-        node.__dict__.update(fields, birth=self.birth, spec=self.spec)
+        fields["birth"], fields["spec"] = self.birth, self.spec
         node._find_operands()
         return node
 

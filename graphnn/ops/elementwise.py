@@ -63,9 +63,9 @@ class Elementwise(Node):
 
     def read(self, text: str) -> Formula:
         """A formula over the operands and those attributes that are numbers."""
-        numbers: tuple[tuple[str, Any], ...] = ()
-        if self.node_fields != self.field_names:
-            numbers = tuple([(name, v) for name, v in self.attributes().items() if isinstance(v, _NUMBERS)])
+        if self.node_fields == self.field_names:
+            return _read(self.op, text, (), self.field_names)
+        numbers = tuple([(name, v) for name, v in self.attributes().items() if isinstance(v, _NUMBERS)])
         return _read(self.op, text, numbers, tuple(self.named_operands()))
 
     def prepare(self) -> None:
@@ -76,6 +76,11 @@ class Elementwise(Node):
         except TypeError as error:
             raise _refused(self, error) from None
         shape = broadcast_shape(self.op, operands)
+        for node, dtype in zip(operands.values(), dtypes, strict=True):
+            if node.dtype is not dtype or (node.shape != shape and not scalar_constant(node)):
+                break
+        else:
+            return
         agreed = {
             name: stretch(node.cast(dtype), shape) for (name, node), dtype in zip(operands.items(), dtypes, strict=True)
         }

@@ -44,9 +44,9 @@ class Pass:
     required: bool = False
     fuses: bool = False
 
-    def run(self, graph: Graph) -> tuple[Graph, Record]:
-        """The graph after it, and what it did."""
-        with recording(Record(self.numerics == "exact", self.fuses)) as record:
+    def run(self, graph: Graph, answers: int | None = None) -> tuple[Graph, Record]:
+        """The graph after it, and what it did; with `answers`, after only so many answers of its rules."""
+        with recording(Record(self.numerics == "exact", self.fuses, answers)) as record:
             return through_bodies(self.apply(graph), lambda body: self.run(body)[0]), record
 
 

@@ -42,6 +42,8 @@ class Record:
     """Must the bits stay the same?"""
     fuses: bool = False
     """Does the pass bring steps together? Then it says why neighbours stay apart."""
+    answers: int | None = None
+    """After so many answers of rules, further ones are not heard: how the one that does harm is found."""
     moves: list[Mapping[Node, Node]] = field(default_factory=list)
     """For each sweep over the graph, what stands for the nodes that it replaced or rebuilt."""
     fired: list[Fired] = field(default_factory=list)

@@ -74,14 +74,18 @@ def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool 
         GraphError: when an answer has another shape or dtype than the node, or a rule never settles.
     """
     record = current()
-    rules = rule if isinstance(rule, (Rules, Mapping)) else Rules(rule)
+    rules: Rules | Mapping[Node, tuple[Rule]]
+    if isinstance(rule, Mapping):
+        rules = {node: (only,) for node, only in rule.items()}
+    else:
+        rules = rule if isinstance(rule, Rules) else Rules(rule)
     replaced = _sweep(graph, rules, record, exact or record.exact)
     if replaced:
         record.moves.append(replaced)
     return replace(graph, replaced)
 
 
-def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exact: bool) -> dict[Node, Node]:
+def _sweep(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool) -> dict[Node, Node]:
     replaced: dict[Node, Node] = {}
     aside: dict[Node, Node] = {}  # what a rule's answer stands for, in case that a reader must not see the answer
     with standing_in() as place:
@@ -93,28 +97,26 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, Rule], record: Record, exa
                     if exact and not node.indifferent and not reads_alike(node, new):
                         new = _as_before(node, replaced, aside)
                     break
-            asked = rules.of(node.__class__) if isinstance(rules, Rules) else rules.get(node)
+            asked = rules.of(node.__class__) if isinstance(rules, Rules) else rules.get(node, ())
             if asked:
                 place(node)
-                if isinstance(rules, Rules):
-                    answer = _settled(node, new, rules, record.fired)
-                else:
-                    found = _asked(rules[node], node, new, record.fired)
-                    answer = new if found is None else found
-                if answer is not new:
-                    aside[node] = new
-                    new = answer
+                for rule in asked:
+                    answer = rule(new)
+                    if answer is not None and answer is not new and _heard(rule, node, new, answer, record):
+                        aside[node] = new
+                        new = _settled(node, answer, rules, record) if isinstance(rules, Rules) else answer
+                        break
             if new is not node:
                 replaced[node] = new
     return replaced
 
 
-def _settled(original: Node, node: Node, rules: Rules, fired: list[Fired]) -> Node:
+def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
     """What stands for a node once no rule has anything more to say."""
     for _ in range(_PATIENCE):
         for rule in rules.of(node.__class__):
-            answer = _asked(rule, original, node, fired)
-            if answer is not None:
+            answer = rule(node)
+            if answer is not None and answer is not node and _heard(rule, original, node, answer, record):
                 break
         else:
             return node
@@ -124,14 +126,14 @@ def _settled(original: Node, node: Node, rules: Rules, fired: list[Fired]) -> No
     )
 
 
-def _asked(rule: Rule, original: Node, node: Node, fired: list[Fired]) -> Node | None:
-    answer = rule(node)
-    if answer is None or answer is node:
-        return None
+def _heard(rule: Rule, original: Node, node: Node, answer: Node, record: Record) -> bool:
+    """Write an answer into the record; False when no further ones are heard."""
+    if record.answers is not None and len(record.fired) >= record.answers:
+        return False
     if answer.spec != node.spec:
         raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")
-    fired.append(Fired(rule_name(rule), original, node, answer))
-    return answer
+    record.fired.append(Fired(rule_name(rule), original, node, answer))
+    return True
 
 
 def rule_name(rule: Rule) -> str:

@@ -35,14 +35,16 @@ def _key(node: Node) -> Hashable | None:
     if isinstance(node, Constant):
         value = node.value
         return (Constant, node.spec, value.tobytes()) if value.nbytes <= _LARGE else None
+    if node.field_names == node.node_fields and len(node.operands) == len(node.field_names):
+        return (node.__class__, node.operands)
     mine = node.__dict__
-    return (type(node), *[_told_apart(mine[name]) for name in node.field_names])
+    return (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
 
 
 def _told_apart(value: Any) -> Hashable:
     """An attribute as what is equal only when it is the same: 1, 1.0 and True, 0.0 and -0.0 are not."""
-    if isinstance(value, Node):
-        return value
+    if isinstance(value, Node) or value.__class__ is str:
+        return value  # both are hashable
     if value.__class__ is tuple:
         return tuple([_told_apart(part) for part in value])
     if isinstance(value, (bool, int, float)):
