@@ -12,6 +12,7 @@ from . import (
     compare,
     control,
     conv,
+    einsum,
     elements,
     functions,
     gathering,
@@ -49,6 +50,7 @@ from .compare import *
 from .composite import Composite
 from .control import *
 from .conv import *
+from .einsum import *
 from .elements import *
 from .elementwise import Elementwise, Map
 from .functions import *
@@ -103,6 +105,7 @@ __all__ = [
     *elements.__all__,
     *subscript.__all__,
     *linear.__all__,
+    *einsum.__all__,
     *structure.__all__,
     *softmax.__all__,
     *normalise.__all__,

@@ -1,4 +1,4 @@
-"""Linear algebra: MatMul, Dot, Affine."""
+"""Linear algebra: MatMul, Dot, Outer, Gemm, Affine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .reductions import Sum
 from .sample import refused, sample
 from .shape import Reshape, Transpose
 
-__all__ = ["MatMul", "Dot", "Affine"]
+__all__ = ["MatMul", "Dot", "Outer", "Gemm", "Affine"]
 
 
 class MatMul(Node, infix="@"):
@@ -156,6 +156,100 @@ class Dot(Composite):
     def expand(self) -> Node:
         """A matrix product of two vectors."""
         return MatMul(self.x, self.y)
+
+
+class Outer(Composite):
+    """The outer product of two vectors: every element of the one times every element of the other, (n, m).
+
+    Raises:
+        ShapeError: unless both are vectors.
+
+    >>> import graphnn as gn
+    >>> print(gn.compile(gn.Outer([1, 2], [3, 4, 5]))())
+    [[ 3  4  5]
+     [ 6  8 10]]
+    """
+
+    x: Node
+    y: Node
+    samples = (
+        sample(("N",), ("M",)),
+        sample(("N",), ("N",)),
+        refused(ShapeError, ("N", 2), (2,)),
+        refused(ShapeError, (), (2,)),
+    )
+
+    def prepare(self) -> None:
+        """Check that both are vectors."""
+        if self.x.ndim != 1 or self.y.ndim != 1:
+            raise ShapeError(
+                f"Outer: {describe(self.x)} and {describe(self.y)}: both must be vectors; for others use gn.Einsum."
+            )
+
+    def expand(self) -> Node:
+        """A column times a row."""
+        return Reshape(self.x, (*self.x.shape, 1)) * Reshape(self.y, (1, *self.y.shape))
+
+
+class Gemm(Composite):
+    """The general matrix product `alpha * a @ b + beta * c` of matrices, each of `a` and `b` transposed on request.
+
+    `Gemm(a, b, c=None, alpha=1.0, beta=1.0, transpose_a=False, transpose_b=False)`; `c` broadcasts to the product.
+    Source: C. Lawson and others, Basic Linear Algebra Subprograms, 1979; the ONNX operator Gemm.
+
+    Raises:
+        ShapeError: unless a and b are matrices whose inner sizes agree, and c broadcasts to their product.
+
+    >>> import graphnn as gn
+    >>> a, b = gn.Input("a", (4, "N")), gn.Input("b", (4, 3))
+    >>> gn.Gemm(a, b, [0.0, 0.0, 1.0], alpha=0.5, transpose_a=True).spec
+    Spec(shape=(N, 3), dtype=dtype('float32'))
+    """
+
+    a: Node
+    b: Node
+    c: Node | None = None
+    alpha: float = 1.0
+    beta: float = 1.0
+    transpose_a: bool = False
+    transpose_b: bool = False
+    onnx = "Gemm"
+    samples = (
+        sample(("N", "K"), ("K", "M"), ("M",)),
+        sample(("K", "N"), ("M", "K"), ("N", 1), alpha=0.5, beta=-2.0, transpose_a=True, transpose_b=True),
+        sample(("N", "K"), ("K", "M"), (), beta=0.25),
+        sample(("N", "K"), ("K", "M")),
+        refused(ShapeError, ("N", 2), (3, "M")),
+        refused(ShapeError, ("N", 2, 2), (2, "M"), culprits=("x0",)),
+        refused(ShapeError, ("N", 2), (2, 3), (4,)),
+        refused(ShapeError, (1, 2), (2, 3), ("N", 3)),
+    )
+
+    def prepare(self) -> None:
+        """Check that a and b are matrices, and that c does not widen their product."""
+        for operand in (self.a, self.b):
+            if operand.ndim != 2:
+                raise ShapeError(f"Gemm: {describe(operand)} is not a matrix; for others use gn.MatMul.")
+        product, c = self.product(), self.c
+        if c is None:
+            return
+        aligned = zip(reversed(c.shape), reversed(product.shape), strict=False)
+        if c.ndim > 2 or any(dim not in (1, wanted) for dim, wanted in aligned):
+            raise ShapeError(
+                f"Gemm: {describe(c)} does not broadcast to the product of {describe(self.a)} and "
+                f"{describe(self.b)}, which is {product.spec}."
+            )
+
+    def product(self) -> Node:
+        """`a @ b`, transposed as asked."""
+        return (self.a.T if self.transpose_a else self.a) @ (self.b.T if self.transpose_b else self.b)
+
+    def expand(self) -> Node:
+        """`alpha * a @ b + beta * c`, without factors of one."""
+        product = self.product() if self.alpha == 1 else self.alpha * self.product()
+        if self.c is None:
+            return product
+        return product + (self.c if self.beta == 1 else self.beta * self.c)
 
 
 class Affine(Composite):

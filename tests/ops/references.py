@@ -273,9 +273,19 @@ INDEXING = {
 
 # Linear algebra
 
+
+def gemm(a, b, c=None, alpha=1, beta=1, transpose_a=False, transpose_b=False):
+    product = (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+    product = product if alpha == 1 else alpha * product
+    return product if c is None else product + (c if beta == 1 else beta * c)
+
+
 LINEAR = {
     "MatMul": np.matmul,
     "Dot": np.dot,
+    "Outer": np.outer,
+    "Gemm": gemm,
+    "Einsum": lambda *values, equation: np.einsum(equation, *values),
     "Affine": lambda x, W, b: x @ W + b,
 }
 
