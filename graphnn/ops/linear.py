@@ -36,6 +36,7 @@ class MatMul(Node, infix="@"):
 
     x: Node
     W: Node
+    onnx = "MatMul"
     samples = (
         sample(("N", "K"), ("K", "M")),
         sample(("B", "N", "K"), ("B", "K", "M")),
