@@ -28,14 +28,14 @@ FAMILIES = {
     "Activations": ("activations",),
     "Reductions": ("reductions", "measures", "truth", "scans"),
     "Shape": ("shape", "reshaping", "joining", "slicing", "padding", "triangle"),
-    "Linear algebra": ("linear",),
+    "Linear algebra": ("linear", "einsum"),
     "Indexing": ("indexing", "gathering", "elements", "ranking"),
     "Normalising": ("softmax", "normalise", "batchnorm"),
     "Losses": ("losses", "regression"),
-    "Convolution and pooling": ("conv", "pool"),
+    "Convolution and pooling": ("conv", "filters", "maxpool", "pool"),
     "Recurrent": ("recurrent",),
     "Random": ("random",),
-    "Control": ("control",),
+    "Control": ("control", "scan", "cond"),
     "Structure": ("structure",),
 }
 """The chapters, and the files of `graphnn/ops` that each is made of."""
@@ -194,7 +194,7 @@ def _made_of(node: Node) -> str:
     if not isinstance(node, gn.Composite):
         return ""
     inside = walk([node.expansion], stop=frozenset(node.operands))
-    names = dict.fromkeys(part.op for part in inside if part not in node.operands and part.op in gn.ops.__all__)
+    names = dict.fromkeys(part.op for part in inside if part not in node.operands and part.op in gn.ops.__all__ and part.op != "Map")
     return ", ".join(f"[{name}](#{_anchor(name)})" for name in names)
 
 

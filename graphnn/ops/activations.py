@@ -128,6 +128,7 @@ class SiLU(Elementwise):
 
     x: Node
     formula = "x * exp(minimum(x, 0)) / (1 + exp(-abs(x)))"
+    onnx = "Swish"
     samples = UNARY
 
     def vjp(self, g: Node) -> Node:

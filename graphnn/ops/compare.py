@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..ir.dtype import fits
 from ..ir.node import Node
 from .elementwise import Elementwise
-from .sample import sample
+from .sample import refused, sample
 
 __all__ = ["Less", "LessEqual", "Greater", "GreaterEqual", "Equal", "NotEqual"]
 
-_SAMPLES = (sample((), (), differentiable=False), sample(("N", "M"), ("M",), differentiable=False))
+_SAMPLES = (
+    sample((), (), differentiable=False),
+    sample(("N", "M"), ("M",), differentiable=False),
+    refused(ShapeError, ("N", 2), ("N", 3)),
+)
 
 
 class _Comparison(Elementwise):

@@ -114,6 +114,7 @@ class Norm(_Measure):
     """
 
     ord: int = 2
+    onnx = "ReduceL1, ReduceL2"
     samples = (
         *(s for s in SAMPLES if s.error is None and s.shapes != ((),)),
         sample(("N", "M"), axis=1, ord=1, domain=(0.2, 2.0)),

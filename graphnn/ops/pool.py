@@ -15,6 +15,7 @@ from .im2col import compute
 from .reductions import Mean
 from .sample import refused, sample
 from .shape import Reshape
+from .slicing import Slice
 from .window import Window, check_places, pool_movement, pool_window, read_pool
 
 __all__ = ["AveragePool", "GlobalAveragePool", "WindowSum", "WindowSpread"]
@@ -51,6 +52,7 @@ class AveragePool(Composite):
         sample(("N", 1, 5, 5), kernel=(3, 2), stride=(2, 1), padding=1),
         sample(("N", 1, 5, 5), kernel=3, stride=2, padding=1, count_include_pad=True),
         sample(("N", 2, 6), kernel=3, stride=2, padding=1, ceil_mode=True, count_include_pad=True),
+        sample(("N", 1, 2, 2), kernel=3, stride=3, padding=1, ceil_mode=True, count_include_pad=True),
         sample(("B", 1, "K"), kernel=3, stride=1, padding="same", least={"K": 1}),
         refused(ShapeError, ("N", 2, 3), kernel=4, culprits=("x0",)),
         refused(ShapeError, ("N", 2), kernel=2, culprits=("x0",)),
@@ -74,6 +76,9 @@ class AveragePool(Composite):
             how["padding"] = ((0, 0),) * len(image)
         one = Reshape(Constant(1.0), (1,) * self.x.ndim)
         counts = WindowSum(broadcast_to(one, (1, 1, *image)), **how)
+        places, axes = total.shape[2:], tuple(range(2, total.ndim))
+        if counts.shape[2:] != places:  # with its padding for an image, a last window may seem to begin inside
+            counts = Slice(counts, (0,) * len(axes), places, (1,) * len(axes), axes)
         mean = total / counts.cast(total.dtype) if total.dtype.kind == "f" else total / counts
         return mean
 

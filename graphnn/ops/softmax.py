@@ -30,6 +30,7 @@ class Softmax(Composite):
 
     x: Node
     axis: int = -1
+    onnx = "Softmax"
     samples = (
         sample(("N", "M"), least={"M": 1}),
         sample(("N", "M"), axis=0, least={"N": 1}),
@@ -65,6 +66,7 @@ class LogSoftmax(Composite):
 
     x: Node
     axis: int = -1
+    onnx = "LogSoftmax"
     samples = Softmax.samples
 
     def prepare(self) -> None:

@@ -50,7 +50,7 @@ def conv_transpose(call):
     for i, new in enumerate(wanted or ()):
         total = strides[i] * (x.shape[2 + i] - 1) + extra[i] + (kernel[i] - 1) * dilations[i] + 1 - new
         small, large = total // 2, total - total // 2
-        before[i], after[i] = (large, small) if call.get("auto_pad") == "SAME_LOWER" else (small, large)
+        before[i], after[i] = (small, large) if call.get("auto_pad") == "SAME_UPPER" else (large, small)
     pads = tuple((max(a, 0), max(z, 0)) for a, z in zip(before, after, strict=True))
     y = op("ConvTranspose")(x, weights, None, strides, pads, dilations, call.get("group", 1), tuple(extra))
     y = padded(y, [max(-n, 0) for n in before], [max(-n, 0) for n in after])  # a larger result is asked for

@@ -538,7 +538,8 @@ def average_pool(x, kernel, padding="valid", ceil_mode=False, count_include_pad=
     if count_include_pad:
         ones, padding = np.ones((1, 1, *(n + 2 * padding for n in x.shape[2:])), "f4"), "valid"
     count = windows(ones, kernel, padding=padding, ceil_mode=ceil_mode, **how).sum(-1)
-    return total / count.astype(total.dtype)
+    places = tuple(map(slice, total.shape[2:]))  # with its padding for an image, a last window may seem to begin inside
+    return total / count[(..., *places)].astype(total.dtype)
 
 
 def global_average_pool(x):
