@@ -194,7 +194,9 @@ def _made_of(node: Node) -> str:
     if not isinstance(node, gn.Composite):
         return ""
     inside = walk([node.expansion], stop=frozenset(node.operands))
-    names = dict.fromkeys(part.op for part in inside if part not in node.operands and part.op in gn.ops.__all__ and part.op != "Map")
+    names = dict.fromkeys(
+        part.op for part in inside if part not in node.operands and part.op in gn.ops.__all__ and part.op != "Map"
+    )
     return ", ".join(f"[{name}](#{_anchor(name)})" for name in names)
 
 

@@ -21,7 +21,7 @@ from .ir.spec import Size, Spec
 from .ops import *
 from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
-from .train import data, metrics, schedules
+from .train import data, metrics, nn, schedules
 from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
 from .train.averaging import Average
 from .train.callbacks import Checkpoint, CSVLog, EarlyStopping

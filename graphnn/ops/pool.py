@@ -75,7 +75,7 @@ class AveragePool(Composite):
             image = pool_window(self).padded(image)
             how["padding"] = ((0, 0),) * len(image)
         one = Reshape(Constant(1.0), (1,) * self.x.ndim)
-        counts = WindowSum(broadcast_to(one, (1, 1, *image)), **how)
+        counts: Node = WindowSum(broadcast_to(one, (1, 1, *image)), **how)
         places, axes = total.shape[2:], tuple(range(2, total.ndim))
         if counts.shape[2:] != places:  # with its padding for an image, a last window may seem to begin inside
             counts = Slice(counts, (0,) * len(axes), places, (1,) * len(axes), axes)

@@ -1,0 +1,350 @@
+"""Layers: functions that declare named, scoped, initialised pieces of a net, and return the node they end in.
+
+Each opens a scope of its name, declares its parameters there, and draws their first values from an explicit seed
+together with their full name, so that a net is a function of its seeds and two layers differ. Nothing keeps a list of
+parameters: they are found from the loss. Calling a layer twice under one name makes two nodes of one name, which a
+graph refuses; to share weights, declare the parameters once and write `x @ W + b`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod, sqrt
+from typing import Any, TypeAlias
+from zlib import crc32
+
+import numpy as np
+
+from ..errors import GraphError, ShapeError
+from ..ir.broadcast import broadcast_to
+from ..ir.context import current_scope, scope
+from ..ir.leaf import Constant, Parameter
+from ..ir.node import Node, describe
+from ..ops.activations import ReLU
+from ..ops.batchnorm import BatchNorm
+from ..ops.choice import Where
+from ..ops.control import Scan
+from ..ops.conv import Conv
+from ..ops.gathering import Embedding
+from ..ops.linear import swap
+from ..ops.normalise import LayerNorm, RMSNorm
+from ..ops.random import Dropout
+from ..ops.recurrent import GRUCell, LSTMCell, RNNCell
+from ..ops.shape import Transpose
+from ..ops.softmax import Softmax
+
+__all__ = [
+    "affine", "attention", "batch_norm", "conv", "dropout", "embedding", "he", "layer_norm", "mlp", "normal",
+    "recurrent", "rms_norm", "transformer_block", "xavier",
+]  # fmt: skip
+
+Init: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
+"""From a shape and a generator to the first value of a weight."""
+
+
+def xavier(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal, with variance 2 / (fan in + fan out): for tanh, sigmoid and softmax.
+
+    Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010,
+    equation 12.
+
+    >>> import graphnn as gn, numpy as np
+    >>> round(float(gn.nn.xavier((300, 100), np.random.default_rng(0)).std()), 2)
+    0.07
+    """
+    fan_in, fan_out = _fans(shape)
+    return sqrt(2 / (fan_in + fan_out)) * rng.normal(size=shape)
+
+
+def he(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Normal, with variance 2 / fan in: for rectifiers.
+
+    Source: K. He, X. Zhang, S. Ren and J. Sun, Delving Deep into Rectifiers, 2015, equation 10.
+
+    >>> import graphnn as gn, numpy as np
+    >>> round(float(gn.nn.he((200, 100), np.random.default_rng(0)).std()), 2)
+    0.1
+    """
+    return sqrt(2 / _fans(shape)[0]) * rng.normal(size=shape)
+
+
+def normal(deviation: float = 0.01) -> Init:
+    """Normal, with a given deviation.
+
+    >>> import graphnn as gn, numpy as np
+    >>> round(float(gn.nn.normal(0.5)((1000,), np.random.default_rng(0)).std()), 1)
+    0.5
+    """
+    return lambda shape, rng: deviation * rng.normal(size=shape)
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many values a weight gathers from, and spreads to: (in, out), or kernels (out, in, ...)."""
+    if len(shape) < 2:
+        return prod(shape) or 1, 1
+    if len(shape) == 2:
+        return shape
+    window = prod(shape[2:])
+    return shape[1] * window, shape[0] * window
+
+
+def _weight(name: str, shape: tuple[int, ...], init: Init, seed: int) -> Parameter:
+    full = ".".join((*current_scope(), name))
+    rng = np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, crc32(full.encode())], np.uint64)))
+    return Parameter(name, init(shape, rng))
+
+
+def _features(x: Node, axis: int, layer: str) -> int:
+    if x.ndim < -axis or not isinstance(x.shape[axis], int):
+        raise ShapeError(f"{layer}: {describe(x)} needs a fixed number of features along axis {axis}.")
+    return int(x.shape[axis])  # type: ignore[arg-type]  # an int, as was just checked
+
+
+def affine(x: Node, units: int, name: str = "affine", *, bias: bool = True, init: Init = xavier, seed: int = 0) -> Node:
+    """`x @ W + b`: features (..., k) to (..., units), with weights by `init` and a zero bias.
+
+    Raises:
+        ShapeError: when the last axis of x is not a fixed number.
+
+    >>> import graphnn as gn
+    >>> h = gn.nn.affine(gn.Input("x", ("N", 2)), 10, "layer1")
+    >>> h.shape, list(gn.Graph(h).parameters)
+    ((N, 10), ['layer1.W', 'layer1.b'])
+    """
+    with scope(name):
+        W = _weight("W", (_features(x, -1, "affine"), units), init, seed)
+        return x @ W + Parameter("b", np.zeros(units)) if bias else x @ W
+
+
+def mlp(
+    x: Node,
+    widths: Sequence[int],
+    name: str = "mlp",
+    *,
+    activation: Callable[[Node], Node] = ReLU,
+    init: Init = he,
+    seed: int = 0,
+) -> Node:
+    """Affine layers of some widths, with an activation between them; the last is left as scores.
+
+    Raises:
+        GraphError: when there are no widths.
+
+    >>> import graphnn as gn
+    >>> gn.nn.mlp(gn.Input("x", ("N", 2)), [16, 16, 3], activation=gn.Tanh).shape
+    (N, 3)
+    """
+    if not widths:
+        raise GraphError("mlp: say how wide the layers are, as in widths=[16, 3].")
+    with scope(name):
+        for i, units in enumerate(widths, start=1):
+            x = affine(x, units, f"layer{i}", init=init, seed=seed)
+            x = activation(x) if i < len(widths) else x
+    return x
+
+
+def conv(
+    x: Node,
+    channels: int,
+    kernel: int | tuple[int, ...],
+    name: str = "conv",
+    *,
+    stride: Any = 1,
+    padding: Any = "valid",
+    dilation: Any = 1,
+    groups: int = 1,
+    bias: bool = True,
+    init: Init = he,
+    seed: int = 0,
+) -> Node:
+    """A convolution of images (N, C, height, width) or sequences (N, C, length) to so many channels.
+
+    `kernel` is the size of its window, one number for all axes or one each; the rest is as for `Conv`.
+
+    Raises:
+        ShapeError: when the channels are not a fixed number that `groups` divides.
+
+    >>> import graphnn as gn
+    >>> gn.nn.conv(gn.Input("x", ("N", 1, 8, 8)), 16, 3, padding="same").shape
+    (N, 16, 8, 8)
+    """
+    with scope(name):
+        window = (kernel,) * (x.ndim - 2) if isinstance(kernel, int) else tuple(kernel)
+        rows = _features(x, 1 - x.ndim, "conv")
+        W = _weight("W", (channels, rows // groups, *window), init, seed)
+        b = Parameter("b", np.zeros(channels)) if bias else None
+        return Conv(x, W, b, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def embedding(ids: Node, count: int, width: int, name: str = "embedding", *, seed: int = 0) -> Node:
+    """Rows of a table of `count` vectors, by integers (...): (..., width).
+
+    >>> import graphnn as gn
+    >>> gn.nn.embedding(gn.Input("ids", ("N", 5), dtype="int64"), 100, 8).shape
+    (N, 5, 8)
+    """
+    with scope(name):
+        return Embedding(ids, _weight("W", (count, width), normal(1 / sqrt(width)), seed))
+
+
+def layer_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
+    """Features along the last axis brought to mean 0 and variance 1, then scaled and shifted.
+
+    >>> import graphnn as gn
+    >>> list(gn.Graph(gn.nn.layer_norm(gn.Input("x", ("N", 4)))).parameters)
+    ['norm.scale', 'norm.shift']
+    """
+    with scope(name):
+        width = _features(x, -1, "layer_norm")
+        return LayerNorm(x, Parameter("scale", np.ones(width)), Parameter("shift", np.zeros(width)), epsilon=epsilon)
+
+
+def rms_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
+    """Features along the last axis divided by their root mean square, then scaled.
+
+    >>> import graphnn as gn
+    >>> gn.nn.rms_norm(gn.Input("x", ("N", 4))).shape
+    (N, 4)
+    """
+    with scope(name):
+        return RMSNorm(x, Parameter("scale", np.ones(_features(x, -1, "rms_norm"))), epsilon=epsilon)
+
+
+def batch_norm(x: Node, name: str = "norm", *, momentum: float = 0.9, epsilon: float = 1e-5) -> Node:
+    """Channels, along axis 1, brought to mean 0 and variance 1 over the batch; by running statistics when predicting.
+
+    >>> import graphnn as gn
+    >>> [p.name for p in gn.Graph(gn.nn.batch_norm(gn.Input("x", ("N", 4)))).parameters.values() if p.trainable]
+    ['norm.scale', 'norm.shift']
+    """
+    with scope(name):
+        width = _features(x, 1 - x.ndim, "batch_norm")
+        scale, shift = Parameter("scale", np.ones(width)), Parameter("shift", np.zeros(width))
+        mean = Parameter("running_mean", np.zeros(width), trainable=False)
+        variance = Parameter("running_variance", np.ones(width), trainable=False)
+        return BatchNorm(x, scale, shift, mean, variance, momentum=momentum, epsilon=epsilon)
+
+
+def dropout(x: Node, rate: float = 0.5, name: str = "dropout", *, seed: int | None = None) -> Node:
+    """Elements dropped with probability `rate` while learning; nothing when predicting.
+
+    >>> import graphnn as gn
+    >>> gn.nn.dropout(gn.Input("x", ("N", 4)), 0.2).op
+    'Dropout'
+    """
+    with scope(name):
+        return Dropout(x, rate, seed=seed)
+
+
+_GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+
+
+def recurrent(x: Node, units: int, cell: str = "lstm", name: str = "recurrent", *, seed: int = 0) -> Node:
+    """Sequences (N, T, k) through a recurrent cell, step by step: its outputs, (N, T, units).
+
+    `cell` is "rnn", "lstm" or "gru". The states begin at zero. One cell is compiled, whatever the length.
+
+    Raises:
+        GraphError: for another cell.
+        ShapeError: when x is not (N, T, k) with a fixed k.
+
+    >>> import graphnn as gn
+    >>> gn.nn.recurrent(gn.Input("x", ("N", "T", 3)), 8, "gru").shape
+    (N, T, 8)
+    """
+    if cell not in _GATES:
+        raise GraphError(f"recurrent: cell {cell!r} is none of {', '.join(map(repr, _GATES))}.")
+    if x.ndim != 3:
+        raise ShapeError(f"recurrent: {describe(x)} should be sequences (N, T, k).")
+    with scope(name):
+        columns = _GATES[cell] * units
+        W = _weight("W", (_features(x, -1, "recurrent"), columns), xavier, seed)
+        R = _weight("R", (units, columns), xavier, seed)
+        b = Parameter("b", np.zeros(columns))
+        start = broadcast_to(Constant(0.0, dtype=x.dtype), (x.shape[0], units))
+        turns = Transpose(x, (1, 0, 2))
+        if cell == "lstm":
+            *_, hs = Scan(lambda state, x_t: _lstm_turn(state, x_t, W, R, b), (start, start), turns)
+        elif cell == "gru":
+            *_, hs = Scan(lambda h, x_t: _twice(GRUCell(x_t, h, W, R, b)), start, turns)
+        else:
+            *_, hs = Scan(lambda h, x_t: _twice(RNNCell(x_t, h, W, R, b)), start, turns)
+        return Transpose(hs, (1, 0, 2))
+
+
+def _lstm_turn(state: Any, x: Node, W: Node, R: Node, b: Node) -> tuple[tuple[Node, Node], Node]:  # noqa: N803
+    h, c = LSTMCell(x, state[0], state[1], W, R, b)
+    return (h, c), h
+
+
+def _twice(h: Node) -> tuple[Node, Node]:
+    return h, h
+
+
+def attention(
+    x: Node, heads: int, name: str = "attention", *, causal: bool = False, mask: Node | None = None, seed: int = 0
+) -> Node:
+    """Self-attention with several heads over sequences (N, T, d), d divided by `heads`: (N, T, d).
+
+    `softmax(q k' / sqrt(d / heads)) v` a head, of projections q, k and v of x; the heads side by side are projected
+    once more. `causal` keeps each place from those after it, which needs a fixed T; `mask`, bool and broadcastable to
+    (N, heads, T, T), is true where a place may look. Source: A. Vaswani et al., Attention Is All You Need, 2017.
+
+    Raises:
+        ShapeError: when x is not (N, T, d) with a fixed d that `heads` divides, or T is named and `causal` asked for.
+
+    >>> import graphnn as gn
+    >>> gn.nn.attention(gn.Input("x", ("N", 6, 8)), heads=2, causal=True).shape
+    (N, 6, 8)
+    """
+    if x.ndim != 3 or _features(x, -1, "attention") % heads:
+        raise ShapeError(f"attention: {describe(x)} should be (N, T, d), with d divided by {heads} heads.")
+    n, length, width = x.shape
+    size = int(width) // heads  # type: ignore[arg-type]  # fixed, as was just checked
+    with scope(name):
+        q, k, v = (
+            Transpose(affine(x, heads * size, part, seed=seed).reshape((n, length, heads, size)), (0, 2, 1, 3))
+            for part in ("query", "key", "value")
+        )
+        scores = q @ swap(k) * (1 / sqrt(size))
+        nothing = Constant(-np.inf, dtype=scores.dtype)
+        if causal:
+            if not isinstance(length, int):
+                raise ShapeError(f"attention: {describe(x)} needs a fixed length for a causal mask, not {length}.")
+            scores = Where(Constant(np.tril(np.ones((length, length), bool))), scores, nothing)
+        if mask is not None:
+            scores = Where(mask, scores, nothing)
+        mixed = Transpose(Softmax(scores) @ v, (0, 2, 1, 3)).reshape((n, length, heads * size))
+        return affine(mixed, heads * size, "out", seed=seed)
+
+
+def transformer_block(
+    x: Node,
+    heads: int,
+    name: str = "block",
+    *,
+    causal: bool = False,
+    widen: int = 4,
+    rate: float = 0.0,
+    activation: Callable[[Node], Node] = ReLU,
+    seed: int = 0,
+) -> Node:
+    """Attention and a two-layer perceptron, each normalised before and added to what it was given: (N, T, d).
+
+    `widen` is how much wider the perceptron's hidden layer is; `rate` drops elements of each part while learning.
+    Source: R. Xiong et al., On Layer Normalization in the Transformer Architecture, 2020 (the "pre-norm" block).
+
+    >>> import graphnn as gn
+    >>> gn.nn.transformer_block(gn.Input("x", ("N", 6, 8)), heads=2, causal=True).shape
+    (N, 6, 8)
+    """
+    width = _features(x, -1, "transformer_block")
+    with scope(name):
+        parts: list[Callable[[Node], Node]] = [
+            lambda h: attention(layer_norm(h, "norm1"), heads, causal=causal, seed=seed),
+            lambda h: mlp(layer_norm(h, "norm2"), [widen * width, width], activation=activation, seed=seed),
+        ]
+        for i, part in enumerate(parts, start=1):
+            change = part(x)
+            x = x + (dropout(change, rate, f"dropout{i}") if rate else change)
+    return x
