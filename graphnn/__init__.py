@@ -31,6 +31,7 @@ from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer
 from .train.trainer import Trainer
 from .transform.passes import Pass, Rules, rewrite
 from .view import plot
+from .view.derive import Derivation, derive
 
 __version__ = "0.1.0"
 

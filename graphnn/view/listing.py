@@ -10,7 +10,7 @@ from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
 from .text import apply, attributes, line, names, spec
 
-__all__ = ["list_graph", "names"]
+__all__ = ["list_graph", "names", "table"]
 
 _GAP = "   "
 _WIDEST = 60
@@ -43,7 +43,7 @@ def list_graph(graph: Graph) -> str:
         "outputs": [(f"{line(name)} = {called[node]}",) for name, node in graph.outputs.items()],
         "updates": [(f"{called[node]} <- {called[value]}",) for node, value in graph.updates.items()],
     }
-    return "\n".join([f"({inputs}) -> ({outputs})", *_table(sections)])
+    return "\n".join([f"({inputs}) -> ({outputs})", *table(sections)])
 
 
 def _parameter(node: Parameter, called: Mapping[Node, str]) -> Row:
@@ -64,7 +64,7 @@ def _halves(graph: Graph, called: Mapping[Node, str]) -> dict[str, list[Row]]:
     return halves
 
 
-def _table(sections: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+def table(sections: Mapping[str, Sequence[Row]]) -> Iterator[str]:
     """The sections that hold something, each under its heading, in columns that run through all of them."""
     rows = list(chain.from_iterable(sections.values()))
     columns = max(map(len, rows), default=0)
