@@ -21,7 +21,7 @@ from graphnn.testing.ops import SIZES, check_adjoint
 from .references import DTYPE_EXCEPTIONS, REFERENCES, WITHOUT_REFERENCE
 
 LEAVES = {"Input", "Parameter", "Constant", "Count", "Item"}
-BASES = {"Elementwise", "Composite", "Reduction", "Map"}
+BASES = {"Elementwise", "Composite", "Reduction", "Map", "Product"}
 OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and name not in LEAVES | BASES}
 CASES = [(name, i, one) for name, op in OPS.items() for i, one in enumerate(op.samples)]
 ACCEPTED = [pytest.param(name, i, id=f"{name}-{i}") for name, i, one in CASES if one.error is None]

@@ -9,8 +9,14 @@ A step that has no kernel runs on NumPy, and `explain()` names it.
 
 from __future__ import annotations
 
-from ..numpy import PASSES
+from ...transform.group import group
+from ...transform.passes import Pass
+from ...transform.products import products as folded_updates
+from ..numpy import PASSES as INTERPRETED
 from .probe import problem
 from .program import NativeProgram, bind
 
 __all__ = ["PASSES", "NativeProgram", "bind", "problem"]
+
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group)
+"""Those of NumPy, then what only pays where steps become kernels."""

@@ -16,6 +16,7 @@ from ...ops.linear import MatMul
 from ...ops.reductions import Reduction
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
+from ...transform.products import Product
 from .maps import map_kernel
 from .matmul import lower_product
 from .nests import make_axes, make_nest
@@ -91,6 +92,12 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Inv
     return lower_product(ins[0], ins[1], out, declared.x.shape, declared.W.shape)
 
 
+def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+    x, w, onto, alpha = ins
+    before = [] if address_of(onto) == address_of(out) else copy(declared.shape, out, onto)
+    return [*before, *lower_product(x, w, out, declared.x.shape, declared.W.shape, out, alpha)]
+
+
 def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
     x, labels = ins
     if not out.size:
@@ -139,6 +146,7 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Reshape: _reshape,
     Reduction: _reduction,
     MatMul: _matmul,
+    Product: _product,
     Pick: _pick,
     OneHot: _one_hot,
 }

@@ -7,6 +7,8 @@ import threading
 from functools import cache
 from typing import Any
 
+from .cache import find_cache
+
 __all__ = ["Machine", "machine"]
 
 
@@ -32,6 +34,10 @@ class Machine:
         self._engine = llvm.create_mcjit_compiler(holder, target.create_target_machine(cpu=self.processor, opt=3))
         self._addresses: dict[str, int] = {}
         self._lock = threading.Lock()
+        version = ".".join(map(str, llvm.llvm_version_info))
+        self._cache = find_cache("\n".join((version, self.triple, self.processor, self.features)))
+        self.compiled = 0
+        """How many kernels were compiled, rather than found in the cache."""
 
     def address(self, text: str) -> int:
         """The address of a kernel, compiled if it is new."""
@@ -43,7 +49,13 @@ class Machine:
 
     def _load(self, text: str) -> int:
         name = "kernel_" + hashlib.sha256(text.encode()).hexdigest()[:32]
-        code = self._target.emit_object(self.optimised(text.replace("@kernel(", f"@{name}(")))
+        named = text.replace("@kernel(", f"@{name}(")
+        code = self._cache.get(named) if self._cache else None
+        if code is None:
+            code = self._target.emit_object(self.optimised(named))
+            self.compiled += 1
+            if self._cache:
+                self._cache.put(named, code)
         self._engine.add_object_file(self._llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         return int(self._engine.get_function_address(name))
@@ -56,8 +68,12 @@ class Machine:
         module.verify()
         tuning = llvm.create_pipeline_tuning_options(speed_level=3)
         tuning.loop_vectorization = tuning.slp_vectorization = False  # the kernels are written in vectors already
+        tuning.loop_unrolling = False  # and unrolled where their sizes are known
         builder = llvm.create_pass_builder(self._target, tuning)
-        builder.getModulePassManager().run(module, builder)
+        passes = builder.getFunctionPassManager()  # there is one function, and nothing to inline
+        for function in module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
         return module
 
     def assembly(self, text: str) -> str:

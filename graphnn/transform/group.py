@@ -1,0 +1,89 @@
+"""Group: elementwise steps that feed only one another become one step, with one formula for all they compute.
+
+A value between them then never goes to memory. Each function keeps its operands and its dtype, so the bits are those
+of the steps apart, on a backend that computes formulas element by element; interpreted, it only costs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ir import formula as language
+from ..ir.context import like
+from ..ir.formula import Formula
+from ..ir.graph import Graph
+from ..ir.node import Node
+from ..ops.elementwise import Elementwise, Map
+from .match import read_once
+from .passes import Pass
+from .record import Fired, current, note
+from .rewrite import replace
+
+__all__ = ["group"]
+
+LARGEST = 48
+"""Parts of a formula, at most: more would not stay in registers."""
+
+
+def _apply(graph: Graph) -> Graph:
+    once = read_once(graph)
+    record = current()
+    replaced: dict[Node, Node] = {}
+    for node in graph.nodes:
+        new = node.with_operands(replaced)
+        if isinstance(new, Elementwise) and not new.static and not new.random:
+            for declared, operand in zip(node.operands, new.operands, strict=True):
+                if isinstance(operand, Elementwise) and not operand.static and operand.shape == new.shape:
+                    fused = _fused(new, operand) if declared in once else None
+                    if fused is None:
+                        note(node, declared, _why_apart(declared in once))
+                        continue
+                    record.fired.append(Fired("elementwise steps in one", node, new, fused))
+                    new = fused
+        if new is not node:
+            replaced[node] = new
+    if replaced:
+        record.moves.append(replaced)
+    return replace(graph, replaced)
+
+
+def _why_apart(read_by_one: bool) -> str:
+    return "their dtypes differ, or one formula would grow too large" if read_by_one else "it is read elsewhere too"
+
+
+def _fused(reader: Elementwise, inner: Elementwise) -> Map | None:
+    """The reader with the formula of one of its operands in place of it; None where that would not be the same."""
+    if inner.random or not isinstance(_dtype(inner), np.dtype):  # a number of no dtype takes that of what it meets
+        return None
+    called: dict[Node, str] = {}
+
+    def renamed(node: Elementwise) -> Formula:
+        names: dict[str, Formula] = {}
+        for name, operand in node.named_operands().items():
+            inside = operand is inner and node is reader
+            names[name] = inner_body if inside else language.name(called.setdefault(operand, f"a{len(called)}"))
+        return node.body.substitute(names)
+
+    inner_body = renamed(inner)
+    body = renamed(reader)
+    if sum(1 for _ in body.parts()) > LARGEST:
+        return None
+    with like(reader):
+        fused = Map(str(body), tuple(called.values()), tuple(called))
+    # An operand that was cast or stretched on the way would make another value of it.
+    same = fused.operands == tuple(called) and fused.spec == reader.spec and fused.body is body
+    return fused if same and _keeps(inner, body, inner_body, called) else None
+
+
+def _dtype(node: Elementwise) -> language.Weak:
+    signature = tuple((name, operand.dtype) for name, operand in node.named_operands().items())
+    return language.dtypes(node.body, signature)[node.body]
+
+
+def _keeps(inner: Elementwise, body: Formula, part: Formula, called: dict[Node, str]) -> bool:
+    """Has the inner formula the dtype in there that it had by itself?"""
+    kinds = language.dtypes(body, tuple((name, node.dtype) for node, name in called.items()))
+    return kinds.get(part) == inner.dtype
+
+
+group = Pass("group", "exact", _apply, fuses=True)

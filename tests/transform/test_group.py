@@ -1,0 +1,105 @@
+"""Grouping and folding: the graph that comes out, that the bits or the numbers stay, and the order of landing."""
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.transform.group import group
+from graphnn.transform.products import Product, products
+
+needs_native = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
+
+
+def after(p, *outputs, updates=None):
+    return p.apply(gn.Graph(list(outputs), updates))
+
+
+def ops(graph):
+    return [node.op for node in graph.nodes]
+
+
+def test_a_chain_becomes_one_formula():
+    x, y = gn.Input("x", ("N", 3)), gn.Input("y", ("N", 3))
+    graph = after(group, gn.Tanh(x * y + x) * 2)
+    assert ops(graph) == ["Input", "Input", "Constant", "Map"]
+    assert str(graph.outputs["out0"].body) in ("tanh(a0 * a1 + a0) * a2", "tanh(a1 * a2 + a1) * a0")
+
+
+def test_what_is_read_twice_or_seen_stays_a_step():
+    x = gn.Input("x", ("N",))
+    twice = gn.Exp(x)
+    assert ops(after(group, gn.Sin(twice) + gn.Cos(twice))).count("Exp") == 1
+    assert ops(after(group, twice, twice + 1)).count("Exp") == 1
+
+
+def test_a_value_of_another_shape_or_dtype_stays_a_step():
+    x, b = gn.Input("x", ("N", 3)), gn.Input("b", (3,))
+    assert "Exp" in ops(after(group, x + gn.Exp(b)))
+    assert "Exp" in ops(after(group, gn.Exp(x).astype("float64") * 2))
+
+
+def test_a_formula_grows_no_larger_than_registers_hold():
+    x = gn.Input("x", ("N",))
+    y = x
+    for _ in range(200):
+        y = gn.Sin(y)
+    maps = [node for node in after(group, y).nodes if node.op == "Map"]
+    assert 3 < len(maps) < 20
+
+
+@needs_native
+def test_grouping_keeps_the_bits():
+    rng = np.random.default_rng(0)
+    for dtype in ("float16", "float32", "float64"):
+        x, y = gn.Input("x", ("N", 3), dtype=dtype), gn.Input("y", ("N", 3), dtype=dtype)
+        outputs = {
+            "a": gn.Sigmoid(x * y + 1) * (1 - x),
+            "b": gn.Where(x > y, gn.Exp(x), y / 3),
+            "c": gn.Sum(gn.Tanh(x - y) * y, axis=0),
+        }
+        feeds = {"x": rng.normal(size=(37, 3)), "y": rng.normal(size=(37, 3))}
+        gn.testing.agree(outputs, feeds, ("native",), rtol=1e-2, atol=1e-2)
+
+
+def layer(dtype="float64", size=4):
+    x, g = gn.Input("x", ("N", size), dtype=dtype), gn.Input("g", ("N", size), dtype=dtype)
+    w = gn.Parameter("w", np.arange(float(size * size)).reshape(size, size) / 7, dtype=dtype)
+    return x, g, w, gn.Parameter("lr", 0.25, dtype=dtype, trainable=False)
+
+
+def test_an_update_folds_into_its_product():
+    x, g, w, lr = layer()
+    graph = after(products, gn.Sum(x), updates={w: w - lr * (x.T @ g)})
+    assert isinstance(graph.updates[w], Product) and "MatMul" not in ops(graph)
+    assert isinstance(after(products, updates={w: w + x.T @ g}).updates[w], Product)
+
+
+def test_a_product_read_elsewhere_is_not_folded():
+    x, g, w, _ = layer()
+    gradient = x.T @ g
+    assert "MatMul" in ops(after(products, gradient, updates={w: w - gradient}))
+
+
+def test_two_updates_share_the_scalar_with_its_sign():
+    x, g, w, lr = layer()
+    v = gn.Parameter("v", np.zeros((4, 4)), dtype="float64")
+    graph = after(products, updates={w: w - lr * (x.T @ g), v: v - lr * (g.T @ x)})
+    assert ops(graph).count("Neg") == 1
+
+
+@needs_native
+@pytest.mark.parametrize("size", [4, 64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_folded_update_comes_after_every_reader_of_the_old_weight(size, dtype):
+    """By loops and by BLAS; with a reader of the old weight behind the update, and an output that shows it."""
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(50, size)), "g": rng.normal(size=(50, size))}
+    results = {}
+    for backend in ("numpy", "native"):
+        x, g, w, lr = layer(dtype, size)
+        new = w - lr * (x.T @ g)
+        late = gn.Parameter("late", np.zeros((size, size)), dtype=dtype)
+        f = gn.compile({"y": x @ w, "w": w}, {w: new, late: gn.Tanh(w) + late}, backend=backend)
+        results[backend] = [*f(**feeds).values(), w.value, late.value, *f(**feeds).values(), w.value, late.value]
+    for got, expected in zip(results["native"], results["numpy"], strict=True):
+        np.testing.assert_allclose(got, expected, rtol=2e-4 if dtype == "float32" else 1e-10, atol=1e-4)
