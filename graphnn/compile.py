@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from .backends.registry import find_backend
-from .errors import BackendError, GraphError
+from .errors import GraphError
 from .executable import Executable, Stage
+from .footprint import Budget
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
@@ -24,7 +25,7 @@ def compile(
     backend: str = "numpy",
     passes: str | Sequence[Pass] = "default",
     check_finite: str | None = "loss",
-    memory_budget: int | str | None = None,
+    memory_budget: int | str | tuple[int | str, Mapping[str, int]] | None = None,
     wait: bool = True,
 ) -> Executable:
     """Compile outputs, and updates of parameters, into an `Executable`: a function of the inputs by name.
@@ -34,10 +35,15 @@ def compile(
     of `gn.backends()`. `passes` is "default", "exact" (the same bits as without), "none", or a sequence.
     `check_finite` watches "loss" (the scalar outputs of programs with updates), "all" nodes, or None.
 
+    `memory_budget`, a number of bytes or text such as "32MiB", is met or refused: arena, state, constants and, in
+    a loop, its buffers stay within it, if need be by another order of the steps and by computing values again, with
+    the same bits. It is met for sizes when they are first fed, or at once for those that are given beside it, as in
+    `("32MiB", {"N": 256})`, and for a program without named sizes.
+
     Raises:
         GraphError: for a cycle, a duplicate name, an update of something else than a parameter, unknown options.
         ShapeError: when an update has another spec than its parameter.
-        BackendError: when the backend does not work here.
+        BackendError: when the backend does not work here, or a budget is too small, naming the smallest one found.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ("N",))
@@ -47,10 +53,7 @@ def compile(
     """
     if check_finite not in ("loss", "all", None):
         raise GraphError(f'check_finite {check_finite!r} is none of "loss", "all", None.')
-    if memory_budget is not None:
-        raise BackendError(
-            "memory_budget: this version cannot plan for a budget; f.memory() says what a program needs."
-        )
+    budget = None if memory_budget is None else Budget.read(memory_budget)
     chosen = find_backend(backend)
 
     declared = Graph(outputs, updates)
@@ -62,7 +65,10 @@ def compile(
     if checking():
         demand_same_plan(plan, lambda: make_plan(_stages(declared, taken)[-1].graph))
     program = chosen.bind(plan, check_finite)
-    return Executable(outputs, declared, plan, program, stages, backend)
+    f = Executable(outputs, declared, plan, program, stages, backend)
+    if budget is not None:
+        f.keep_within(budget, lambda plan: chosen.bind(plan, check_finite))
+    return f
 
 
 def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from .backends.program import Program
 from .blame import Rewind, blame, replay
 from .errors import CheckpointError, GraphError, NonFiniteError
 from .feeds import Feeds
-from .footprint import Memory, max_batch, measure, measure_state
+from .footprint import Budget, Memory, max_batch, measure, measure_state
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
@@ -62,6 +62,7 @@ class Executable:
         self.backend = backend
         self._form = outputs
         self._program = program
+        self._budget: Budget | None = None
         self._stages = tuple(stages)
         self._feeds = Feeds(graph, plan)
         self._lock = threading.RLock()  # what is called after an epoch may ask the program itself
@@ -79,6 +80,7 @@ class Executable:
         """
         feeds, sizes = self._feeds.read(inputs)
         with self._lock:
+            self._fit(sizes)
             try:
                 results = self._program.call(feeds, sizes)
             except NonFiniteError as error:
@@ -145,6 +147,8 @@ class Executable:
         self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
         with self._lock:
+            self._fit(run.batches.first_sizes, run.batches.samples, loop=True)
+            run.program = self._program
             rewind = Rewind(tuple(self.graph.updates), run.orders(shuffle, epochs, self.epochs))
             try:
                 return run.run(rewind, epochs, progress, after_epoch)
@@ -152,6 +156,22 @@ class Executable:
                 raise replay(self.graph, self._program, run.batches, rewind) or error from None
             finally:
                 self.epochs += rewind.done
+
+    def keep_within(self, budget: Budget, bind: Callable[[Plan], Program]) -> None:
+        """Stay within a budget from now on: see `memory_budget` of `gn.compile`, which calls this."""
+        self._budget, self._bind, self._first_plan = budget, bind, self.plan
+        if budget.sizes is not None or not self.plan.graph.sizes:
+            self._fit(budget.sizes or {})
+
+    def _fit(self, sizes: Mapping[str, int], samples: int | None = None, loop: bool = False) -> None:
+        """Plan anew when these sizes would not stay within the budget."""
+        if self._budget is None:
+            return
+        plan = self._budget.fit(self._first_plan, self.plan, self._program, sizes, samples, loop)
+        if plan is not self.plan:
+            self._program = self._bind(plan)
+            self.plan = plan
+            self._stages += (Stage("fit the budget", "exact", plan.graph),)
 
     # State -------------------------------------------------------------------------------------------------------
 

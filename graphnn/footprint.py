@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .backends.program import Program, batch_names
 from .errors import BackendError, GraphError
 from .ir.spec import check_known
+from .plan.budget import fit
 from .plan.memory import Plan
-from .plan.usage import lower_bound, show_bytes, show_largest, show_sizes
+from .plan.usage import lower_bound, read_bytes, show_bytes, show_largest, show_sizes
 
-__all__ = ["Memory", "max_batch", "measure", "measure_state"]
+__all__ = ["Budget", "Memory", "max_batch", "measure", "measure_state"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,45 @@ class Memory:
 
         parts = {"arena": self.arena, "state": self.state, "constants": self.constants, "loop": self.loop}
         return list_memory(self.plan, self.sizes, parts)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that a program has to stay within, and the sizes for which it is to do so from the start."""
+
+    bytes: int
+    sizes: Mapping[str, int] | None = None
+
+    @staticmethod
+    def read(given: Any) -> Budget:
+        """A budget as `gn.compile` takes it: an amount of memory, or a pair of one and sizes.
+
+        Raises:
+            GraphError: when it is neither.
+        """
+        amount, sizes = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        if sizes is not None and not isinstance(sizes, Mapping):
+            raise GraphError(f'memory_budget: sizes are a mapping, as in ("32MiB", {{"N": 256}}), not {sizes!r}.')
+        return Budget(read_bytes(amount, "memory_budget"), sizes)
+
+    def fit(
+        self, first: Plan, plan: Plan, program: Program, sizes: Mapping[str, int], samples: int | None, loop: bool
+    ) -> Plan:
+        """A plan that stays within the budget for given sizes: the present one when it does, else made from the first.
+
+        Raises:
+            BackendError: when there is none, naming the smallest budget for which one was found.
+        """
+        now = measure(plan, program, sizes, samples)
+        beside = now.state + now.constants + (now.loop if loop else 0)
+        if now.arena + beside <= self.bytes:
+            return plan
+        tables = _table_bytes(plan, sizes)
+        return fit(first, sizes, self.bytes, lambda other: beside + _table_bytes(other, sizes) - tables)
+
+
+def _table_bytes(plan: Plan, sizes: Mapping[str, int]) -> int:
+    return sum(spec.bytes(sizes) for step in plan.steps for spec in step.node.tables())
 
 
 def measure_state(plan: Plan) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import attrgetter
 
 import networkx as nx
@@ -13,8 +14,8 @@ from ..ir.node import Node, describe
 __all__ = ["schedule", "backward_schedule"]
 
 
-def schedule(graph: Graph) -> tuple[Node, ...]:
-    """The topological order that keeps to the order of declaration wherever it can.
+def schedule(graph: Graph, key: Callable[[Node], int] = attrgetter("birth.serial")) -> tuple[Node, ...]:
+    """The topological order that keeps to the order of declaration, or of another `key`, wherever it can.
 
     Gradient nodes are declared in reverse of the nodes they differentiate, so the backward half of the schedule
     runs through the forward half from its end to its beginning.
@@ -23,7 +24,7 @@ def schedule(graph: Graph) -> tuple[Node, ...]:
         GraphError: for a cycle, quoting it node by node.
     """
     try:
-        return tuple(nx.lexicographical_topological_sort(graph.digraph, key=attrgetter("birth.serial")))
+        return tuple(nx.lexicographical_topological_sort(graph.digraph, key=key))
     except nx.NetworkXUnfeasible:
         path = [edge[0] for edge in nx.find_cycle(graph.digraph)]
         raise GraphError("the graph has a cycle: " + " -> ".join(describe(n) for n in [*path, path[0]]) + ".") from None
