@@ -34,7 +34,8 @@ def compile(
     `outputs` is a node, a sequence or a mapping, and results take the same form. `updates` maps parameters to
     their next values: all read the old values, and land together after the outputs are computed. `backend` is one
     of `gn.backends()`. `passes` is "default", "exact" (the same bits as without), "none", or a sequence.
-    `check_finite` watches "loss" (the scalar outputs of programs with updates), "all" nodes, or None.
+    `check_finite` watches "loss" (the scalar outputs of programs with updates), "all" nodes, or None. With
+    `wait=False` a native program begins on NumPy, and goes on in machine code once that is compiled.
 
     `memory_budget`, a number of bytes or text such as "32MiB", is met or refused: arena, state, constants and, in
     a loop, its buffers stay within it, if need be by another order of the steps and by computing values again, with
@@ -66,10 +67,11 @@ def compile(
         plan = make_plan(stages[-1].graph)
         if checking():
             demand_same_plan(plan, lambda: make_plan(_stages(declared, taken)[-1].graph))
-        program = chosen.bind(plan, check_finite)
+        bind = chosen.bind if wait or chosen.begin is None else chosen.begin
+        program = bind(plan, check_finite)
     f = Executable(outputs, declared, plan, program, stages, backend)
     if budget is not None:
-        f.keep_within(budget, lambda plan: chosen.bind(plan, check_finite))
+        f.keep_within(budget, lambda plan: bind(plan, check_finite))
     return f
 
 

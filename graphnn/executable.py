@@ -340,6 +340,11 @@ class Executable:
         """Draw the graph as declared into a file, and return the path: see `Graph.render`."""
         return self.graph.render(path, view)
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .view.notebook import show_graph  # a door
+
+        return show_graph(self.graph, repr(self))
+
     def __repr__(self) -> str:
         takes = ", ".join(f"{name}: {node.spec}" for name, node in self.graph.inputs.items())
         return (

@@ -23,11 +23,13 @@ LEVEL |= {"__init__": 99, "__main__": 99}
 
 DOORS = {
     "backends/registry.py": {"backends.native"},
-    "ir/graph.py": {"plan.schedule", "view.listing", "view.dot", "view.mermaid", "view.render"},
+    "ir/graph.py": {"plan.schedule", "view.listing", "view.dot", "view.mermaid", "view.notebook", "view.render"},
     "plan/memory.py": {"view.report"},
     "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
-    "executable.py": {"view.ledger", "view.memory", "view.report"},
+    "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.report"},
+    "train/history.py": {"view.notebook"},
+    "train/model.py": {"view.notebook"},
 }
 """One-line imports inside a method of a public handle, to what shows it."""
 

@@ -21,6 +21,8 @@ class Backend:
     passes: Sequence[Pass]
     bind: Callable[[Plan, str | None], Program]
     problem: Callable[[], str | None]
+    begin: Callable[[Plan, str | None], Program] | None = None
+    """Binds a program that runs at once, and better when what it needs has been compiled: `wait=False`."""
 
 
 def _works() -> None:
@@ -38,7 +40,7 @@ def _unbound(plan: Plan, check_finite: str | None) -> Program:
 def _native() -> Backend:
     from . import native  # a door: a program on NumPy need not wait for it
 
-    return Backend(native.PASSES, native.bind, native.problem)
+    return Backend(native.PASSES, native.bind, native.problem, native.begin)
 
 
 _BACKENDS: dict[str, Callable[[], Backend]] = {

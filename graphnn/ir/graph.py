@@ -167,10 +167,10 @@ class Graph:
 
         return render(self, path, view)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        from ..view.render import mimebundle  # a door
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from ..view.notebook import show_graph  # a door
 
-        return mimebundle(self)
+        return show_graph(self)
 
 
 def name_outputs(outputs: Outputs) -> dict[str, Node]:

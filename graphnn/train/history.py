@@ -65,6 +65,11 @@ class History(Sequence[dict[str, float]]):
     def __repr__(self) -> str:
         return f"<History of {len(self.rows)} epochs: {', '.join(self.columns)}>"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from ..view.notebook import show_history  # a door
+
+        return show_history(self, str(self) if self.rows else repr(self))
+
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the table as a CSV file, a column a name.
 

@@ -122,9 +122,10 @@ class Model:
         """Read the weights back, all of them or none."""
         checkpoint.load(path, self)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle: dict[str, Any] = Graph(self.loss)._repr_mimebundle_()
-        return {**bundle, "text/plain": repr(self)}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from ..view.notebook import show_graph  # a door
+
+        return show_graph(self.graph, repr(self))
 
     def __repr__(self) -> str:
         count = sum(p.storage.size for p in self.parameters.values())

@@ -61,13 +61,13 @@ def _longest(after: Sequence[set[int]]) -> list[int]:
     return found
 
 
-def _pulled_in(found: list[int], after: Sequence[set[int]]) -> list[int]:
-    """What nothing comes before stands right before its first user, not at the far left."""
-    entered = {head for heads in after for head in heads}
-    return [
-        max(column, min(found[head] for head in heads) - 1) if heads and i not in entered else column
-        for i, (column, heads) in enumerate(zip(found, after, strict=True))
-    ]
+def _pulled_in(found: Sequence[int], after: Sequence[set[int]]) -> list[int]:
+    """Each place as late as its users allow, right before the first of them; what has no user stays."""
+    late = list(found)
+    for i in sorted(range(len(found)), key=lambda i: -found[i]):
+        users = [late[head] for head in after[i] if found[head] > found[i]]
+        late[i] = min(users) - 1 if users else found[i]
+    return late
 
 
 def in_order(found: Mapping[Box, int]) -> list[list[Box]]:

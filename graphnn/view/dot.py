@@ -50,8 +50,12 @@ def picture_to_dot(shown: Picture, view: str) -> str:
     dot = graphviz.Digraph("graph", node_attr=_NODE)
     dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
     dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)
-    dot.attr("edge", color=_INK, arrowsize="0.6")
-    _boxes(dot, shown.boxes)
+    dot.attr("edge", color=_INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=_INK)
+    # Graphviz stacks what comes first beneath: of the halves the forward one is to be on top.
+    _boxes(dot, sorted(shown.boxes, key=lambda box: box.half == "forward") if view == "both" else shown.boxes)
+    for forward, backward in shown.partners:  # in one column, the gradient beneath
+        with dot.subgraph(graph_attr={"rank": "same"}) as column:
+            column.edge(forward.id, backward.id, style="invis")
     for arrow in shown.arrows:
         _edge(dot, arrow, mirrored=view == "both")
     return str(dot.source)
@@ -75,12 +79,12 @@ def _boxes(dot: graphviz.Digraph, boxes: Sequence[Box]) -> None:
 
 def _edge(dot: graphviz.Digraph, arrow: Arrow, mirrored: bool) -> None:
     tail, head = arrow.tail.id, arrow.head.id
-    if arrow.saved:
-        dot.edge(tail, head, style="dashed", color="#999999", constraint="false")
-    elif mirrored and arrow.head.half != "forward":
-        dot.edge(head, tail, dir="back")  # laid out against the flow, so that the backward half runs from right to left
+    said = {"label": _label([arrow.text])} if arrow.text else {}
+    if mirrored and arrow.head.half == arrow.tail.half != "forward":
+        # laid out against the flow, so that the backward half runs from right to left
+        dot.edge(head, tail, dir="back", **said)
     else:
-        dot.edge(tail, head)
+        dot.edge(tail, head, **said)
 
 
 def _label(lines: Sequence[str]) -> str:

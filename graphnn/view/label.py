@@ -22,9 +22,12 @@ def title(node: Node) -> str:
     return _short(line(node.name if isinstance(node, (Input, Parameter)) else node.op))
 
 
-def lines(node: Node, outputs: Mapping[Node, str], inline: Mapping[Node, str]) -> tuple[str, ...]:
+def lines(
+    node: Node, outputs: Mapping[Node, str], inline: Mapping[Node, str], called: str | None = None
+) -> tuple[str, ...]:
     """What stands in a node's box: the name or op, after what it is an output as; how it is applied; its spec."""
-    head = f"{_short(outputs[node])} {title(node)}" if node in outputs else title(node)
+    name = called or title(node)
+    head = f"{_short(outputs[node])} {name}" if node in outputs else name
     return tuple(text for text in (head, _short(_application(node, inline)), _short(spec(node))) if text)
 
 

@@ -29,10 +29,14 @@ def to_mermaid(graph: Graph, view: str = "forward") -> str:
     shown = picture(graph, view)
     lines = ["flowchart LR"]
     lines += [f'  {box.id}["{_label(box.lines)}"]:::{box.kind}' for box in shown.boxes]
-    lines += [f"  {arrow.tail.id} {'-.->' if arrow.saved else '-->'} {arrow.head.id}" for arrow in shown.arrows]
+    lines += [f"  {arrow.tail.id} -->{_said(arrow.text)} {arrow.head.id}" for arrow in shown.arrows]
     used = {box.kind for box in shown.boxes}
     lines += [f"  classDef {kind} {style}" for kind, style in _CLASSES.items() if kind in used]
     return "\n".join(lines) + "\n"
+
+
+def _said(text: str) -> str:
+    return f'|"{_label([text])}"|' if text else ""
 
 
 def _label(lines: Iterable[str]) -> str:

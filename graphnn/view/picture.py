@@ -16,14 +16,13 @@ from ..errors import RenderError
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Count, Input, Parameter
 from ..ir.node import Node
+from .factors import factor, local_words, references
 from .label import inline_words, lines, output_names, saved_lines, title
 
 __all__ = ["Arrow", "Box", "Frame", "Picture", "outline", "picture"]
 
-VIEWS = {"forward": ("forward",), "backward": ("backward",), "both": ("forward", "backward", "update")}
-"""The halves of a training step that each view shows."""
-CROWDED = 150
-"""In a picture of more boxes, values saved for another half are left out: they tangle the layout beyond all time."""
+VIEWS = ("forward", "backward", "both")
+"""A half of a training step alone, or the mirror: all of it."""
 
 
 class Frame(NamedTuple):
@@ -51,15 +50,15 @@ class Box:
 
 
 class Arrow(NamedTuple):
-    """A value on its way to a user; `saved` when it leaves the forward half."""
+    """A value on its way to a user, and in words what it is multiplied by there."""
 
     tail: Box
     head: Box
-    saved: bool
+    text: str = ""
 
 
 class Picture(NamedTuple):
-    """What a view shows. `partners` pairs forward boxes with where their adjoints begin."""
+    """What a view shows. `partners` pairs forward boxes with those of their gradients, one each."""
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
@@ -76,37 +75,50 @@ def picture(graph: Graph, view: str) -> Picture:
     """
     if view not in VIEWS:
         raise RenderError(f"there is no view {view!r}: use {', '.join(map(repr, VIEWS))}.")
-    boxes = _boxes(graph if view == "forward" else graph.with_gradients(), view)
-    arrows = [
-        Arrow(boxes[operand], box, view == "both" and box.half != boxes[operand].half == "forward")
-        for node, box in boxes.items()
-        if box.kind != "saved"
-        for operand in node.operands
-        if operand in boxes
-    ]
-    saved = sum(arrow.saved for arrow in arrows)
-    if saved and len(boxes) > CROWDED:
-        arrows = [arrow for arrow in arrows if not arrow.saved]
-        remark = f"{saved} uses of saved forward values are not drawn"
-    else:
-        remark = ""
-    return Picture(tuple(boxes.values()), tuple(arrows), _partners(boxes), remark)
+    whole = graph if view == "forward" else graph.with_gradients()
+    return _mirror(whole) if view == "both" else _half(whole, view)
 
 
-def _boxes(graph: Graph, view: str) -> dict[Node, Box]:
+def _half(graph: Graph, view: str) -> Picture:
+    """One half alone; for the backward half with the forward values that it reads."""
     halves, inline, outputs = _halves(graph), inline_words(graph), output_names(graph)
-    drawn = [node for node in graph.nodes if halves[node] in VIEWS[view] and node not in inline]
-    read = {operand for node in drawn for operand in node.operands if view == "backward" and operand not in inline}
+    drawn = [node for node in graph.nodes if halves[node] == view and node not in inline]
+    read = {operand for node in drawn for operand in node.operands if operand not in inline}
     frames = _Frames(graph)
     boxes: dict[Node, Box] = {}
     for node in sorted(read.union(drawn), key={node: i for i, node in enumerate(graph.nodes)}.__getitem__):
         name, half = f"n{len(boxes)}", halves[node]
-        if half not in VIEWS[view]:
+        if half != view:
             boxes[node] = Box(name, "saved", half, saved_lines(node), (), False)
+        else:
+            text = lines(node, outputs, inline)
+            boxes[node] = Box(name, _kind(node, half), half, text, frames.around(node), node in outputs)
+    arrows = [Arrow(boxes[op], boxes[node]) for node in drawn for op in node.operands if op in boxes]
+    return Picture(tuple(boxes.values()), tuple(arrows), (), "")
+
+
+def _mirror(graph: Graph) -> Picture:
+    """All halves; those after the forward one call its values by name."""
+    halves, inline, outputs = _halves(graph), inline_words(graph), output_names(graph)
+    named = references(graph, halves, inline)
+    words = local_words(graph, halves, inline | named)
+    frames = _Frames(graph)
+    boxes: dict[Node, Box] = {}
+    arrows: list[Arrow] = []
+    for node in graph.nodes:
+        half = halves[node]
+        told = inline if half == "forward" else words
+        if node in inline or (half != "forward" and node in words):
             continue
-        place = ((Frame("half", half),) if view == "both" else ()) + frames.around(node)
-        boxes[node] = Box(name, _kind(node, half), half, lines(node, outputs, inline), place, node in outputs)
-    return boxes
+        product = factor(node, told) if half == "backward" else None
+        text = lines(node, outputs, {} if product else told, named.get(node))
+        place = (Frame("half", half), *frames.around(node))
+        boxes[node] = Box(f"n{len(boxes)}", _kind(node, half), half, text, place, node in outputs)
+        for operand in node.operands:
+            if operand not in told:
+                beside = product[1] if product and product[0] is operand else ""
+                arrows.append(Arrow(boxes[operand], boxes[node], beside))
+    return Picture(tuple(boxes.values()), tuple(arrows), _partners(boxes), "")
 
 
 def _halves(graph: Graph) -> dict[Node, str]:
@@ -136,21 +148,23 @@ def _kind(node: Node, half: str) -> str:
 
 
 def _partners(boxes: Mapping[Node, Box]) -> tuple[tuple[Box, Box], ...]:
+    """Each forward box with the gradient that leads on to the nodes before it; else with the last one."""
     forward = {node.serial: box for node, box in boxes.items() if box.half == "forward"}
-    begins: dict[int, Box] = {}
-    for node, box in boxes.items():
-        if node.adjoint_of is not None and node.adjoint_of in forward:
-            begins.setdefault(node.adjoint_of, box)
-    return tuple((forward[serial], box) for serial, box in begins.items())
+    leads_on = {op for node in boxes for op in node.operands if op.adjoint_of != node.adjoint_of}
+    chosen: dict[int, Node] = {}
+    for node in boxes:
+        of = node.adjoint_of
+        if of in forward and (of not in chosen or node in leads_on or chosen[of] not in leads_on):
+            chosen[of] = node
+    return tuple((forward[serial], boxes[node]) for serial, node in chosen.items())
 
 
 class _Frames:
     """The frames around the nodes of a graph."""
 
     def __init__(self, graph: Graph) -> None:
-        self._by_serial = {node.serial: node for node in graph.nodes}
+        self._by_serial = {node.serial: node for node in sorted(graph.nodes, key=lambda node: bool(node.operands))}
         self._sharing = Counter(node.serial for node in graph.nodes)
-        self._adjoints = Counter(node.adjoint_of for node in graph.nodes)
 
     def around(self, node: Node) -> Place:
         """The scopes of the node; an adjoint is framed as that of its forward node, within the scopes they share."""
@@ -158,7 +172,7 @@ class _Frames:
         composite = node.serial if self._sharing[node.serial] > 1 else -1
         scopes = [Frame("scope", name, composite if name in Node.ops else -1) for name in node.scope]
         partner = None if node.adjoint_of is None else self._by_serial.get(node.adjoint_of)
-        if partner is not None and self._adjoints[node.adjoint_of] > 1:
+        if partner is not None:
             shared = sum(
                 1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(node.scope, partner.scope, strict=False))
             )

@@ -1,4 +1,4 @@
-"""Plots of training: the data, the loss, the decision boundary.
+"""Plots of training: the data, the loss, the decision boundary, the weights.
 
 Each writes into a file and returns its path, or returns a figure that a notebook shows. Colours are told apart by
 colour-blind readers, and markers and lines without any colour. Files need no display.
@@ -7,8 +7,8 @@ colour-blind readers, and markers and lines without any colour. Files need no di
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,14 +17,21 @@ from ..errors import FeedError, RenderError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["dataset", "decision_boundary", "loss"]
+__all__ = ["dataset", "decision_boundary", "histograms", "loss"]
 
 # Okabe and Ito's palette, in an order whose greys differ as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = ("o", "x", "^", "s", "D", "v")
 _MESH = 400
+_MARKED = 40
+"""Curves of up to so many points have a marker at each."""
+_ACROSS = 4
+"""Histograms that stand side by side."""
+_MOST = 48
+"""More histograms than this are no picture that anybody can read."""
 
 
 class Predicts(Protocol):
@@ -35,28 +42,153 @@ class Predicts(Protocol):
         ...
 
 
+@runtime_checkable
+class Recorded(Protocol):
+    """What was measured epoch by epoch: a column of numbers for each name, as in `trainer.history`."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names."""
+        ...
+
+    def __getitem__(self, key: Any) -> Any:
+        """The column of a name."""
+        ...
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """What has parameters by name: a model."""
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters."""
+        ...
+
+
 def loss(
-    losses: Sequence[float] | np.ndarray, path: str | os.PathLike[str] | None = None, eval_interval: int | None = None
+    losses: Sequence[float] | np.ndarray | Recorded,
+    path: str | os.PathLike[str] | None = None,
+    eval_interval: int | None = None,
 ) -> Figure | str:
     """The losses in order, as a curve: into `path`, or as a figure.
 
+    Of a history, such as `trainer.history`, it is the loss of each epoch, with that on validation beside it.
+
     Raises:
+        FeedError: when a history holds no loss.
         RenderError: when the file cannot be written.
 
     >>> import graphnn as gn
     >>> gn.plot.loss([1.0, 0.5, 0.25]).axes[0].get_ylabel()
     'loss'
     """
+    if isinstance(losses, Recorded):
+        return _finish(_curves(losses), path)
     figure, axes = _figure()
     values = np.asarray(losses, float).reshape(-1)
     axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[0], linewidth=1.5)
     axes.set_xlabel(
         "iterations" if eval_interval is None else f"log lines (one in {eval_interval} iterations of an epoch)"
     )
-    axes.set_ylabel("loss")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
+    _loss_axis(axes)
     return _finish(figure, path)
+
+
+def _curves(history: Recorded) -> Figure:
+    if "loss" not in history.columns:
+        raise FeedError(f"a history without losses has no curve: it has {', '.join(history.columns) or 'no epochs'}.")
+    figure, axes = _figure()
+    losses = np.asarray(history["loss"], float)
+    epochs = np.asarray(history["epoch"], float) if "epoch" in history.columns else np.arange(1, len(losses) + 1)
+    marked = len(losses) <= _MARKED
+    axes.plot(epochs, losses, color=_COLOURS[0], linewidth=1.5, marker="o" if marked else "", ms=4, label="training")
+    if "val_loss" in history.columns:
+        values = np.asarray(history["val_loss"], float)
+        measured = np.isfinite(values)  # a curve is not cut where an epoch was not validated
+        style: dict[str, Any] = {"linestyle": "--", "marker": "x" if marked else "", "ms": 6}
+        axes.plot(epochs[measured], values[measured], color=_COLOURS[1], linewidth=1.5, label="validation", **style)
+        axes.legend(framealpha=0.9)
+    axes.set_xlabel("epochs")
+    _count_by_ones(axes.xaxis)
+    if len(losses) == 1:
+        axes.set_xlim(epochs[0] - 1, epochs[0] + 1)
+    _loss_axis(axes)
+    return figure
+
+
+def _loss_axis(axes: Axes) -> None:
+    axes.set_ylabel("loss")
+    values = np.concatenate([np.asarray(line.get_ydata(), float) for line in axes.lines])
+    values = values[np.isfinite(values)]
+    if values.size and values.min() >= 0:  # the logarithm of a density may be of either sign
+        axes.set_ylim(0, 1.06 * values.max() or 1)
+    axes.grid(alpha=0.3)
+
+
+def histograms(
+    weights: Weighted | Mapping[str, Any],
+    path: str | os.PathLike[str] | None = None,
+    gradients: Mapping[str, ArrayLike] | None = None,
+) -> Figure | str:
+    """How the values of each parameter are distributed, and those of its gradient beneath where it is given.
+
+    `weights` is a model, or a mapping from names to arrays or parameters, such as `program.state`; `gradients` maps
+    the same names to arrays. What is not finite is counted in the title, and not drawn.
+
+    Raises:
+        FeedError: when there is nothing or far too much to draw, or a gradient that belongs to none of the weights.
+        RenderError: when the file cannot be written.
+
+    >>> import graphnn as gn
+    >>> gn.plot.histograms({"W": [[0.5, -0.5], [0.25, 0.0]]}).axes[0].get_title()
+    'W (2, 2)'
+    """
+    held = weights.parameters if isinstance(weights, Weighted) else weights
+    arrays = {name: np.asarray(getattr(value, "value", value), float) for name, value in held.items()}
+    slopes = {name: np.asarray(value, float) for name, value in (gradients or {}).items()}
+    _check_histograms(arrays, slopes)
+    across, kinds = min(len(arrays), _ACROSS), 2 if slopes else 1
+    down = -(-len(arrays) // across) * kinds
+    figure = _canvas((max(2.6 * across, 4.0), 2.4 * down))
+    for i, (name, array) in enumerate(arrays.items()):
+        place = i // across * kinds * across + i % across + 1
+        _histogram(figure.add_subplot(down, across, place), name, array, "weight")
+        if name in slopes:
+            _histogram(figure.add_subplot(down, across, place + across), name, slopes[name], "gradient")
+    return _finish(figure, path)
+
+
+def _check_histograms(arrays: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]) -> None:
+    if not arrays:
+        raise FeedError("histograms: there are no weights to draw.")
+    if len(arrays) > _MOST:
+        raise FeedError(f"histograms: {len(arrays)} in one picture cannot be read: give {_MOST} of them or fewer.")
+    for name, slope in slopes.items():
+        if name not in arrays:
+            raise FeedError(f"histograms: the gradient of '{name}' belongs to none of {', '.join(arrays)}.")
+        if slope.shape != arrays[name].shape:
+            raise FeedError(
+                f"histograms: '{name}' has shape {arrays[name].shape}, and its gradient {slope.shape}: "
+                "the gradient of a value has its shape."
+            )
+
+
+def _histogram(axes: Axes, name: str, array: np.ndarray, what: str) -> None:
+    finite = array[np.isfinite(array)]
+    bins = int(np.clip(np.sqrt(finite.size), 5, 40))
+    # Hatched as well as of another colour: told apart in black and white.
+    style: dict[str, Any] = {"color": _COLOURS[0]} if what == "weight" else {"color": _COLOURS[4], "hatch": "///"}
+    axes.hist(finite, bins=bins, edgecolor="black", linewidth=0.5, **style)
+    axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+    lost = array.size - finite.size
+    axes.set_title(f"{name} {array.shape}" + (f", {lost} not finite" if lost else ""), fontsize=9, parse_math=False)
+    axes.set_xlabel(what)
+    axes.set_ylabel("count")
+    _count_by_ones(axes.yaxis)
+    axes.locator_params(axis="x", nbins=5)
+    axes.ticklabel_format(axis="x", style="sci", scilimits=(-2, 4))
+    axes.tick_params(labelsize=8)
 
 
 def dataset(x: ArrayLike, t: ArrayLike, path: str | os.PathLike[str] | None = None) -> Figure | str:
@@ -125,13 +257,23 @@ def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
 
 
 def _figure(square: bool = False) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure  # slow to import, and only wanted here
-
-    figure = Figure(figsize=(6, 6) if square else (7, 4), layout="constrained")
+    figure = _canvas((6, 6) if square else (7, 4))
     axes = figure.add_subplot()
     if square:
         axes.set_aspect("equal", adjustable="datalim")
     return figure, axes
+
+
+def _count_by_ones(axis: Axis) -> None:
+    from matplotlib.ticker import MaxNLocator  # slow to import, and only wanted here
+
+    axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def _canvas(inches: tuple[float, float]) -> Figure:
+    from matplotlib.figure import Figure  # slow to import, and only wanted here
+
+    return Figure(figsize=inches, layout="constrained")
 
 
 def _finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure | str:

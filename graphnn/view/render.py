@@ -1,7 +1,7 @@
 """Rendering: a picture into a file, by whatever draws here, within a time limit, whole or not at all.
 
 The system's `dot` comes first, then the Graphviz inside pygraphviz, in a process of its own; where neither is there,
-SVG and pages are drawn by graphnn itself.
+SVG and pages are drawn by graphnn itself, as the mirror is everywhere.
 """
 
 from __future__ import annotations
@@ -65,8 +65,11 @@ def render(graph: Graph, path: str | os.PathLike[str], view: str) -> str:
 
 
 def _svg(shown: Picture, view: str) -> bytes:
-    """By Graphviz, which has the better eye; by graphnn itself where there is none, or it gives up."""
-    if len(shown.boxes) <= _LAID_OUT:
+    """By Graphviz, which has the better eye; by graphnn itself where there is none, or it gives up.
+
+    The mirror is always graphnn's own: it knows which nodes face each other.
+    """
+    if view != "both" and len(shown.boxes) <= _LAID_OUT:
         with contextlib.suppress(RenderError):
             return draw(picture_to_dot(shown, view), "svg")
     return to_svg(shown, view).encode()

@@ -1,7 +1,7 @@
 """Pictures drawn by graphnn itself, as SVG: layers by longest path, frames that hold their own and nothing else.
 
 It needs nothing installed and takes time linear in what is drawn; the same picture is the same bytes everywhere.
-What Graphviz draws is prettier, so this draws where there is no Graphviz, and where a graph is too large for it.
+It draws the mirror, and all else where there is no Graphviz or a graph is too large for it.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class _Layout:
     def __init__(self, shown: Picture, view: str) -> None:
         self.column = columns(shown, view)
         self.top: dict[Box, float] = {}
+        self._aligned = {box for pair in shown.partners for box in pair}
         self._spans = _with_room_for_arrows(self.column, shown)
         self._groups = _grouped(shown)
         for group in reversed(self._groups):
@@ -82,19 +83,29 @@ class _Layout:
         self._inner = self._groups[0].depth * _PAD
         self._left, x = [], float(_PAD + self._inner)
         self._widths = [max((box_width(box) for box in row), default=0.0) for row in in_order(self.column)]
-        for wide in self._widths:
+        gaps = self._gaps(shown)
+        for wide, gap in zip(self._widths, gaps, strict=True):
             self._left.append(x)
-            x += wide + _GAP + 2 * self._inner
-        width = x - _GAP - self._inner + _PAD if self._left else 2.0 * _PAD
+            x += wide + gap + 2 * self._inner
+        width = x - gaps[-1] - self._inner + _PAD if self._left else 2.0 * _PAD
         remark = _width(shown.remark) + 2 * _PAD if shown.remark else 0.0
         self.size = max(width, remark), self._groups[0].height + 2 * _PAD + (_HEAD if shown.remark else 0)
+
+    def _gaps(self, shown: Picture) -> list[float]:
+        """The room after each column: for what the arrows say, right before they arrive."""
+        gaps = [float(_GAP)] * len(self._widths)
+        for tail, head, text in shown.arrows:
+            if text and self.column[tail] != self.column[head]:
+                before = self.column[head] - (self.column[tail] < self.column[head])
+                gaps[before] = max(gaps[before], _width(text) + 2 * _PAD)
+        return gaps
 
     def _stack(self, group: _Group) -> None:
         heading = _HEAD if group.frame else 0
         if spans := [self._span(item) for item in group.items]:
             group.first, group.last = min(first for first, _ in spans), max(last for _, last in spans)
         room = [float(heading + _PAD)] * (group.last - group.first + 1)
-        for item, (first, last) in sorted(zip(group.items, spans, strict=True), key=_leaves_last):
+        for item, (first, last) in sorted(zip(group.items, spans, strict=True), key=self._rank):
             covered = slice(first - group.first, last - group.first + 1)
             top = max(room[covered])
             if isinstance(item, _Group):
@@ -104,6 +115,11 @@ class _Layout:
                 self.top[item], height = top, box_height(item)
             room[covered] = [top + height + _PAD] * (last - first + 1)
         group.height = max(room)
+
+    def _rank(self, placed: tuple[_Group | Box, tuple[int, int]]) -> int:
+        """Which items come first, so that the chain runs straight: frames and partners, then others, then leaves."""
+        item, _ = placed
+        return 0 if isinstance(item, _Group) or item in self._aligned else 2 if item.kind in _LEAVES else 1
 
     def _span(self, item: _Group | Box) -> tuple[int, int]:
         return (item.first, item.last) if isinstance(item, _Group) else self._spans[item]
@@ -117,6 +133,11 @@ class _Layout:
                 right = self._left[group.last] + self._widths[group.last] + inner
                 yield group.frame, left, group.top, right - left, group.height
 
+    def edges(self, box: Box) -> tuple[float, float]:
+        """Left and right of the box's column."""
+        column = self.column[box]
+        return self._left[column], self._left[column] + self._widths[column]
+
     def bounds(self, box: Box) -> tuple[float, float, float, float]:
         """Left, top, right and bottom of a box: in the middle of its column."""
         column, width = self.column[box], box_width(box)
@@ -127,16 +148,12 @@ class _Layout:
 def _with_room_for_arrows(column: Mapping[Box, int], shown: Picture) -> dict[Box, tuple[int, int]]:
     """The columns that each box takes: its own, and those that its arrows cross to users in the same frame."""
     spans = {box: (own, own) for box, own in column.items()}
-    for tail, head, *_ in shown.arrows:
+    for tail, head, _ in shown.arrows:
         own, far = column[tail], column[head]
         if tail.place == head.place and tail.kind not in _LEAVES and abs(far - own) <= _FAR:
             first, last = spans[tail]
             spans[tail] = min(first, far + 1) if far < own else first, max(last, far - 1) if far > own else last
     return spans
-
-
-def _leaves_last(item: tuple[_Group | Box, tuple[int, int]]) -> bool:
-    return isinstance(item[0], Box) and item[0].kind in _LEAVES
 
 
 def _grouped(shown: Picture) -> list[_Group]:
@@ -205,19 +222,26 @@ def _shape(kind: str, look: str, left: float, top: float, right: float, bottom: 
 def _arrow(arrow: Arrow, layout: _Layout) -> Iterator[str]:
     """A curve from side to side, and its head; from the bottom to the top where both stand in one column."""
     tail, head = layout.bounds(arrow.tail), layout.bounds(arrow.head)
-    look = 'stroke="#999999" stroke-dasharray="4 3"' if arrow.saved else f'stroke="{_INK}"'
     (x1, y1), (x2, y2), forwards = _ends(tail, head)
+    start, edge = layout.edges(arrow.tail), layout.edges(arrow.head)
     if forwards is None:
         down = 1 if y2 > y1 else -1
-        bend = f"C{x1:.0f},{y1 + 12 * down:.0f} {x2:.0f},{y2 - 18 * down:.0f}"
+        bend = f"C{x1:.0f},{y1 + 12 * down:.0f} {x2:.0f},{y2 - 18 * down:.0f} "
         tip = [(x2, y2), (x2 - 3, y2 - 7 * down), (x2 + 3, y2 - 7 * down)]
     else:
         way = 1 if forwards else -1
-        reach = way * min(_GAP * 0.7, abs(x2 - x1) / 2)
-        bend = f"C{x1 + reach:.0f},{y1:.0f} {x2 - reach:.0f},{y2:.0f}"
+        words = _width(arrow.text) + _PAD if arrow.text else 0
+        # Straight within its columns, where the boxes are, and under its words.
+        leaves, arrives = (max if forwards else min)(start), (min if forwards else max)(edge)
+        arrives = min(arrives, x2 - words) if forwards else max(arrives, x2 + words)
+        reach = way * min(_GAP * 0.7, abs(arrives - leaves) / 2)
+        bend = f"H{leaves:.0f}C{leaves + reach:.0f},{y1:.0f} {arrives - reach:.0f},{y2:.0f} {arrives:.0f},{y2:.0f}L"
         tip = [(x2, y2), (x2 - 7 * way, y2 - 3), (x2 - 7 * way, y2 + 3)]
-    yield f'<path d="M{x1:.0f},{y1:.0f}{bend} {x2:.0f},{y2:.0f}" fill="none" {look}/>'
+    yield f'<path d="M{x1:.0f},{y1:.0f}{bend}{x2:.0f},{y2:.0f}" fill="none" stroke="{_INK}"/>'
     yield f'<polygon points="{" ".join(f"{x:.0f},{y:.0f}" for x, y in tip)}" fill="{_INK}"/>'
+    if arrow.text:
+        way = {True: -1, False: 1, None: 0}[forwards]
+        yield _text(x2 + 9 * way, y2 - 5, arrow.text, ("middle", "start", "end")[way], halo=True)
 
 
 def _ends(tail: Sequence[float], head: Sequence[float]) -> tuple[tuple[float, float], tuple[float, float], bool | None]:
@@ -232,6 +256,7 @@ def _ends(tail: Sequence[float], head: Sequence[float]) -> tuple[tuple[float, fl
     return ((tail[0] + tail[2]) / 2, start), ((head[0] + head[2]) / 2, end), None
 
 
-def _text(x: float, y: float, text: str, anchor: str, bold: bool = False) -> str:
-    weight = ' font-weight="bold"' if bold else ""
-    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{_INK}"{weight}>{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, bold: bool = False, halo: bool = False) -> str:
+    look = ' font-weight="bold"' if bold else ""
+    look += ' stroke="#ffffff" stroke-width="3" paint-order="stroke"' if halo else ""
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="{_INK}"{look}>{escape(text)}</text>'

@@ -257,3 +257,37 @@ def test_a_strided_unaligned_feed():
     f = gn.compile(gn.Sum(gn.Tanh(x)), backend="native")
     assert not data.flags.aligned
     np.testing.assert_allclose(f.loop({"x": data}, 20)[0, 0], np.tanh(data).sum(), rtol=1e-12)
+
+
+def late(program, epochs):
+    """`ready`, which says no for so many epochs, then waits for the kernels."""
+    asked = []
+
+    def ready(sizes):
+        asked.append(sizes)
+        return len(asked) > epochs and program._compiled.wait(60)
+
+    return ready
+
+
+def test_without_waiting_a_loop_begins_on_numpy_and_goes_on_in_kernels(monkeypatch):
+    from graphnn.backends.native.waiting import WaitingProgram
+
+    X, T = gn.data.spiral()
+    losses, states = [], []
+    for wait, epochs in ((True, 40), (False, 40)):
+        rng = np.random.default_rng(0)
+        x, t = gn.Input("x", ("N", 2), dtype="float64"), gn.Input("t", ("N",), dtype="int64")
+        w = gn.Parameter("w", rng.normal(size=(2, 3)), dtype="float64")
+        loss = gn.SoftmaxCE(gn.Tanh(x @ w), t)
+        f = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="native", wait=wait)
+        if isinstance(f._program, WaitingProgram):
+            f._program.ready({"N": 30})
+            monkeypatch.setattr(f._program, "ready", late(f._program, 7))
+        told = []
+        losses.append(f.loop({"x": X, "t": T}, 30, epochs, shuffle=0, progress=told.append))
+        states.append(w.value)
+        assert told == list(range(1, epochs + 1))
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
+    np.testing.assert_allclose(states[1], states[0], rtol=1e-9)
+    assert "the kernels are ready" in f.explain()

@@ -27,3 +27,12 @@ def bare(monkeypatch):
 
     monkeypatch.setattr(rendering.shutil, "which", lambda name: None)
     monkeypatch.setattr(rendering, "_run", missing)
+
+
+@pytest.fixture
+def renderer():
+    """Skips where nothing can draw."""
+    try:
+        rendering.draw("digraph { a -> b }", "svg")
+    except gn.RenderError as missing:
+        pytest.skip(str(missing))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.train.history import History
 
 
 class Nearest:
@@ -56,3 +57,70 @@ def test_the_trainer_plots_what_it_logged(tmp_path):
     line = trainer.plot().axes[0].lines[0]
     np.testing.assert_array_equal(line.get_ydata(), trainer.loss_list)
     assert trainer.plot(tmp_path / "loss.png") == str(tmp_path / "loss.png")
+
+
+def rows(*losses):
+    return [{"epoch": i, "loss": loss, "seconds": 0.1} for i, loss in enumerate(losses, 1)]
+
+
+def test_a_history_shows_training_and_validation_told_apart_without_colour(tmp_path):
+    history = History(rows(1.0, 0.5, 0.25))
+    history.rows[0]["val_loss"], history.rows[2]["val_loss"] = 1.2, 0.4  # the second epoch was not validated
+    axes = gn.plot.loss(history).axes[0]
+    training, validation = axes.lines
+    np.testing.assert_array_equal(training.get_xydata(), [(1, 1.0), (2, 0.5), (3, 0.25)])
+    np.testing.assert_array_equal(validation.get_xydata(), [(1, 1.2), (3, 0.4)])
+    assert training.get_linestyle() != validation.get_linestyle() and training.get_marker() != validation.get_marker()
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training", "validation"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epochs", "loss")
+    assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 1.2
+    assert gn.plot.loss(history, tmp_path / "loss.png") == str(tmp_path / "loss.png")
+
+
+def test_one_epoch_is_a_point_that_can_be_seen_and_negative_losses_are_not_cut_off():
+    axes = gn.plot.loss(History(rows(2.0))).axes[0]
+    assert axes.lines[0].get_marker() == "o" and axes.get_ylim()[1] > 2 and axes.get_legend() is None
+    assert all(tick == round(tick) for tick in axes.get_xticks())
+    assert gn.plot.loss([1.0, -3.0]).axes[0].get_ylim()[0] < -3
+    assert gn.plot.loss(History(rows(float("nan"), 0.0))).axes[0].get_ylim() == (0, 1)
+
+
+def test_a_history_without_losses_is_refused():
+    with pytest.raises(gn.FeedError, match="a history without losses has no curve: it has no epochs"):
+        gn.plot.loss(History())
+
+
+def test_histograms_count_every_weight_and_its_gradient_beneath(tmp_path):
+    x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
+    W, b = gn.Parameter("W", np.arange(6.0).reshape(2, 3)), gn.Parameter("b", [0.0, np.nan, 1.0])
+    scores = gn.Affine(x, W, b)
+    model = gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+    figure = gn.plot.histograms(model, gradients={"W": np.ones((2, 3))})
+    weights, gradient, bias = figure.axes
+    assert [sum(bar.get_height() for bar in axes.patches) for axes in figure.axes] == [6, 6, 2]
+    assert weights.get_title() == "W (2, 3)" and bias.get_title() == "b (3,), 1 not finite"
+    assert (weights.get_xlabel(), gradient.get_xlabel(), weights.get_ylabel()) == ("weight", "gradient", "count")
+    assert gradient.patches[0].get_hatch() and not weights.patches[0].get_hatch()
+    figure.canvas.draw()
+    assert gradient.get_position().y1 < weights.get_position().y0
+    path = tmp_path / "weights.png"
+    assert gn.plot.histograms(gn.compile(scores).state, path) == str(path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("weights", "gradients", "says"),
+    [
+        ({}, None, "there are no weights to draw"),
+        ({f"w{i}": [1.0] for i in range(49)}, None, "49 in one picture cannot be read: give 48 of them or fewer"),
+        ({"w": [1.0]}, {"v": [1.0]}, "the gradient of 'v' belongs to none of w"),
+        ({"w": [1.0]}, {"w": [1.0, 2.0]}, r"'w' has shape \(1,\), and its gradient \(2,\)"),
+    ],
+)
+def test_histograms_refuse_what_is_no_picture(weights, gradients, says):
+    with pytest.raises(gn.FeedError, match=says):
+        gn.plot.histograms(weights, gradients=gradients)
+
+
+def test_a_name_is_never_read_as_mathematics(tmp_path):
+    gn.plot.histograms({r"$\frac{": [1.0, 2.0]}, tmp_path / "w.png")

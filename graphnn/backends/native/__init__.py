@@ -15,8 +15,9 @@ from ...transform.products import products as folded_updates
 from ..numpy import PASSES as INTERPRETED
 from .probe import problem
 from .program import NativeProgram, bind
+from .waiting import begin
 
-__all__ = ["PASSES", "NativeProgram", "bind", "problem"]
+__all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
 PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group)
 """Those of NumPy, then what only pays where steps become kernels."""

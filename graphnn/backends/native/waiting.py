@@ -1,0 +1,124 @@
+"""Not waiting: a program that begins on NumPy while its kernels are compiled in another thread.
+
+Compiled kernels are kept by their text, so the thread compiles for a program of its own, which is thrown away; once
+it is done, binding costs little. A call, and in a loop an epoch, that begins after that runs in machine code. Results
+agree within rounding wherever the switch falls, but not bit by bit from run to run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+
+from ...ir.spec import Spec
+from ...plan.memory import Plan
+from ..numpy import NumpyProgram
+from ..program import Batches
+from .program import NativeProgram
+
+__all__ = ["WaitingProgram", "begin"]
+
+
+def begin(plan: Plan, check_finite: str | None) -> WaitingProgram:
+    """The plan as a program that does not wait for its kernels."""
+    return WaitingProgram(plan, check_finite)
+
+
+class WaitingProgram:
+    """A program on NumPy until its kernels are ready."""
+
+    def __init__(self, plan: Plan, check_finite: str | None) -> None:
+        self._plan, self._check = plan, check_finite
+        self._slow = NumpyProgram(plan, check_finite)
+        self._fast = NativeProgram(plan, check_finite)
+        self._thread: threading.Thread | None = None
+        self._compiled = threading.Event()
+        self._error: Exception | None = None
+
+    def ready(self, sizes: Mapping[str, int]) -> bool:
+        """Are the kernels there? The first time that it is asked, a thread begins to compile them."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._compile, args=(dict(sizes),), daemon=True)
+            self._thread.start()
+        if self._error is not None:
+            raise self._error
+        return self._compiled.is_set()
+
+    def _compile(self, sizes: Mapping[str, int]) -> None:
+        try:
+            program = NativeProgram(self._plan, self._check)
+            program.bound(sizes)
+            program.source()
+            self._compiled.set()
+        except Exception as error:  # raised where the program is run next
+            self._error = error
+
+    def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """Run once."""
+        return (self._fast if self.ready(sizes) else self._slow).call(feeds, sizes)
+
+    def loop(
+        self,
+        batches: Batches,
+        orders: Iterable[np.ndarray | None],
+        records: Sequence[np.ndarray],
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        ahead: int = 1,
+    ) -> None:
+        """Run whole epochs, on NumPy up to the one in which the kernels become ready."""
+        done, rest = 0, iter(orders)
+        while not self.ready(batches.first_sizes):
+            order = list(_first(rest))
+            if not order:
+                return
+            begun = done
+
+            def told(epochs: int, begun: int = begun) -> None:
+                progress(begun + epochs)
+
+            self._slow.loop(batches, order, [record[done:] for record in records], stop, told)
+            done += 1
+        first = next(rest, _NOTHING)
+        if first is not _NOTHING:
+            remaining = [record[done:] for record in records]
+            both = chain([first], rest)
+            self._fast.loop(batches, both, remaining, stop, lambda epochs: progress(done + epochs), ahead)  # type: ignore[arg-type]
+
+    def source(self) -> str:
+        """The kernels."""
+        return self._fast.source()
+
+    def assembly(self) -> str:
+        """The kernels as the processor's instructions."""
+        return self._fast.assembly()
+
+    def notes(self) -> str:
+        """What the kernels say, and whether they run yet."""
+        running = "the kernels are ready" if self._compiled.is_set() else "NumPy runs until the kernels are ready"
+        return f"{self._fast.notes()}\n{running}"
+
+    def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
+        """Seconds for each step of the plan, in kernels."""
+        return self._fast.profile(feeds, sizes)
+
+    def kept(self) -> Sequence[Spec]:
+        """As the kernels have it."""
+        return self._fast.kept()
+
+    def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
+        """The most of both."""
+        return max(self._fast.loop_bytes(sizes, samples), self._slow.loop_bytes(sizes, samples))
+
+
+_NOTHING = object()
+
+
+def _first(orders: Iterable[np.ndarray | None]) -> Iterable[np.ndarray | None]:
+    """At most one of them."""
+    for order in orders:
+        yield order
+        return
