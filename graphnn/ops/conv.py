@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from functools import partial
-from math import prod
 from typing import Any
 
 from ..errors import GraphError, ShapeError
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Spec, show_shape
+from ..ir.spec import Dim, Shape, Spec, show_shape
 from .filters import (
     check_bias,
     check_channels,
     check_groups,
     common_dtype,
     movement,
+    positions,
     prepare_filters,
     read_movement,
     window_of,
 )
-from .im2col import Columns, compute, multiply
+from .im2col import Columns, compute, matrices, move_with, multiply, plain, pointwise
 from .reductions import Sum
 from .sample import refused, sample
 from .window import Window
@@ -90,6 +90,14 @@ class Conv(Node):
         x = self.x
         return Spec((x.shape[0], self.W.shape[0], *self.window.places("Conv", x, x.shape[2:])), x.dtype)
 
+    def work(self) -> tuple[Shape, ...]:
+        """A multiplication and an addition for each value of the result and each tap of a filter."""
+        return ((2, *self.shape, *self.W.shape[1:]),)
+
+    def room(self) -> tuple[Dim, ...]:
+        """The window fits the image."""
+        return self.window.slack(self.x.shape[2:])
+
     def columns(self) -> Columns:
         """How the images lie as columns."""
         return Columns(self.window, self.x.shape, self.shape[2:], self.dtype)
@@ -106,9 +114,9 @@ class Conv(Node):
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """For each chunk of samples: the columns, one product with the weights, the bias added on the way out."""
         x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
-        if self.window.taps == 1 and self.groups == 1 and out.shape[2:] == x.shape[2:] and _plain(x):
-            return _pointwise(xp, x, ins[1], bias, out)
-        calls, weights = _weights(xp, ins[1], self.groups)
+        if self.window.taps == 1 and self.groups == 1 and out.shape[2:] == x.shape[2:] and plain(x):
+            return pointwise(xp, x, ins[1], bias, out)
+        calls, weights = matrices(xp, ins[1], self.groups)
         columns = self.columns().bound(xp, x.shape, out.shape[2:])
         columns.need_runs(x)
         for chunk in columns.chunks():
@@ -117,7 +125,7 @@ class Conv(Node):
             values = columns.values(out.shape[1], count, scratch[2])
             calls += columns.fill(part, rows, scratch[1])
             calls.append(multiply(xp, weights, rows, values.reshape(len(weights), -1, rows.shape[2])))
-            calls.append(_move(xp, columns.at_places(values), bias, out[chunk]))
+            calls.append(move_with(xp, columns.at_places(values), bias, out[chunk]))
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
@@ -125,7 +133,7 @@ class Conv(Node):
         move = movement(self)
         dx = ConvTranspose(g, self.W, extra=self.window.rest(self.x.shape[2:]), **move)
         dW = ConvWeight(self.x, g, self.W.shape[2:], **move)
-        return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
+        return (dx, dW) if self.b is None else (dx, dW, Sum(g, positions(g)))
 
 
 class ConvTranspose(Node):
@@ -195,6 +203,10 @@ class ConvTranspose(Node):
             raise ShapeError(f"ConvTranspose: of {describe(x)} nothing is left within the padding {self.padding}.")
         return Spec((x.shape[0], self.W.shape[1] * self.groups, *image), x.dtype)
 
+    def work(self) -> tuple[Shape, ...]:
+        """A multiplication and an addition for each value of x and each tap of a filter."""
+        return ((2, *self.x.shape, *self.W.shape[1:]),)
+
     def columns(self) -> Columns:
         """How the images that come out lie as columns."""
         return Columns(self.window, self.shape, self.x.shape[2:], self.dtype)
@@ -212,7 +224,7 @@ class ConvTranspose(Node):
         """For each chunk of samples: one product makes the columns, and a call a tap adds them to the images."""
         x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
         columns = self.columns().bound(xp, out.shape, x.shape[2:])
-        calls, weights = _weights(xp, ins[1], self.groups)
+        calls, weights = matrices(xp, ins[1], self.groups)
         if not columns.chunks():
             return [partial(xp.copyto, out, 0 if bias is None else bias)]
         for chunk in columns.chunks():
@@ -227,14 +239,14 @@ class ConvTranspose(Node):
             calls.append(multiply(xp, weights.swapaxes(1, 2), grouped, rows))
             calls += columns.scatter(rows, padded)
             if columns.pads or bias is not None:
-                calls.append(_move(xp, columns.inside(padded) if columns.pads else padded, bias, images))
+                calls.append(move_with(xp, columns.inside(padded) if columns.pads else padded, bias, images))
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
         """Conv of g by the filters; ConvWeight of g by x; the sum of g over all but channels."""
         move = movement(self)
         dx, dW = Conv(g, self.W, **move), ConvWeight(g, self.x, self.W.shape[2:], **move)
-        return (dx, dW) if self.b is None else (dx, dW, _sum_to_bias(g))
+        return (dx, dW) if self.b is None else (dx, dW, Sum(g, positions(g)))
 
 
 class ConvWeight(Node):
@@ -298,6 +310,14 @@ class ConvWeight(Node):
         channels = self.x.shape[1]
         return Spec((self.g.shape[1], channels // self.groups, *self.kernel), self.x.dtype)
 
+    def work(self) -> tuple[Shape, ...]:
+        """A multiplication and an addition for each value of g and each tap of a filter."""
+        return ((2, *self.g.shape, *self.shape[1:]),)
+
+    def room(self) -> tuple[Dim, ...]:
+        """The window fits the image."""
+        return self.window.slack(self.x.shape[2:])
+
     def columns(self) -> Columns:
         """How the images lie as columns."""
         return Columns(self.window, self.x.shape, self.g.shape[2:], self.dtype)
@@ -333,38 +353,3 @@ class ConvWeight(Node):
         """ConvTranspose of the places by the upstream filters, and Conv of the images by them."""
         move = movement(self)
         return ConvTranspose(self.g, g, extra=self.window.rest(self.x.shape[2:]), **move), Conv(self.x, g, **move)
-
-
-def _sum_to_bias(g: Node) -> Node:
-    return Sum(g, (0, *range(2, g.ndim)))
-
-
-def _plain(x: Any) -> bool:
-    """Do the positions of every channel lie in one run?"""
-    return bool(x.flags.c_contiguous)
-
-
-def _pointwise(xp: Any, x: Any, W: Any, bias: Any, out: Any) -> list[Call]:  # noqa: N803
-    """A filter of one tap is a matrix for every sample: nothing needs to be moved."""
-    if not (x.size and out.size):
-        return [partial(xp.copyto, out, 0 if bias is None else bias)]
-    shape = (len(x), -1, prod(x.shape[2:]))
-    calls, weights = _weights(xp, W, 1)
-    calls.append(partial(xp.matmul, weights[0], x.reshape(shape), out.reshape(shape)))
-    if bias is not None:
-        calls.append(partial(xp.add, out, bias, out))
-    return calls
-
-
-def _weights(xp: Any, W: Any, groups: int) -> tuple[list[Call], Any]:  # noqa: N803
-    """The filters as a matrix for each group; those that do not lie densely are copied at every call."""
-    shape = (groups, W.shape[0] // groups, prod(W.shape[1:]))
-    if W.flags.c_contiguous:
-        return [], W.reshape(shape)
-    copy = xp.empty(W.shape, W.dtype)
-    return [partial(xp.copyto, copy, W)], copy.reshape(shape)
-
-
-def _move(xp: Any, source: Any, bias: Any, target: Any) -> Call:
-    """The call that copies values to where they belong, with the bias."""
-    return partial(xp.copyto, target, source) if bias is None else partial(xp.add, source, bias, target)

@@ -12,8 +12,8 @@ from ..ir.spec import Shape, show_shape
 from .window import Window, read_window
 
 __all__ = [
-    "check_bias", "check_channels", "check_groups", "common_dtype", "movement", "prepare_filters", "read_movement",
-    "window_of",
+    "check_bias", "check_channels", "check_groups", "common_dtype", "movement", "positions", "prepare_filters",
+    "read_movement", "window_of",
 ]  # fmt: skip
 
 
@@ -93,3 +93,8 @@ def check_bias(node: Node, b: Node | None, W: Node, channels: Any) -> None:  # n
             f"{node.op}: the bias {describe(b)} does not fit the filters {describe(W)}: "
             f"it should have one value for each of {channels} channels."
         )
+
+
+def positions(images: Node) -> tuple[int, ...]:
+    """All axes of images but that of their channels."""
+    return (0, *range(2, images.ndim))

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Spec
+from ..ir.spec import Dim, Shape, Spec
 from .im2col import compute
 from .sample import refused, sample
 from .window import Window, check_places, pool_movement, pool_window, read_pool
@@ -74,6 +74,14 @@ class MaxPool(Node):
         """The places of the window."""
         x = self.x
         return Spec((*x.shape[:2], *self.window.places("MaxPool", x, x.shape[2:], self.ceil_mode)), x.dtype)
+
+    def work(self) -> tuple[Shape, ...]:
+        """An operation for each tap at each place."""
+        return ((self.window.taps, *self.shape),)
+
+    def room(self) -> tuple[Dim, ...]:
+        """The window fits the image."""
+        return self.window.slack(self.x.shape[2:])
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""
@@ -143,6 +151,10 @@ class MaxUnpool(Node):
     def scratch(self) -> tuple[Spec, ...]:
         """For every place: is this tap the maximum, has one been found, and what to lay down."""
         return _rooms(self.y, self.g.dtype)
+
+    def work(self) -> tuple[Shape, ...]:
+        """An operation for each tap at each place."""
+        return ((self.window.taps, *self.y.shape),)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""
@@ -217,6 +229,10 @@ class MaxPick(Node):
     def scratch(self) -> tuple[Spec, ...]:
         """For every place: is this tap the maximum, has one been found, and what stands there."""
         return _rooms(self.y, self.v.dtype)
+
+    def work(self) -> tuple[Shape, ...]:
+        """An operation for each tap at each place."""
+        return ((self.window.taps, *self.shape),)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""

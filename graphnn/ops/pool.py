@@ -9,7 +9,7 @@ from ..errors import ShapeError
 from ..ir.broadcast import broadcast_to
 from ..ir.leaf import Constant
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Spec, as_shape, show_shape
+from ..ir.spec import Dim, Shape, Spec, as_shape, show_shape
 from .composite import Composite
 from .im2col import compute
 from .reductions import Mean
@@ -158,6 +158,14 @@ class WindowSum(Node):
         x = self.x
         return Spec((*x.shape[:2], *self.window.places(self.op, x, x.shape[2:], self.ceil_mode)), x.dtype)
 
+    def work(self) -> tuple[Shape, ...]:
+        """An operation for each tap at each place."""
+        return ((self.window.taps, *self.shape),)
+
+    def room(self) -> tuple[Dim, ...]:
+        """The window fits the image."""
+        return self.window.slack(self.x.shape[2:])
+
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""
         return compute(self, xp, arrays)
@@ -223,6 +231,10 @@ class WindowSpread(Node):
     def infer(self) -> Spec:
         """The images."""
         return Spec((*self.g.shape[:2], *self.image), self.g.dtype)
+
+    def work(self) -> tuple[Shape, ...]:
+        """An operation for each tap at each place."""
+        return ((self.window.taps, *self.g.shape),)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As `bind`."""

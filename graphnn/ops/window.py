@@ -71,10 +71,13 @@ class Window:
             )
         )
 
+    def slack(self, image: Shape) -> Shape:
+        """The positions that it can move by along each axis: none of them is negative where it fits the image."""
+        return tuple(n - e for n, e in zip(self.padded(image), self.extent, strict=True))
+
     def rest(self, image: Shape) -> tuple[int, ...]:
         """The positions at the end of each axis that no window reaches."""
-        rooms = [n - e for n, e in zip(self.padded(image), self.extent, strict=True)]
-        return tuple(r % s if isinstance(r, int) else 0 for r, s in zip(rooms, self.stride, strict=True))
+        return tuple(r % s if isinstance(r, int) else 0 for r, s in zip(self.slack(image), self.stride, strict=True))
 
     def spans(self, image: tuple[int, ...], places: tuple[int, ...]) -> list[tuple[Index, Index]]:
         """For each tap that sees something, its positions in images and the places that see them, as indices.

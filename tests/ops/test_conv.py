@@ -126,6 +126,8 @@ def test_a_named_image_size_works_with_any_length():
         given = RNG.normal(size=(2, 1, length))
         expected = correlated(given[:, :, None], W.value[:, :, None])[:, :, 0]
         np.testing.assert_allclose(f(x=given), expected, rtol=1e-12)
+    with pytest.raises(gn.ShapeError, match="Conv"):
+        f(x=np.zeros((2, 1, 1)))  # shorter than the filter
 
 
 def test_pooling_gives_the_gradient_to_the_first_of_equal_maxima():
