@@ -6,7 +6,6 @@ and dtypes are what the ops infer, and the numbers of official cases are those t
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -28,7 +27,7 @@ FAMILIES = {
     "Activations": ("activations",),
     "Reductions": ("reductions", "measures", "truth", "scans"),
     "Shape": ("shape", "reshaping", "joining", "slicing", "padding", "triangle"),
-    "Linear algebra": ("linear", "einsum"),
+    "Linear algebra": ("linear", "gemm", "einsum"),
     "Indexing": ("indexing", "gathering", "elements", "ranking"),
     "Normalising": ("softmax", "normalise", "batchnorm"),
     "Losses": ("losses", "regression"),
@@ -110,11 +109,12 @@ def _with_axes(op: type[Node]) -> bool:
 
 
 def _signature(op: type[Node]) -> str:
+    """The constructor as it is called."""
+    kinds = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     parts = []
-    for field in dataclasses.fields(op):  # type: ignore[arg-type]  # every op is a dataclass
-        bare = field.default is dataclasses.MISSING
-        if field.init and not field.name.startswith("_"):
-            parts.append(field.name if bare else f"{field.name}={field.default!r}")
+    for one in inspect.signature(op).parameters.values():
+        bare = one.default is inspect.Parameter.empty
+        parts.append(kinds.get(one.kind, "") + one.name if bare else f"{one.name}={one.default!r}")
     return f"{op.__name__}({', '.join(parts)})"
 
 
@@ -123,8 +123,16 @@ def _docstring(op: type[Node]) -> tuple[str, str, str]:
     text = inspect.getdoc(op) or ""
     prose, _, example = text.partition(">>>")
     prose = prose.partition("Raises:")[0].strip()
-    first, *others = [" ".join(part.split()) for part in prose.split("\n\n")]
+    first, *others = [
+        _plain(" ".join(part.split())) for part in prose.replace("\nSource:", "\n\nSource:").split("\n\n")
+    ]
     return first, "\n\n".join(others), ">>>" + example.rstrip()
+
+
+def _plain(text: str) -> str:
+    """Prose in which a star outside code is a star, and begins nothing slanted."""
+    parts = text.split("`")
+    return "`".join(part if i % 2 else part.replace("*", r"\*") for i, part in enumerate(parts))
 
 
 def _formula(node: Node) -> str:
@@ -193,7 +201,8 @@ def _made_of(node: Node) -> str:
     """The ops in a composite's expansion, in the order in which they run."""
     if not isinstance(node, gn.Composite):
         return ""
-    inside = walk([node.expansion], stop=frozenset(node.operands))
+    made = node.expansion if isinstance(node.expansion, tuple) else (node.expansion,)
+    inside = walk(made, stop=frozenset(node.operands))
     names = dict.fromkeys(
         part.op for part in inside if part not in node.operands and part.op in gn.ops.__all__ and part.op != "Map"
     )

@@ -1,4 +1,7 @@
-"""What NumPy or SciPy says of each op: name -> function(*arrays, **attributes) -> array, or a tuple of them."""
+"""What NumPy or SciPy says of each op: name -> function(*arrays, **attributes) -> array, or a tuple of them.
+
+It is longer than a file should be, since it is one table: an op is looked up here and nowhere else.
+"""
 
 import math
 
