@@ -148,23 +148,25 @@ class Graph:
     def __repr__(self) -> str:
         return f"<Graph of {', '.join(self.outputs)}: {len(self.nodes)} nodes>"
 
-    def to_dot(self, view: str = "forward") -> str:
-        """The picture as text in Graphviz's language; needs nothing installed."""
+    def to_dot(self, view: str = "forward", depth: int | None = None) -> str:
+        """The picture as text in Graphviz's language; needs nothing installed. See `render` for the arguments."""
         from ..view.dot import to_dot  # a door
 
-        return to_dot(self, view)
+        return to_dot(self, view, depth)
 
-    def to_mermaid(self, view: str = "forward") -> str:
-        """The picture as text in Mermaid's language; needs nothing installed."""
+    def to_mermaid(self, view: str = "forward", depth: int | None = None) -> str:
+        """The picture as text in Mermaid's language; needs nothing installed. See `render` for the arguments."""
         from ..view.mermaid import to_mermaid  # a door
 
-        return to_mermaid(self, view)
+        return to_mermaid(self, view, depth)
 
-    def render(self, path: str | os.PathLike[str], view: str = "forward") -> str:
+    def render(self, path: str | os.PathLike[str], view: str = "forward", depth: int | None = None) -> str:
         """Draw into a file, by its suffix .svg, .png, .pdf, .html or .dot, and return the path.
 
         `view` is "forward", "backward" or "both". A graph of a scalar without gradients derives those of its
-        trainable parameters for the latter two.
+        trainable parameters for the latter two. `depth` is how many nested scopes are open: at 0 each outermost one
+        is a single box, and equal neighbours are one box with their number. By default a picture of more than 200
+        boxes closes as many as that takes.
 
         Raises:
             RenderError: for .png or .pdf when nothing installed can draw them, naming the mends, or when the file
@@ -172,7 +174,7 @@ class Graph:
         """
         from ..view.render import render  # a door
 
-        return render(self, path, view)
+        return render(self, path, view, depth)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from ..view.notebook import show_graph  # a door

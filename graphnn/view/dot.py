@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import graphviz
 
 from ..ir.graph import Graph
+from .collapse import collapse
 from .picture import Arrow, Box, Frame, Picture, outline, picture
 
 __all__ = ["picture_to_dot", "to_dot"]
@@ -36,13 +37,13 @@ _FRAMES = {
 }
 
 
-def to_dot(graph: Graph, view: str = "forward") -> str:
-    """The picture of a graph in DOT; `view` is "forward", "backward" or "both".
+def to_dot(graph: Graph, view: str = "forward", depth: int | None = None) -> str:
+    """The picture of a graph in DOT; `view` is "forward", "backward" or "both", `depth` how many scopes deep.
 
     Raises:
-        RenderError: for another view.
+        RenderError: for another view or depth.
     """
-    return picture_to_dot(picture(graph, view), view)
+    return picture_to_dot(collapse(picture(graph, view), depth), view)
 
 
 def picture_to_dot(shown: Picture, view: str) -> str:
@@ -50,6 +51,8 @@ def picture_to_dot(shown: Picture, view: str) -> str:
     dot = graphviz.Digraph("graph", node_attr=_NODE)
     dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
     dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)
+    if shown.remark:
+        dot.attr(label=_label([shown.remark]), labeljust="l")
     dot.attr("edge", color=_INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=_INK)
     # Graphviz stacks what comes first beneath: of the halves the forward one is to be on top.
     _boxes(dot, sorted(shown.boxes, key=lambda box: box.half == "forward") if view == "both" else shown.boxes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.graph import Graph
+from .collapse import collapse
 from .picture import picture
 
 __all__ = ["to_mermaid"]
@@ -20,14 +21,14 @@ _CLASSES = {
 }
 
 
-def to_mermaid(graph: Graph, view: str = "forward") -> str:
-    """The picture of a graph as a Mermaid flowchart: the same bytes every time.
+def to_mermaid(graph: Graph, view: str = "forward", depth: int | None = None) -> str:
+    """The picture of a graph as a Mermaid flowchart, `depth` scopes deep: the same bytes every time.
 
     Raises:
-        RenderError: when there is no such view.
+        RenderError: when there is no such view or depth.
     """
-    shown = picture(graph, view)
-    lines = ["flowchart LR"]
+    shown = collapse(picture(graph, view), depth)
+    lines = ["flowchart LR", *([f"  %% {shown.remark}"] if shown.remark else [])]
     lines += [f'  {box.id}["{_label(box.lines)}"]:::{box.kind}' for box in shown.boxes]
     lines += [f"  {arrow.tail.id} -->{_said(arrow.text)} {arrow.head.id}" for arrow in shown.arrows]
     used = {box.kind for box in shown.boxes}

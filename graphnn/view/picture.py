@@ -18,6 +18,7 @@ from ..ir.leaf import Constant, Count, Input, Parameter
 from ..ir.node import Node
 from .factors import factor, local_words, references
 from .label import inline_words, lines, output_names, saved_lines, title
+from .text import spec
 
 __all__ = ["Arrow", "Box", "Frame", "Picture", "outline", "picture"]
 
@@ -39,7 +40,10 @@ Place: TypeAlias = tuple[Frame, ...]
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A node as drawn: its id, the kind that decides its look, the half it stands in, its lines and its frames."""
+    """A node as drawn: its id, the kind that decides its look, the half it stands in, its lines and its frames.
+
+    `what` tells its op and spec without any name: it is the same in layers that repeat.
+    """
 
     id: str
     kind: str
@@ -47,6 +51,7 @@ class Box:
     lines: tuple[str, ...]
     place: Place
     output: bool
+    what: str
 
 
 class Arrow(NamedTuple):
@@ -89,10 +94,10 @@ def _half(graph: Graph, view: str) -> Picture:
     for node in sorted(read.union(drawn), key={node: i for i, node in enumerate(graph.nodes)}.__getitem__):
         name, half = f"n{len(boxes)}", halves[node]
         if half != view:
-            boxes[node] = Box(name, "saved", half, saved_lines(node), (), False)
+            boxes[node] = Box(name, "saved", half, saved_lines(node), (), False, _what(node))
         else:
             text = lines(node, outputs, inline)
-            boxes[node] = Box(name, _kind(node, half), half, text, frames.around(node), node in outputs)
+            boxes[node] = Box(name, _kind(node, half), half, text, frames.around(node), node in outputs, _what(node))
     arrows = [Arrow(boxes[op], boxes[node]) for node in drawn for op in node.operands if op in boxes]
     return Picture(tuple(boxes.values()), tuple(arrows), (), "")
 
@@ -113,12 +118,16 @@ def _mirror(graph: Graph) -> Picture:
         product = factor(node, told) if half == "backward" else None
         text = lines(node, outputs, {} if product else told, named.get(node))
         place = (Frame("half", half), *frames.around(node))
-        boxes[node] = Box(f"n{len(boxes)}", _kind(node, half), half, text, place, node in outputs)
+        boxes[node] = Box(f"n{len(boxes)}", _kind(node, half), half, text, place, node in outputs, _what(node))
         for operand in node.operands:
             if operand not in told:
                 beside = product[1] if product and product[0] is operand else ""
                 arrows.append(Arrow(boxes[operand], boxes[node], beside))
     return Picture(tuple(boxes.values()), tuple(arrows), _partners(boxes), "")
+
+
+def _what(node: Node) -> str:
+    return f"{node.op} {spec(node)}"
 
 
 def _halves(graph: Graph) -> dict[Node, str]:

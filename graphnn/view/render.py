@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import GraphNNError, RenderError
 from ..ir.graph import Graph
+from .collapse import collapse
 from .dot import picture_to_dot, to_dot
 from .picture import Picture, picture
 from .svg import to_svg
@@ -26,7 +27,7 @@ __all__ = ["mimebundle", "render", "renderers"]
 _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
 _SHOWN = 200
-"""Notebooks draw graphs of up to so many nodes by themselves."""
+"""Notebooks draw pictures of up to so many boxes by themselves."""
 _LAID_OUT = 1000
 """Of more boxes Graphviz is not asked for SVG: its layout takes more than linear time."""
 
@@ -40,20 +41,21 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
 """
 
 
-def render(graph: Graph, path: str | os.PathLike[str], view: str) -> str:
-    """Draw a view of a graph into a file, and return its path.
+def render(graph: Graph, path: str | os.PathLike[str], view: str, depth: int | None = None) -> str:
+    """Draw a view of a graph into a file, and return its path; of a large graph with scopes open to a depth.
 
     Raises:
-        RenderError: for a suffix or view that is not drawn, when nothing here can draw, or the file cannot be written.
+        RenderError: for a suffix, view or depth that is not drawn, when nothing here can draw it, or the file cannot
+            be written.
     """
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _SUFFIXES:
         raise RenderError(f"cannot draw {target.name!r}: the suffix is one of {', '.join(_SUFFIXES)}.")
     if suffix == ".dot":
-        data = to_dot(graph, view).encode()
+        data = to_dot(graph, view, depth).encode()
     else:
-        shown = picture(graph, view)
+        shown = collapse(picture(graph, view), depth)
         if suffix == ".svg":
             data = _svg(shown, view)
         elif suffix == ".html":
@@ -141,9 +143,10 @@ def _write_whole(path: Path, data: bytes) -> None:
 def mimebundle(graph: Graph) -> dict[str, Any]:
     """What a notebook shows of a graph: the listing, and the picture where one can be drawn. Never raises."""
     bundle: dict[str, Any] = {"text/plain": str(graph)}
-    if len(graph.nodes) <= _SHOWN:
-        with contextlib.suppress(GraphNNError):  # a notebook shows the listing rather than an error
-            bundle["image/svg+xml"] = _svg(picture(graph, "forward"), "forward").decode()
+    with contextlib.suppress(GraphNNError):  # a notebook shows the listing rather than an error
+        shown = collapse(picture(graph, "forward"), None)
+        if len(shown.boxes) <= _SHOWN:
+            bundle["image/svg+xml"] = _svg(shown, "forward").decode()
     return bundle
 
 
