@@ -16,6 +16,8 @@ from .picture import Arrow, Box, Frame, Picture, outline, picture
 __all__ = ["picture_to_dot", "to_dot"]
 
 _INK = "#333333"
+_MANY = 200
+"""With more boxes Graphviz is told to hurry: straight arrows, and fewer attempts to spare crossings."""
 _LOOKS = {
     "input": {"shape": "ellipse", "fillcolor": "#cfe8f7"},
     "parameter": {"shape": "cylinder", "fillcolor": "#fbe7a1"},
@@ -51,6 +53,8 @@ def picture_to_dot(shown: Picture, view: str) -> str:
     dot = graphviz.Digraph("graph", node_attr=_NODE)
     dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
     dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)
+    if len(shown.boxes) > _MANY:
+        dot.attr(splines="line", nslimit="1", nslimit1="1", mclimit="0.2")
     if shown.remark:
         dot.attr(label=_label([shown.remark]), labeljust="l")
     dot.attr("edge", color=_INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=_INK)

@@ -101,7 +101,9 @@ def _run(command: list[str], dot: str, name: str) -> bytes:
     try:
         done = subprocess.run(command, input=dot.encode(), capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        raise RenderError(f"{name} did not finish within {_SECONDS} s; draw a part, or use to_dot().") from None
+        raise RenderError(
+            f"{name} did not finish within {_SECONDS} s; close scopes by depth=, draw an .svg, or use to_dot()."
+        ) from None
     except OSError as error:
         raise RenderError(f"{name} could not be run: {error}. {_MENDS}") from None
     if done.returncode or not done.stdout:

@@ -25,7 +25,7 @@ _FRAMES = {
     "scope": 'fill="#888888" fill-opacity="0.08" stroke="#cccccc"',
     "adjoint": 'fill="none" stroke="#aaaaaa" stroke-dasharray="4 3"',
 }
-_LINE, _LETTER, _PAD, _HEAD, _GAP = 14, 6.4, 9, 18, 44
+_LINE, _LETTER, _PAD, _HEAD, _GAP = 14, 6.4, 9, 18, 30
 """In pixels: a line of text, the width of a letter, the space inside a frame, its heading, between columns."""
 _LEAVES = ("input", "parameter", "constant", "saved")
 _FAR = 40

@@ -94,6 +94,11 @@ def test_every_language_takes_a_depth_and_says_what_is_closed(tmp_path):
         assert "4 nodes each" in text and "Affine" not in text
 
 
+def test_graphviz_is_told_to_hurry_with_many_boxes():
+    graph = blocks(60)
+    assert "splines=line" in graph.to_dot(depth=2) and "splines=line" not in graph.to_dot()
+
+
 @pytest.mark.parametrize("depth", [-1, 1.5, "1"])
 def test_a_depth_that_is_none_is_refused(depth):
     with pytest.raises(gn.RenderError, match="the number of nested scopes to open, from 0 on"):
