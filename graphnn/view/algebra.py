@@ -88,15 +88,20 @@ def symbol(text: str) -> str:
     return text if len(text) == 1 and text.isalpha() else rf"\mathrm{{{_escaped(text)}}}"
 
 
-def space(spec: Spec) -> str:
-    """The space that a value of a spec lies in, as LaTeX.
+def space(spec: Spec | tuple[Spec, ...]) -> str:
+    """The space that a value of a spec lies in, as LaTeX; for several results the product of theirs.
 
     >>> import graphnn as gn
     >>> print(space(gn.Input("x", ("N", 2)).spec))
     \\mathbb{R}^{N \\times 2}
+    >>> print(space(gn.TopK(gn.Input("x", ("N", 4)), 2).spec))
+    \\mathbb{R}^{N \\times 2} \\times \\mathbb{Z}^{N \\times 2}
     """
+    if not isinstance(spec, Spec):
+        return r" \times ".join(map(space, spec))
+    numbers = {"f": r"\mathbb{R}", "b": r"\{0, 1\}"}.get(spec.dtype.kind, r"\mathbb{Z}")
     sizes = r" \times ".join(map(str, spec.shape))
-    return rf"\mathbb{{R}}^{{{sizes}}}" if sizes else r"\mathbb{R}"
+    return f"{numbers}^{{{sizes}}}" if sizes else numbers
 
 
 def _number(value: np.ndarray) -> Formula:

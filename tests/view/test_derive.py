@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.mathtext import MathTextParser
+from random_graphs import random_program
 
 import graphnn as gn
 from graphnn.ir.walk import evaluate, walk
@@ -40,18 +42,27 @@ def forward_values(derivation, given):
     return dict(zip(nodes, evaluate(nodes, leaves, np, sizes), strict=True)), sizes
 
 
-def check_lines(derivation, given, expected):
-    """Each line needs only what stands above it, no backward node is missing or told twice, and the last is right."""
-    known, sizes = forward_values(derivation, given)
+def check_structure(derivation):
+    """Each line needs only what stands above it, and no backward node is missing or told twice."""
     forward = set(walk([derivation.values["L"]]))
+    known = set(derivation.values.values())
     for line in derivation.lines:
         needed = {n for n in walk([line.node], frozenset(known)) if n not in known and n not in forward and n.operands}
         assert needed <= set(line.nodes), str(line)
-        [known[line.node]] = evaluate([line.node], known, np, sizes)
-    np.testing.assert_allclose(known[derivation.node], expected, rtol=1e-9, atol=1e-12)
+        known.add(line.node)
     told = [node for line in derivation.lines for node in line.nodes]
     assert len(told) == len(set(told))
     assert set(told) == {node for node in walk([derivation.node]) if node not in forward}
+    assert len({line.name for line in derivation.lines}) == len(derivation.lines)
+
+
+def check_lines(derivation, given, expected):
+    """The lines, computed one after the other, end at what is expected."""
+    check_structure(derivation)
+    known, sizes = forward_values(derivation, given)
+    for line in derivation.lines:
+        [known[line.node]] = evaluate([line.node], known, np, sizes)
+    np.testing.assert_allclose(known[derivation.node], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_the_derivation_of_the_spiral(spiral, golden):
@@ -179,3 +190,28 @@ def test_refusals_name_the_nodes():
         gn.derive(loss, w, h=gn.Sin(w))
     with pytest.raises(gn.GraphError, match=r"derive: Mul f32\[\] .* and 'w' f32\[\] .* are both called 'w'"):
         gn.derive(loss, w, w=loss)
+
+
+def check_of_random(seed):
+    """Every gradient of a random program: names are one line's each, and each line is made of those above it."""
+    program = random_program(seed)
+    loss = program.outputs["loss"]
+    parser = MathTextParser("agg")
+    for wrt in (p for p in gn.Graph(loss).parameters.values() if p.dtype.kind == "f"):
+        derivation = gn.derive(loss, wrt)
+        assert str(derivation).startswith(f"dL/d{wrt.name} by the chain rule")
+        check_structure(derivation)
+        for line in derivation.lines:
+            if "cases" not in line.tex:  # which Matplotlib does not know
+                parser.parse(f"${line.latex().replace('&', '')}$")
+
+
+@pytest.mark.parametrize("seed", [3, 4, 13])
+def test_random_programs_are_derived(seed):
+    check_of_random(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 50))
+def test_many_random_programs_are_derived(seed):
+    check_of_random(seed)
