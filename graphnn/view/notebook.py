@@ -20,6 +20,8 @@ __all__ = ["Bundle", "show_graph", "show_history"]
 Bundle = dict[str, str]
 """Representations by media type: text as it is, bytes in base 64."""
 
+_INCHES = 30
+
 
 def show_graph(graph: Graph, said: str | None = None) -> Bundle:
     """A graph's forward picture, beside its listing or what is to be said in place of that.
@@ -49,7 +51,7 @@ def _pictures(graph: Graph) -> Bundle:
         return {}
     drawn = {"image/svg+xml": _fitted(svg)}
     try:
-        return drawn | {"image/png": _coded(draw(to_dot(graph, "forward"), "png"))}
+        return drawn | {"image/png": _coded(draw(_bounded(to_dot(graph, "forward")), "png"))}
     except RenderError:  # only Graphviz paints PNG; the SVG needs nothing
         return drawn
 
@@ -61,6 +63,11 @@ def _curves(history: plot.Recorded) -> Bundle:
     figure.savefig(svg, format="svg")
     figure.savefig(png, format="png", dpi=100)
     return {"image/svg+xml": _fitted(svg.getvalue().decode()), "image/png": _coded(png.getvalue())}
+
+
+def _bounded(dot: str) -> str:
+    """A picture that is shrunk to so many inches: pixels beyond what a cell shows cost seconds to paint."""
+    return dot.replace("{", f'{{\n\tsize="{_INCHES},{_INCHES}"', 1)
 
 
 def _fitted(svg: str) -> str:

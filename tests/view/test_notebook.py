@@ -1,5 +1,6 @@
 """Notebooks: everything that has a picture shows it, as SVG and PNG beside text, and no cell is lost to it."""
 
+import struct
 import time
 from base64 import b64decode
 from xml.etree import ElementTree
@@ -98,3 +99,12 @@ def test_a_large_graph_is_listed_at_once():
     bundle = gn.Graph(node)._repr_mimebundle_()
     assert "%1999 = Tanh(%1998)" in bundle["text/plain"]
     assert time.perf_counter() - start < 10  # a second on a machine at rest
+
+
+def test_a_long_picture_is_painted_no_larger_than_a_cell_can_use(painter):
+    node = gn.Input("x", ())
+    for _ in range(120):
+        node = gn.Tanh(node)
+    png = b64decode(gn.Graph(node)._repr_mimebundle_()["image/png"])
+    width, height = struct.unpack(">II", png[16:24])  # of the header
+    assert 1000 < width <= 3000 and height <= 3000
