@@ -42,13 +42,20 @@ class Graph:
     ['Input', 'Mul', 'Sum']
     """
 
-    def __init__(self, outputs: Outputs, updates: Mapping[Parameter, Node] | None = None) -> None:
+    def __init__(
+        self,
+        outputs: Outputs,
+        updates: Mapping[Parameter, Node] | None = None,
+        among: Sequence[Node] | None = None,
+    ) -> None:
+        """With `among`, an order of nodes that is likely to hold all that are needed, those are found faster."""
         self.outputs: dict[str, Node] = name_outputs(outputs)
         self.updates: dict[Parameter, Node] = dict(updates or {})
         for parameter, value in self.updates.items():
             _check_update(parameter, value)
         self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
-        self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)))
+        found = None if among is None else _needed(self.roots, among)
+        self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)) if found is None else found)
         self.inputs: dict[str, Input] = {}
         self.parameters: dict[str, Parameter] = {}
         _check_names(self)
@@ -173,6 +180,20 @@ class Graph:
         from ..view.notebook import show_graph  # a door
 
         return show_graph(self)
+
+
+def _needed(roots: Iterable[Node], among: Sequence[Node]) -> list[Node] | None:
+    """Those of an order of nodes that the roots need; None when they need others too."""
+    needed = set(roots)
+    found: list[Node] = []
+    for node in reversed(among):
+        if node in needed:
+            found.append(node)
+            needed.update(node.operands)
+    if len(found) < len(needed):
+        return None
+    found.reverse()
+    return found
 
 
 def name_outputs(outputs: Outputs) -> dict[str, Node]:

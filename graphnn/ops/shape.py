@@ -76,8 +76,10 @@ class Reshape(Node, method="reshape", role="reshape"):
 
     def view(self, dense: bool) -> bool | None:
         """Always of a dense operand; of others when it only adds or drops axes of size 1."""
+        if dense:
+            return dense
         squeezed = [dim for dim in self.x.shape if dim != 1] == [dim for dim in self.to if dim != 1]
-        return dense if dense or squeezed else None
+        return dense if squeezed else None
 
     def at(self, sizes: Mapping[str, int]) -> Node:
         """With numbers for the sizes that the operand does not tell."""

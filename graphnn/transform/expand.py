@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
-from ..ir.walk import walk
+from ..ir.walk import ordered, walk
 from ..ops.composite import Composite
 from .passes import Pass
 from .record import EXPANDED, Fired, current
@@ -32,7 +32,8 @@ def _apply(graph: Graph) -> Graph:
         return graph
     record = current()
     replaced: dict[Node, Node] = {}
-    for node in walk(graph.roots, needs=_parts):
+    order: list[Node] = []
+    for node in ordered(walk(graph.roots, needs=_parts)):
         made = _made_of(node)
         if made is not None:
             composite, result = made
@@ -44,8 +45,9 @@ def _apply(graph: Graph) -> Graph:
         new = node.with_operands(replaced)
         if new is not node:
             replaced[node] = new
+        order.append(new)
     record.moves.append(replaced)
-    return replace(graph, replaced)
+    return replace(graph, replaced, order)
 
 
 expand = Pass("expand", "exact", _apply, required=True)

@@ -14,7 +14,7 @@ from typing import Any
 from ..ir.node import Node
 from ..ops.shape import Transpose
 
-__all__ = ["faithful", "layout", "reads_alike"]
+__all__ = ["faithful", "layout", "reaches", "reads_alike"]
 
 
 def layout(node: Node) -> tuple[Node, list[Any]]:
@@ -43,6 +43,18 @@ def _seen_through(seen: list[Any], view: Node) -> list[Any]:
         return seen[:-1] if composed == sorted(composed) else [*seen[:-1], (Transpose, composed)]
     what = list(axes) if axes is not None else list(view.attributes().values())
     return [*seen, (type(view), what)]
+
+
+def reaches(node: Node, answered: Mapping[Node, Node]) -> bool:
+    """Does a node read, through views or not, one that a rule has answered about? Others are only rebuilt."""
+    for operand in node.operands:
+        while operand not in answered:
+            if not operand.operands or operand.view(True) is None:
+                break
+            operand = operand.operands[0]
+        else:
+            return True
+    return False
 
 
 def reads_alike(before: Node, after: Node) -> bool:

@@ -6,14 +6,14 @@ names, so that a node nobody has a rule for costs a look into a dictionary. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from ..errors import GraphError
 from ..ir.context import standing_in
 from ..ir.graph import Graph
 from ..ir.node import Node, describe
-from .layout import faithful, reads_alike
+from .layout import faithful, reaches, reads_alike
 from .record import Fired, Record, current, note
 
 __all__ = ["Rule", "Rules", "replace", "rewrite"]
@@ -79,13 +79,17 @@ def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool 
         rules = {node: (only,) for node, only in rule.items()}
     else:
         rules = rule if isinstance(rule, Rules) else Rules(rule)
-    replaced = _sweep(graph, rules, record, exact or record.exact)
+    replaced, order = _sweep(graph, rules, record, exact or record.exact)
     if replaced:
         record.moves.append(replaced)
-    return replace(graph, replaced)
+    return replace(graph, replaced, order)
 
 
-def _sweep(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool) -> dict[Node, Node]:
+def _sweep(
+    graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool
+) -> tuple[dict[Node, Node], list[Node]]:
+    """What stands for the nodes replaced or rebuilt, and all that stand now, in order."""
+    order: list[Node] = []
     replaced: dict[Node, Node] = {}
     aside: dict[Node, Node] = {}  # what a rule's answer stands for, in case that a reader must not see the answer
     with standing_in() as place:
@@ -94,7 +98,7 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Reco
             for operand in node.operands:
                 if operand in replaced:
                     new = node.with_operands(replaced)
-                    if exact and not node.indifferent and not reads_alike(node, new):
+                    if exact and not node.indifferent and reaches(node, aside) and not reads_alike(node, new):
                         new = _as_before(node, replaced, aside)
                     break
             asked = rules.of(node.__class__) if isinstance(rules, Rules) else rules.get(node, ())
@@ -108,7 +112,8 @@ def _sweep(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Reco
                         break
             if new is not node:
                 replaced[node] = new
-    return replaced
+            order.append(new)
+    return replaced, order
 
 
 def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
@@ -150,11 +155,12 @@ def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, N
     return node.with_operands({operand: new for operand, new in kept.items() if new is not operand})
 
 
-def replace(graph: Graph, replaced: Mapping[Node, Node]) -> Graph:
-    """The graph with its roots replaced; itself when none is."""
+def replace(graph: Graph, replaced: Mapping[Node, Node], order: Sequence[Node]) -> Graph:
+    """The graph with its roots replaced; itself when none is. `order` has the nodes that stand now, some twice."""
     if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
         return graph
     return Graph(
         {name: replaced.get(node, node) for name, node in graph.outputs.items()},
         {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
+        among=tuple(dict.fromkeys(order)),
     )
