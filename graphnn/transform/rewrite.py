@@ -155,12 +155,12 @@ def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, N
     return node.with_operands({operand: new for operand, new in kept.items() if new is not operand})
 
 
-def replace(graph: Graph, replaced: Mapping[Node, Node], order: Sequence[Node]) -> Graph:
-    """The graph with its roots replaced; itself when none is. `order` has the nodes that stand now, some twice."""
+def replace(graph: Graph, replaced: Mapping[Node, Node], order: Sequence[Node] | None = None) -> Graph:
+    """The graph with its roots replaced; itself when none is. `order`, if known, has the nodes that stand now."""
     if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
         return graph
     return Graph(
         {name: replaced.get(node, node) for name, node in graph.outputs.items()},
         {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
-        among=tuple(dict.fromkeys(order)),
+        among=None if order is None else tuple(dict.fromkeys(order)),
     )

@@ -1,4 +1,6 @@
-"""What a pass costs: microseconds a node, for graphs of 1,000 to 100,000 nodes. Run: `python tests/benchmarks/passes.py`.
+"""What a pass costs: microseconds a node, for graphs of 1,000 to 100,000 nodes.
+
+Run it by hand: `python tests/benchmarks/passes.py`.
 
 The graph is a training step of a deep net of Affine and Sigmoid layers. CPU time is counted, since a pass waits for
 nothing. A pass rebuilds the users of what it replaced, so that one that changes the whole net costs several times
