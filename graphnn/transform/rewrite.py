@@ -156,10 +156,7 @@ def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, N
 
 
 def replace(graph: Graph, replaced: Mapping[Node, Node], order: Sequence[Node] | None = None) -> Graph:
-    """The graph with its roots replaced; itself when none is.
-
-    `order` has the nodes that stand now, some twice, where that is known; else they are found by a walk.
-    """
+    """The graph with its roots replaced; itself when none is. `order`, if known, has the nodes that stand now."""
     if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
         return graph
     return Graph(
