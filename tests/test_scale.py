@@ -26,6 +26,15 @@ def test_a_chain_of_a_hundred_thousand_nodes(monkeypatch):
     assert len(f.plan.slots) < 26_000  # one kept value a layer, the gradient in one buffer
 
 
+def test_a_deep_net_with_shortcuts_differentiates_without_recursion():
+    x = gn.Input("x", ("N", 2))
+    h = x
+    for _ in range(2_000):
+        h = h + gn.Tanh(h)
+    slope = gn.compile(gn.grad(gn.Sum(h), x), passes="none")(x=np.zeros((1, 2)))
+    assert slope.shape == (1, 2) and not np.isnan(slope).any()
+
+
 def test_many_parameters_cost_no_more_each():
     parameters = [gn.Parameter(f"p{i}", 0.0) for i in range(5_000)]
     loss = gn.AddN(tuple(p * p for p in parameters))

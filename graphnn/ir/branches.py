@@ -22,8 +22,10 @@ from .node import Node
 
 __all__ = ["guarded"]
 
-_conditions: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
-"""For gradients, the condition outside which they are 0."""
+_conditions: WeakKeyDictionary[Node, Node | None] = WeakKeyDictionary()
+"""For gradients, the condition outside which they are 0; None for those that were asked and have none.
+
+A sum is asked when it is differentiated through, after its parts: with every answer kept, none asks far."""
 
 
 def guarded(
@@ -83,13 +85,10 @@ def _nonzero(g: Node | tuple[Node | None, ...]) -> Node | None:
     """The condition outside which a gradient is 0, when one is known."""
     if not isinstance(g, Node):
         return None
-    known = _conditions.get(g)
-    if known is None:
+    if g not in _conditions:
         known = _chosen(g) if isinstance(g, Node.roles["where"]) else None
-        known = _of_any(g.operands) if isinstance(g, Node.roles["add_n"]) else known
-        if known is not None:
-            _conditions[g] = known
-    return known
+        _conditions[g] = _of_any(g.operands) if isinstance(g, Node.roles["add_n"]) else known
+    return _conditions[g]
 
 
 def _chosen(g: Node) -> Node | None:
