@@ -108,7 +108,8 @@ class Placed:
         return list(node.bind_bodies(np, ins, out, working, self._bodies[key]))
 
     def _program(self, body: Body, planned: BodyPlan, captured: Sequence[Any]) -> Program:
-        offsets = [self.offsets[slot] for slot in planned.slots]
+        start = self.offsets[planned.slot]
+        offsets = [start + begin for begin in planned.plan.offsets(self.sizes)[0]]
         return self.bind_body(planned.plan, offsets, dict(zip(body.captured, captured, strict=True)))
 
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> Program:

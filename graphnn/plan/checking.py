@@ -54,7 +54,7 @@ def fingerprint(plan: Plan) -> tuple[Any, ...]:
             step.scratch,
             None if step.over is None else numbers[step.over],
             None if step.into is None else step.into.name,
-            *((body.slots, fingerprint(body.plan)) for body in step.bodies),
+            *((body.slot, fingerprint(body.plan)) for body in step.bodies),
         )
         for step in plan.steps
     )

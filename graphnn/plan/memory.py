@@ -1,13 +1,13 @@
 """The plan: which node is a step, which a view, where each value lies, and where updates land.
 
 Lifetimes are those of memory, not of names: a view keeps the memory of its base alive. Buffers are assigned to
-slots once, whatever the named sizes: a slot is as large as its largest buffer, so the arena is a formula.
+slots once, whatever the named sizes (`plan/arena.py`), so the arena is a formula.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,13 +15,11 @@ from ..ir.body import Body, Placeholder
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
-from ..ir.spec import check_known
-from .polynomial import Polynomial, bytes_of
+from ..ir.spec import Spec, check_known
+from .arena import ALIGNMENT, Buffer, Slot, Whole, aligned, offsets, place
+from .polynomial import bytes_of
 
-__all__ = ["BodyPlan", "Plan", "Step", "Value", "make_plan", "ALIGNMENT"]
-
-ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector load."""
+__all__ = ["ALIGNMENT", "BodyPlan", "Plan", "Slot", "Step", "Value", "aligned", "make_plan"]
 
 Place = Literal["input", "state", "constant", "arena"]
 
@@ -49,10 +47,10 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class BodyPlan:
-    """A body that a step runs: planned by itself, its slots given places among those of the plan around it."""
+    """A body that a step runs: planned by itself, its arena in a slot of the plan around it."""
 
     plan: Plan
-    slots: tuple[int, ...]
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Plan:
     graph: Graph
     values: Mapping[Node, Value]
     steps: tuple[Step, ...]
-    slots: tuple[Polynomial, ...]
+    slots: tuple[Slot, ...]
     landings: tuple[tuple[Parameter, Node], ...]
     """Updates that are copied into their parameters at the end."""
     snapshots: Mapping[Parameter, int]
@@ -90,11 +88,7 @@ class Plan:
 
     def offsets(self, sizes: Mapping[str, int]) -> tuple[list[int], int]:
         """Where each slot begins, and the bytes of all, for given sizes."""
-        offsets, end = [], 0
-        for slot in self.slots:
-            offsets.append(end)
-            end += aligned(slot(sizes))
-        return offsets, end
+        return offsets(self.slots, sizes)
 
     def arena_bytes(self, **sizes: int) -> int:
         """The bytes of the arena, inputs included, for given sizes.
@@ -109,11 +103,6 @@ class Plan:
         from ..view.report import list_plan  # a door
 
         return list_plan(self)
-
-
-def aligned(count: int) -> int:
-    """The next multiple of the alignment."""
-    return -(-count // ALIGNMENT) * ALIGNMENT
 
 
 def make_plan(graph: Graph, given: Mapping[Node, bool] | None = None) -> Plan:
@@ -133,8 +122,10 @@ class _Planner:
         self.position = {node: i for i, node in enumerate(self.computed)}
         self.end = len(self.computed)
         self.last_use = self._lifetimes()
-        self.slots: list[Polynomial] = []
-        self.free: dict[Polynomial, list[int]] = {}
+        self.buffers: list[Buffer] = []
+        self.numbers: dict[Node, tuple[int, ...]] = {}
+        self.working: list[list[int]] = []
+        self.bodies: dict[int, tuple[list[Plan], int]] = {}
 
     def _classify(self, node: Node) -> None:
         values = self.values
@@ -174,10 +165,22 @@ class _Planner:
             self.last_use[values[node].base] = self.end
         own = [node for node in graph.nodes if isinstance(node, Placeholder) and node not in self.given]
         for node in (*graph.inputs.values(), *own):
-            values[node] = Value(node, node, "input", True, (self._take(bytes_of(node.spec)),), -1, self.end)
-        steps = [self._allocate(i, node, into.get(node)) for i, node in enumerate(self.computed)]
-        snapshots = {p: self._take(bytes_of(p.spec)) for p, node in landings if values[node].place == "state"}
-        return Plan(graph, values, tuple(steps), tuple(self.slots), tuple(landings), snapshots, outputs_done)
+            self.numbers[node] = self._need(node, -1, self.end)
+        steps = [self._decide(i, node, into.get(node)) for i, node in enumerate(self.computed)]
+        saved = {p: self._buffer(p.spec, self.end, self.end) for p, node in landings if values[node].place == "state"}
+        slots, slot_of = place(self.buffers, self.end)
+        for node, numbers in self.numbers.items():
+            first = self.position.get(node, -1)
+            last = self.end if first < 0 else self.last_use[node]
+            where = tuple([slot_of[number] for number in numbers])
+            values[node] = Value(node, node, values[node].place, True, where, first, last)
+        for i, working in enumerate(self.working):
+            if working:
+                steps[i] = replace(steps[i], scratch=tuple([slot_of[number] for number in working]))
+        for i, (plans, number) in self.bodies.items():
+            steps[i] = replace(steps[i], bodies=tuple(BodyPlan(plan, slot_of[number]) for plan in plans))
+        snapshots = {p: slot_of[number] for p, number in saved.items()}
+        return Plan(graph, values, tuple(steps), tuple(slots), tuple(landings), snapshots, outputs_done)
 
     def _land_at_once(self, outputs_done: int) -> dict[Node, Parameter]:
         """The updates whose last step may write straight into the parameter: nobody reads the old value later."""
@@ -201,64 +204,49 @@ class _Planner:
             for i, other in enumerate(node.operands)
         )
 
-    def _allocate(self, i: int, node: Node, into: Parameter | None) -> Step:
+    def _decide(self, i: int, node: Node, into: Parameter | None) -> Step:
+        """Whether a step takes over an operand's memory, and which buffers it needs; where they lie comes later."""
         over = None
         if into is None:
             over = self._dying_operand(i, node)
-            specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-            slots = self.values[over].slots if over is not None else tuple(self._take(bytes_of(spec)) for spec in specs)
-            self.values[node] = Value(node, node, "arena", True, slots, i, self.last_use[node])
-        scratch = tuple(self._take(bytes_of(spec)) for spec in node.scratch())
-        bodies = tuple(self._body(node, body) for body in node.bodies())
-        for slot in scratch:
-            self._give(slot)
-        bases = dict.fromkeys([*(self.values[operand].base for operand in node.operands), node])
-        for base in bases:
-            if base is not over and self.last_use[base] == i and self.values[base].place == "arena":
-                for slot in self.values[base].slots:
-                    self._give(slot)
-        return Step(node, scratch, over, into, bodies)
+            if over is not None:
+                [number] = self.numbers[over]
+                self.buffers[number] = self.buffers[number]._replace(last=self.last_use[node])
+                self.numbers[node] = (number,)
+            else:
+                self.numbers[node] = self._need(node, i, self.last_use[node])
+        self.working.append([self._buffer(spec, i, i) for spec in node.scratch()])
+        if node.bodies():
+            plans = [self._body(node, body) for body in node.bodies()]
+            self.buffers.append(Buffer(Whole(tuple(plan.slots for plan in plans)), i, i))
+            self.bodies[i] = plans, len(self.buffers) - 1
+        return Step(node, (), over, into)
 
-    def _body(self, node: Node, body: Body) -> BodyPlan:
-        """The plan of a body; its slots are free again after the step, and for another body of it."""
+    def _body(self, node: Node, body: Body) -> Plan:
         captured = node.operands[len(node.operands) - len(body.captured) :]
         dense: dict[Node, bool] = {
             placeholder: self.values[outside].dense
             for placeholder, outside in zip(body.captured, captured, strict=True)
         }
-        plan = make_plan(body.graph, dense)
-        slots = tuple(self._take(slot) for slot in plan.slots)
-        for slot in slots:
-            self._give(slot)
-        return BodyPlan(plan, slots)
+        return make_plan(body.graph, dense)
+
+    def _need(self, node: Node, first: int, last: int) -> tuple[int, ...]:
+        specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
+        return tuple([self._buffer(spec, first, last) for spec in specs])
+
+    def _buffer(self, spec: Spec, first: int, last: int) -> int:
+        self.buffers.append(Buffer(bytes_of(spec), first, last))
+        return len(self.buffers) - 1
 
     def _dying_operand(self, i: int, node: Node) -> Node | None:
         for k in node.overwrites():
             operand = node.operands[k]
-            value = self.values[operand]
             if (
-                value.place == "arena"
-                and len(value.slots) == 1
+                self.values[operand].place == "arena"
+                and len(self.numbers.get(operand, ())) == 1
                 and self.last_use[operand] == i
                 and operand.spec == node.spec
                 and self._may_overwrite(node, operand)
             ):
                 return operand
         return None
-
-    def _take(self, size: Polynomial) -> int:
-        """A free slot that fits best: equal, else the least larger, else a smaller one grown, else a new one."""
-        larger = [s for s, slots in self.free.items() if slots and s.covers(size)]
-        fitting = size if self.free.get(size) else min(larger, key=lambda s: sum(f for _, f in s.terms), default=None)
-        if fitting is None:
-            fitting = next((s for s, slots in self.free.items() if slots and size.covers(s)), None)
-        if fitting is None:
-            self.slots.append(size)
-            return len(self.slots) - 1
-        slot = self.free[fitting].pop()
-        if not fitting.covers(size):
-            self.slots[slot] = size
-        return slot
-
-    def _give(self, slot: int) -> None:
-        self.free.setdefault(self.slots[slot], []).append(slot)

@@ -22,6 +22,11 @@ class Polynomial:
         """The number, once the named sizes are known."""
         return sum(factor * prod(sizes[name] for name in names) for names, factor in self.terms)
 
+    @property
+    def names(self) -> set[str]:
+        """The named sizes that occur."""
+        return {name for names, _ in self.terms for name in names}
+
     def __str__(self) -> str:
         if not self.terms:
             return "0"

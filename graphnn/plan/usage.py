@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import accumulate
+from typing import TypeAlias
 
 from ..errors import BackendError, GraphError
 from ..ir.node import Node, describe
@@ -19,6 +20,7 @@ __all__ = [
     "lower_bound",
     "made_before",
     "out_of_memory",
+    "peak_formula",
     "read_bytes",
     "show_bytes",
     "show_largest",
@@ -26,6 +28,8 @@ __all__ = [
     "specs_of",
 ]
 
+_Part: TypeAlias = "Polynomial | tuple[Plan, ...]"
+"""A value's bytes, or the bodies of which a step runs one."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -51,21 +55,19 @@ def specs_of(node: Node) -> tuple[Spec, ...]:
     return node.spec if isinstance(node.spec, tuple) else (node.spec,)
 
 
-def _changes(plan: Plan) -> list[tuple[list[Polynomial], list[Polynomial]]]:
-    """For each step what comes to life with it, and what has died before it; one more entry for the landings.
-
-    Of several bodies that a step chooses from, the first is counted.
-    """
+def _changes(plan: Plan) -> list[tuple[list[_Part], list[_Part]]]:
+    """For each step what comes to life with it, and what has died before it; one more entry for the landings."""
     end = len(plan.steps)
-    changes: list[tuple[list[Polynomial], list[Polynomial]]] = [([], []) for _ in range(end + 2)]
+    changes: list[tuple[list[_Part], list[_Part]]] = [([], []) for _ in range(end + 2)]
     for value in plan.values.values():
         if value.slots and not value.is_view:
             held = _held(value.node)
             changes[max(value.first, 0)][0].extend(held)
             changes[value.last + 1][1].extend(held)
     for i, step in enumerate(plan.steps):
-        working = [bytes_of(spec) for spec in step.node.scratch()]
-        working += [slot for body in step.bodies[:1] for slot in body.plan.slots]
+        working: list[_Part] = [bytes_of(spec) for spec in step.node.scratch()]
+        if step.bodies:
+            working.append(tuple(body.plan for body in step.bodies))
         changes[i][0].extend(working)
         changes[i + 1][1].extend(working)
         if step.over is not None:  # two values in one place, in this step alone: counted once
@@ -82,16 +84,30 @@ def _held(node: Node) -> list[Polynomial]:
 def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
     """The bytes in use while each step runs, then while updates land; inputs are in use throughout."""
 
-    def total(parts: list[Polynomial]) -> int:
-        return sum(aligned(part(sizes)) for part in parts)
+    def total(parts: list[_Part]) -> int:
+        return sum(
+            aligned(part(sizes)) if isinstance(part, Polynomial) else max(lower_bound(body, sizes) for body in part)
+            for part in parts
+        )
 
     return list(accumulate(total(born) - total(dead) for born, dead in _changes(plan)))
 
 
 def live_formulas(plan: Plan) -> list[Polynomial]:
-    """The same as formulas of the named sizes, before any rounding to cache lines."""
-    totals = (Polynomial.total(born, dead) for born, dead in _changes(plan))
+    """The same as formulas of the named sizes, before any rounding to cache lines; of several bodies, the first's."""
+
+    def formulas(parts: list[_Part]) -> list[Polynomial]:
+        return [part if isinstance(part, Polynomial) else peak_formula(part[0]) for part in parts]
+
+    totals = (Polynomial.total(formulas(born), formulas(dead)) for born, dead in _changes(plan))
     return list(accumulate(totals, lambda a, b: Polynomial.total([a, b])))
+
+
+def peak_formula(plan: Plan) -> Polynomial:
+    """What is in use where the most is, for sizes of 128."""
+    live = live_formulas(plan)
+    numbers = [formula(dict.fromkeys(formula.names, 128)) for formula in live]
+    return live[numbers.index(max(numbers))]
 
 
 def lower_bound(plan: Plan, sizes: Mapping[str, int]) -> int:

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 
 from ..ir.node import describe
 from ..ir.spec import Spec
+from ..plan.arena import Slot, Whole
 from ..plan.memory import Plan
 from ..plan.polynomial import Polynomial, bytes_of
 from ..plan.usage import largest, live_bytes, live_formulas, show_bytes, show_sizes, specs_of
 from .text import names
 
-__all__ = ["list_formula", "list_memory"]
+__all__ = ["list_formula", "list_memory", "show_slots"]
 
 _ROWS = 40
 """Lines of a timeline; a longer plan shows the step that needs the most of each stretch."""
 _BAR = 30
-_TYPICAL = 64
+_PARTS = 6
+"""Terms of a maximum that are written out."""
+_TYPICAL = 128
 """The number that stands for every named size where values are to be put in order before any is known."""
 
 
@@ -73,11 +76,43 @@ def list_formula(plan: Plan, state: int, kept: Sequence[Spec]) -> str:
 
 
 def _slots(plan: Plan) -> str:
-    """The sum of the slots; equal ones counted."""
+    """The sum of the slots that stand by themselves; equal ones counted."""
     counted: dict[str, int] = {}
-    for slot in plan.slots:
-        counted[str(slot)] = counted.get(str(slot), 0) + 1
-    return " + ".join(f"{n}·⌈{slot}⌉" if n > 1 else f"⌈{slot}⌉" for slot, n in counted.items()) or "0"
+    for slot, formula in zip(plan.slots, _lengths(plan), strict=True):
+        if not slot.inside and formula:
+            counted[formula] = counted.get(formula, 0) + 1
+    return " + ".join(f"{n}·{slot}" if n > 1 else slot for slot, n in counted.items()) or "0"
+
+
+def _lengths(plan: Plan) -> list[str]:
+    """The length of each slot as a formula: the largest of what lies there at one time or another."""
+    lengths = [""] * len(plan.slots)
+    for i in range(len(plan.slots) - 1, -1, -1):
+        slot = plan.slots[i]
+        sizes = _largest(slot)
+        sums = [" + ".join(text for text in (lengths[low], lengths[high]) if text) for low, high in slot.pairs]
+        parts = list(dict.fromkeys([*(f"⌈{size}⌉" for size in sizes), *sums]))
+        parts = parts if len(parts) <= _PARTS else [*parts[:_PARTS], f"{len(parts) - _PARTS} more"]
+        lengths[i] = f"max({', '.join(parts)})" if len(parts) > 1 else parts[0] if parts else ""
+    return lengths
+
+
+def _largest(slot: Slot) -> list[Polynomial | Whole]:
+    """The sizes of a slot's buffers that another does not cover, whatever the named sizes."""
+    plain = [size for size in slot.sizes if isinstance(size, Polynomial)]
+    return [s for s in slot.sizes if s not in plain or not any(o is not s and o.covers(s) for o in plain)]
+
+
+def show_slots(plan: Plan) -> list[str]:
+    """Each slot: its buffers' largest bytes, or the slots within."""
+    begins = {high: low for slot in plan.slots for low, high in slot.pairs}
+    hosts = {low: i for i, slot in enumerate(plan.slots) for low, _ in slot.pairs}
+    lines = []
+    for i, slot in enumerate(plan.slots):
+        sizes = list(map(str, _largest(slot)))
+        where = f", in {hosts[i]}" if i in hosts else f", behind {begins[i]}" if i in begins else ""
+        lines.append((f"{' or '.join(sizes)} bytes" if sizes else "the rest") + where)
+    return lines
 
 
 def _steps(plan: Plan) -> list[str]:

@@ -9,6 +9,7 @@ from ..ir.node import Node
 from ..plan.memory import Plan, Step
 from .ledger import Ledger
 from .listing import list_graph
+from .memory import show_slots
 from .text import apply, names, spec
 
 __all__ = ["explain", "list_calls", "list_plan", "list_profile"]
@@ -45,7 +46,7 @@ def list_plan(plan: Plan) -> str:
         ("views", _columns(views, widths)),
         ("steps", _columns(steps[:done], widths)),
         ("steps, once the outputs are complete", [*_columns(steps[done:], widths), *landings]),
-        ("slots", [f"  {i}: {size} bytes" for i, size in enumerate(plan.slots)]),
+        ("slots", [f"  {i}: {text}" for i, text in enumerate(show_slots(plan))]),
     ):
         if body:
             lines += ["", heading, *body]
