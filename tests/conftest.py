@@ -54,6 +54,12 @@ def golden(request):
 
 
 @pytest.fixture
+def compiled_once_more(monkeypatch):
+    """For sweeps over thousands of small programs: the same plan is demanded of one more compile, not of ten."""
+    monkeypatch.setattr("graphnn.plan.checking._TIMES", 1)
+
+
+@pytest.fixture
 def run_python():
     """`run_python(code, **environment)`: what a fresh Python prints."""
 

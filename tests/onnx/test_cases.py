@@ -15,6 +15,8 @@ import pytest
 
 from .cases import load, problem
 
+pytestmark = pytest.mark.usefixtures("compiled_once_more")
+
 HERE = Path(__file__).parent
 TABLE = "onnx_cases.txt"
 KINDS = re.findall(r"^(\S.*?) \d+ of \d+$", (HERE.parent / "golden" / TABLE).read_text(encoding="utf-8"), re.MULTILINE)

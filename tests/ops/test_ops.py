@@ -20,6 +20,8 @@ from graphnn.testing.ops import SIZES, check_adjoint
 
 from .references import DTYPE_EXCEPTIONS, REFERENCES, WITHOUT_REFERENCE
 
+pytestmark = pytest.mark.usefixtures("compiled_once_more")
+
 LEAVES = {"Input", "Parameter", "Constant", "Count", "Item", "Placeholder"}
 BASES = {"Elementwise", "Composite", "Reduction", "Map", "Product"}
 OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and name not in LEAVES | BASES}
