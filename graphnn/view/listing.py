@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
+from ..ir.body import Body
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
@@ -60,8 +61,22 @@ def _halves(graph: Graph, called: Mapping[Node, str]) -> dict[str, list[Row]]:
         partner = by_serial.get(node.adjoint_of) if node.adjoint_of is not None else None
         note = "" if partner is None else f"adjoint of {called[partner]}"
         row = (f"{called[node]} = {apply(node, called)}", spec(node), line(str(node.origin)), note)
-        halves[graph.roles[node]].append(row)
+        halves[graph.roles[node]] += [row, *_bodies(node)]
     return halves
+
+
+def _bodies(node: Node) -> Iterator[Row]:
+    """What a loop or branch runs, indented: its placeholders, its nodes, and what it returns."""
+    fields = {body: name for name, body in node.__dict__.items() if name in node.field_names and isinstance(body, Body)}
+    for body in node.bodies():
+        called = names((*body.placeholders, *(n for n in body.graph.nodes if n not in body.placeholders)))
+        given = ", ".join(f"{called[p]} {spec(p)}" for p in body.placeholders if p in body.used)
+        yield (f"| {fields[body]}({given})",)
+        for part in body.graph.nodes:
+            if called[part].startswith("%"):
+                yield (f"|   {called[part]} = {apply(part, called)}", spec(part), line(str(part.origin)))
+                yield from ((f"|   {first}", *rest) for first, *rest in _bodies(part))
+        yield (f"|   -> {', '.join(called[result] for result in body.results)}",)
 
 
 def table(sections: Mapping[str, Sequence[Row]]) -> Iterator[str]:

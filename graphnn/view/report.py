@@ -37,6 +37,7 @@ def list_plan(plan: Plan) -> str:
     views = [_call(node, called) for node in plan.graph.schedule if plan.values[node].is_view]
     steps = [(*_call(step.node, called), _where(step, plan)) for step in plan.steps]
     done = plan.outputs_done if plan.graph.updates else len(steps)
+    inside = [_inside(step) for step in plan.steps]
     landings = [f"  {called[p]} <- {called[node]}, copied at the end" for p, node in plan.landings]
     lines = [f"plan: {len(plan.steps)} steps, {len(plan.slots)} slots"]
     widths = _widths([*static, *views, *steps])
@@ -44,13 +45,33 @@ def list_plan(plan: Plan) -> str:
         ("inputs", _columns(inputs, _widths(inputs))),
         ("before the run", _columns(static, widths)),
         ("views", _columns(views, widths)),
-        ("steps", _columns(steps[:done], widths)),
-        ("steps, once the outputs are complete", [*_columns(steps[done:], widths), *landings]),
+        ("steps", _with_bodies(_columns(steps[:done], widths), inside[:done])),
+        (
+            "steps, once the outputs are complete",
+            [*_with_bodies(_columns(steps[done:], widths), inside[done:]), *landings],
+        ),
         ("slots", [f"  {i}: {text}" for i, text in enumerate(show_slots(plan))]),
     ):
         if body:
             lines += ["", heading, *body]
     return "\n".join(lines)
+
+
+def _with_bodies(lines: Sequence[str], inside: Sequence[Sequence[str]]) -> list[str]:
+    return [text for line, bodies in zip(lines, inside, strict=True) for text in (line, *bodies)]
+
+
+def _inside(step: Step) -> list[str]:
+    """The plans of the bodies that a step runs, indented; their slots are numbered by themselves."""
+    lines = []
+    for body, planned in zip(step.node.bodies(), step.bodies, strict=True):
+        called = names((*body.placeholders, *(n for n in body.graph.nodes if n not in body.placeholders)))
+        lines.append(f"  | {len(planned.plan.steps)} steps in slot {planned.slot}, with slots of their own")
+        for inner in planned.plan.steps:
+            what, shape = _call(inner.node, called)
+            lines.append(f"  |   {what}   {shape}   {_where(inner, planned.plan)}")
+            lines += [f"  |   {text[2:]}" for text in _inside(inner)]
+    return lines
 
 
 def _call(node: Node, called: Mapping[Node, str]) -> tuple[str, str]:

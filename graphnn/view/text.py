@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.body import Placeholder
 from ..ir.dtype import short_name
 from ..ir.leaf import Constant, Count, Input, Parameter
 from ..ir.node import Node
 from ..ir.spec import Size, Spec
+from ..ops.control import Cond, Scan
 from ..ops.elementwise import Elementwise, Map
 
 __all__ = ["apply", "attributes", "formula", "line", "names", "spec"]
@@ -27,9 +29,16 @@ def names(nodes: Iterable[Node]) -> dict[Node, str]:
     """What a listing calls each node: its own name, its number when it is a scalar constant, else %0, %1 and so on."""
     found: dict[Node, str] = {}
     count = 0
+    taken: set[str] = set()
     for node in nodes:
         if isinstance(node, (Input, Parameter)):
             found[node] = line(node.name)
+        elif isinstance(node, Placeholder):
+            word = line(node.name)
+            while word in taken:  # in the body of a gradient of a gradient
+                word += "'"
+            taken.add(word)
+            found[node] = word
         elif isinstance(node, Constant) and not node.value.shape:
             found[node] = str(node.value[()])  # in as few digits as tell it from its neighbours in its dtype
         else:
@@ -58,8 +67,10 @@ def attributes(node: Node) -> list[str]:
         return [_value(node.value)]
     if isinstance(node, Count):
         return [" * ".join(map(str, node.dims))]
-    if isinstance(node, (Input, Map)):
+    if isinstance(node, (Input, Map, Placeholder, Cond)):
         return []
+    if isinstance(node, Scan):
+        return [f"length={node.length}", *(["reverse=True"] if node.reverse else [])]
     if isinstance(node, Parameter):
         return [] if node.trainable else ["not trainable"]
     known = {field.name: field.default for field in dataclasses.fields(node)}  # type: ignore[arg-type]

@@ -150,6 +150,19 @@ def test_the_memory_of_bodies_is_part_of_the_plan():
     assert f.memory(T=5, N=3).arena == f.plan.arena_bytes(T=5, N=3)
 
 
+def test_listings_show_bodies_indented():
+    U, W, b = parameters()
+    x, h = gn.Input("x", ("T", "N", 3)), gn.Input("h", ("N", 4))
+    last, _ = recurrent(x, h, U, W, b)
+    text = str(gn.Graph(gn.Cond(gn.Sum(last) > 0, lambda: gn.Exp(last), lambda: last)))
+    assert "%0 = Scan(h, x, U, W, b, length=T)" in text
+    assert "  | body(carry0 f64[N, 4], x0 f64[N, 3], U f64[3, 4], W f64[4, 4], b f64[4])\n" in text
+    assert "  |   %1 = MatMul(carry0, W) " in text and "  |   -> %6, %6, carry0\n" in text
+    assert "  | then(captured0 f64[N, 4])\n  |   %0 = Exp(captured0)" in text
+    assert "  | otherwise(captured0 f64[N, 4])\n  |   -> captured0\n" in text
+    assert "steps in slot" in str(gn.compile(last).plan) and "  |   %1 = MatMul(carry0, W)" in str(gn.compile(last).plan)
+
+
 # Passes -----------------------------------------------------------------------------------------------------------
 
 
