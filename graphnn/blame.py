@@ -115,34 +115,58 @@ def blame(
     mask, is innocent where its user makes something finite of it. The first node that makes one of finite operands is
     blamed; where there is none, an input or parameter that was bad already, or the first node to make a NaN.
     """
-    values = _values(graph, feeds, sizes)
-    roots = (*graph.outputs.values(), *graph.updates.values())
+    values: Mapping[Node, Any] = _values(graph, feeds, sizes)
+    found = _culprit(graph.nodes, (*graph.outputs.values(), *graph.updates.values()), values)
+    if found is None:
+        return None
+    direction = graph.roles[found]
+    found, values, inside = _inside(found, values, sizes)
+    error = NonFiniteError(where + _told(found, direction, values, inside))
+    error.node, error.direction = found, direction
+    return error
+
+
+def _culprit(nodes: Sequence[Node], roots: Sequence[Node], values: Mapping[Node, Any]) -> Node | None:
     bad = [node for node in roots if _is_bad(values[node])]
     if not bad:
         return None
     guilty = set(walk(bad))
-    suspects = [n for n in graph.nodes if n in guilty and n.operands and _is_bad(values[n])]
+    suspects = [n for n in nodes if n in guilty and n.operands and _is_bad(values[n])]
     nans = [n for n in suspects if _holds_nan(values[n]) and not any(_holds_nan(values[op]) for op in n.operands)]
     fresh = [n for n in suspects if not any(_is_bad(values[op]) for op in n.operands)]
-    fed = [n for n in graph.nodes if n in guilty and isinstance(n, (Input, Parameter)) and _is_bad(values[n])]
-    found = next(iter(fresh or fed or nans or suspects or bad))
-    error = NonFiniteError(_told(found, graph, values, where))
-    error.node, error.direction = found, graph.roles[found]
-    return error
+    fed = [n for n in nodes if n in guilty and isinstance(n, (Input, Parameter)) and _is_bad(values[n])]
+    return next(iter(fresh or fed or nans or suspects or bad))
+
+
+def _inside(node: Node, values: Mapping[Node, Any], sizes: Mapping[str, int]) -> tuple[Node, Mapping[Node, Any], str]:
+    """The culprit within the bodies that a node runs, the values there, and words for where; itself without bodies."""
+    inside = ""
+    while node.operands and node.bodies():
+        for body, given, when in node.at(sizes).body_runs(np, *(values[operand] for operand in node.operands)):
+            held = _computed(body.graph.nodes, given, sizes)
+            found = _culprit(body.graph.nodes, body.results, held)
+            if found is not None and found.operands:
+                inside += f", in {when} of {describe(node)}"
+                node, values = found, held
+                break
+        else:
+            break
+    return node, values, inside
 
 
 def _values(graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> dict[Node, Any]:
-    """The value of every node, computed one by one with `forward`."""
-    values: dict[Node, Any] = {}
+    """The value of every node."""
+    leaves = {node: feeds[node.name] for node in graph.inputs.values()}
+    return _computed(graph.nodes, leaves | {p: p.storage for p in graph.parameters.values()}, sizes)
+
+
+def _computed(nodes: Sequence[Node], given: Mapping[Any, Any], sizes: Mapping[str, int]) -> dict[Node, Any]:
+    """The values of nodes, computed one by one with `forward`."""
+    values: dict[Node, Any] = dict(given)
     with np.errstate(all="ignore"):
-        for node in graph.nodes:
-            match node:
-                case Input():
-                    values[node] = feeds[node.name]
-                case Parameter():
-                    values[node] = node.storage
-                case _:
-                    values[node] = node.at(sizes).forward(np, *(values[operand] for operand in node.operands))
+        for node in nodes:
+            if node not in values:
+                values[node] = node.at(sizes).forward(np, *(values[operand] for operand in node.operands))
     return values
 
 
@@ -159,15 +183,15 @@ def _holds_nan(value: Any) -> bool:
     return any(np.isnan(a).any() for a in _arrays(value))
 
 
-def _told(node: Node, graph: Graph, values: Mapping[Node, Any], where: str) -> str:
+def _told(node: Node, direction: str, values: Mapping[Node, Any], inside: str) -> str:
     array = next(a for a in _arrays(values[node]) if not np.isfinite(a).all())
     at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
     place = f" at {at}" if at else ""
     if not node.operands:
-        return f"{where}{describe(node)} is {array[at]}{place} already when the step begins."
+        return f"{describe(node)} is {array[at]}{place} already when the step begins."
     ranges = "; ".join(f"{describe(operand)} is {_range(values[operand])}" for operand in dict.fromkeys(node.operands))
     return (
-        f"{where}{describe(node)}, in the {graph.roles[node]} half, makes the first value that is not finite: "
+        f"{describe(node)}{inside}, in the {direction} half, makes the first value that is not finite: "
         f"{array[at]}{place}. Its operands: {ranges}. The parameters stand as before this step. "
         "Likely causes: a learning rate too large, or a logarithm, root or division near zero."
     )

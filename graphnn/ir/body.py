@@ -15,7 +15,7 @@ from .context import like
 from .graph import Graph
 from .leaf import Input, Parameter
 from .node import Item, Node
-from .spec import Spec
+from .spec import Dim, Spec
 
 __all__ = ["Body", "Placeholder", "Program", "close", "sizes_of"]
 
@@ -60,6 +60,13 @@ class Body:
     def used(self) -> frozenset[Node]:
         """The placeholders that the results depend on."""
         return frozenset(self.placeholders).intersection(self.graph.nodes)
+
+    @cached_property
+    def room(self) -> tuple[Dim, ...]:
+        """What must not be negative once the named sizes are known: see `Node.room`."""
+        parts = self.graph.nodes
+        shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
+        return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)
 
     def rewritten(self, apply: Callable[[Graph], Graph]) -> Body:
         """The body after a transformation of its graph; itself when nothing changed."""

@@ -244,6 +244,10 @@ class Node:
         """The same over other bodies, in this node's place."""
         raise NotImplementedError(f"{self.op} has no bodies.")
 
+    def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
+        """Each run of a body that computing this takes: what its placeholders are given, and words for when."""
+        return iter(())
+
     def bind_bodies(
         self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
     ) -> list[Call]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..ir.body import Body, Placeholder, Program, sizes_of
 from ..ir.broadcast import zeros_like
 from ..ir.differentiate import pullback
 from ..ir.node import Call, Node, describe
+from ..ir.spec import Dim
 from ..ir.walk import evaluate
 from .activations import Tanh
 from .reductions import Sum
@@ -90,11 +91,19 @@ class Cond(Node):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The branch taken, node by node."""
-        body = self.then if arrays[0] else self.otherwise
-        given: dict[Node, Any] = dict(zip(body.captured, arrays[1:], strict=True))
+        [(body, given, _)] = self.body_runs(xp, *arrays)
         results = evaluate(body.results, given, xp, sizes_of(self, arrays))
         copies = tuple(map(xp.array, results))  # a branch may give what it was given
         return copies[0] if self.single else copies
+
+    def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
+        """One, of the branch taken."""
+        body = self.then if arrays[0] else self.otherwise
+        yield body, dict(zip(body.captured, arrays[1:], strict=True)), "the branch taken"
+
+    def room(self) -> tuple[Dim, ...]:
+        """What the branches ask for."""
+        return (*self.then.room, *self.otherwise.room)
 
     def bodies(self) -> tuple[Body, ...]:
         """The branches."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from ..ir.broadcast import zeros_like
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Call, Item, Node
-from ..ir.spec import Spec
+from ..ir.spec import Dim, Spec
 from ..ir.walk import evaluate, walk
 from .activations import Tanh
 from .sample import refused, sample
@@ -116,20 +116,38 @@ class Scan(Node):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """Turn by turn, node by node."""
-        sizes = sizes_of(self, arrays)
-        count, body = len(self.init), self.body
-        carries, xs, captured = _parts(arrays, count, len(self.xs))
-        length = self.length if isinstance(self.length, int) else self.length(sizes)
+        sizes, count = sizes_of(self, arrays), len(self.init)
+        carries = arrays[:count]
         specs: tuple[Spec, ...] = self.spec  # type: ignore[assignment]  # that of a node with several results
         stacks = [xp.empty(spec.concrete(sizes), spec.dtype) for spec in specs[count:]]
-        fixed: dict[Node, Any] = dict(zip(body.captured, captured, strict=True))
-        for t in self.turns(length):
-            given = [*carries, *(x[t] for x in xs), xp.asarray(t, INDEX)]
-            results = evaluate(body.results, {**fixed, **dict(zip(body.own, given, strict=True))}, xp, sizes)
-            carries = results[:count]
+        for t in self._turns(sizes):
+            results = evaluate(self.body.results, self._given(xp, t, carries, arrays), xp, sizes)
+            carries = tuple(results[:count])
             for stack, y in zip(stacks, results[count:], strict=True):
                 stack[t] = y
         return (*map(xp.array, carries), *stacks)  # copies: a carry may end as it began
+
+    def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
+        """One for each turn."""
+        sizes, count = sizes_of(self, arrays), len(self.init)
+        carries = arrays[:count]
+        for t in self._turns(sizes):
+            given = self._given(xp, t, carries, arrays)
+            yield self.body, given, f"turn {t}"
+            carries = tuple(evaluate(self.body.results[:count], given, xp, sizes))
+
+    def _turns(self, sizes: Mapping[str, int]) -> range:
+        return self.turns(self.length if isinstance(self.length, int) else self.length(sizes))
+
+    def _given(self, xp: Any, t: int, carries: Sequence[Any], arrays: Sequence[Any]) -> dict[Node, Any]:
+        """What the placeholders are in a turn."""
+        _, xs, captured = _parts(arrays, len(self.init), len(self.xs))
+        own = [*carries, *(x[t] for x in xs), xp.asarray(t, INDEX)]
+        return dict(zip(self.body.placeholders, (*own, *captured), strict=True))
+
+    def room(self) -> tuple[Dim, ...]:
+        """What the body asks for."""
+        return self.body.room
 
     def bodies(self) -> tuple[Body, ...]:
         """What is repeated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import TypeAlias
 
@@ -26,6 +26,7 @@ __all__ = [
     "show_largest",
     "show_sizes",
     "specs_of",
+    "whole",
 ]
 
 _Part: TypeAlias = "Polynomial | tuple[Plan, ...]"
@@ -113,6 +114,14 @@ def peak_formula(plan: Plan) -> Polynomial:
 def lower_bound(plan: Plan, sizes: Mapping[str, int]) -> int:
     """The least that any arena for this order of steps could have: the most bytes in use at one time."""
     return max(live_bytes(plan, sizes))
+
+
+def whole(plan: Plan) -> Iterator[Plan]:
+    """The plan, and those of the bodies that its steps run."""
+    yield plan
+    for step in plan.steps:
+        for body in step.bodies:
+            yield from whole(body.plan)
 
 
 def made_before(plan: Plan) -> list[Node]:

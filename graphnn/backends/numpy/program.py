@@ -12,7 +12,7 @@ from ...errors import BackendError
 from ...ir.leaf import Constant
 from ...ir.spec import Spec
 from ...plan.memory import ALIGNMENT, Plan
-from ...plan.usage import made_before, out_of_memory, specs_of
+from ...plan.usage import made_before, out_of_memory, specs_of, whole
 from ..program import Batches, batch_names, batched
 from .bound import Bound
 from .loop import Loop, gather_rows
@@ -100,13 +100,16 @@ class NumpyProgram:
 
     def kept(self) -> Sequence[Spec]:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
-        constants = [node.spec for node in self.plan.static if isinstance(node, Constant)]
+        static = dict.fromkeys(node for plan in whole(self.plan) for node in plan.static)
+        constants = [node.spec for node in static if isinstance(node, Constant)]
         return [*constants, *self._kept_for_sizes()]
 
     def _kept_for_sizes(self) -> list[Spec]:
         """What each set of sizes has of its own."""
-        made = [spec for node in made_before(self.plan) if not isinstance(node, Constant) for spec in specs_of(node)]
-        return [*made, *(spec for step in self.plan.steps for spec in step.node.tables())]
+        plans = list(whole(self.plan))
+        before = [node for plan in plans for node in made_before(plan) if not isinstance(node, Constant)]
+        made = [spec for node in before for spec in specs_of(node)]
+        return [*made, *(spec for plan in plans for step in plan.steps for spec in step.node.tables())]
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The buffers that shuffled samples are gathered into, and what the odd last batch has of its own."""
