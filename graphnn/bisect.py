@@ -15,7 +15,7 @@ import numpy as np
 from .ir.graph import Graph
 from .ir.node import Node, describe
 from .transform.passes import Pass
-from .transform.record import Fired, Record
+from .transform.record import INSIDE, Fired, Record
 
 __all__ = ["Finding", "bisect"]
 
@@ -98,7 +98,7 @@ def _culprit(
         else:
             good = middle
     _, record = p.run(graph, answers=bad)
-    return record.fired[-1]
+    return [fired for fired in record.fired if fired.rule != INSIDE][-1]
 
 
 def _differs(

@@ -69,6 +69,22 @@ def test_a_pass_without_rules_is_named_alone():
     assert str(found) == "the pass 'doubled' (exact): 'out' differs by up to 2.72"
 
 
+def test_a_wrong_rule_inside_a_loop_is_found():
+    rules = gn.Rules()
+    rules.on(gn.Neg)(lambda node: node.x.x if isinstance(node.x, gn.Neg) else None)
+
+    @rules.on(gn.Tanh)
+    def wrong_inside(node):
+        return gn.Sigmoid(node.x)
+
+    x = gn.Input("x", ("T",))
+    last, _ = gn.Scan(lambda h, x: (gn.Tanh(h + gn.Neg(gn.Neg(x))), h), 0.0, x)
+    bad = gn.Pass("bad", "exact", lambda graph: gn.rewrite(graph, rules))
+    f = gn.compile(gn.Neg(gn.Neg(last)), passes=[*PASSES, bad])
+    found = f.bisect({"x": [1.0, 2.0]})
+    assert found.rule == "wrong inside" and found.node.op == "Tanh"
+
+
 def test_an_exact_pass_is_held_to_the_bit_and_tolerances_may_be_given():
     rules = gn.Rules()
 

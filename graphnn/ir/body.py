@@ -15,7 +15,7 @@ from .context import like
 from .graph import Graph
 from .leaf import Input, Parameter
 from .node import Item, Node
-from .spec import Dim, Spec
+from .spec import Dim, Shape, Spec
 
 __all__ = ["Body", "Placeholder", "Program", "close", "sizes_of"]
 
@@ -67,6 +67,11 @@ class Body:
         parts = self.graph.nodes
         shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
         return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)
+
+    def work(self) -> tuple[Shape, ...]:
+        """The arithmetic of one run: what its nodes say, views and what is known beforehand aside."""
+        nodes = [node for node in self.graph.nodes if node.operands and not node.static and node.view(True) is None]
+        return tuple(shape for node in nodes for shape in node.work())
 
     def rewritten(self, apply: Callable[[Graph], Graph]) -> Body:
         """The body after a transformation of its graph; itself when nothing changed."""

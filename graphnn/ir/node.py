@@ -318,8 +318,12 @@ class Node:
             if not isinstance(v, Node) and not (isinstance(v, tuple) and v and isinstance(v[0], Node))
         }
 
-    def with_operands(self, replaced: Mapping[Node, Node]) -> Node:
-        """The same op over other operands, in this node's place; itself when none of its operands is replaced."""
+    def with_operands(self, replaced: Mapping[Node, Node], place: Node | None = None) -> Node:
+        """The same op over other operands; itself when none of its operands is replaced.
+
+        It stands in this node's place, or in that of another: no earlier than its operands.
+        """
+        place = self if place is None else place
         alike = self.__dict__.keys() <= self._usual
         changed = False
         for old in self.operands:
@@ -340,10 +344,10 @@ class Node:
                 value = tuple([replaced.get(v, v) if isinstance(v, Node) else v for v in value])
             fields[name] = value
         if not alike:
-            with like(self):
+            with like(place):
                 return type(self)(**fields)
         # Operands of the same specs: all that the constructor would check and infer is known.
-        fields["birth"], fields["spec"] = self.birth, self.spec
+        fields["birth"], fields["spec"] = place.birth, self.spec
         node._find_operands()
         return node
 

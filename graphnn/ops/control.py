@@ -11,7 +11,7 @@ from ..ir.body import Body, Placeholder, Program, sizes_of
 from ..ir.broadcast import zeros_like
 from ..ir.differentiate import pullback
 from ..ir.node import Call, Node, describe
-from ..ir.spec import Dim
+from ..ir.spec import Dim, Shape
 from ..ir.walk import evaluate
 from .activations import Tanh
 from .reductions import Sum
@@ -108,6 +108,10 @@ class Cond(Node):
     def bodies(self) -> tuple[Body, ...]:
         """The branches."""
         return (self.then, self.otherwise)
+
+    def work(self) -> tuple[Shape, ...]:
+        """That of both branches, of which one runs: an upper bound."""
+        return (*self.then.work(), *self.otherwise.work())
 
     def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
         """A choice between other branches."""

@@ -12,7 +12,7 @@ from ..ir.broadcast import zeros_like
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Call, Item, Node
-from ..ir.spec import Dim, Spec
+from ..ir.spec import Dim, Shape, Spec
 from ..ir.walk import evaluate, walk
 from .activations import Tanh
 from .sample import refused, sample
@@ -152,6 +152,10 @@ class Scan(Node):
     def bodies(self) -> tuple[Body, ...]:
         """What is repeated."""
         return (self.body,)
+
+    def work(self) -> tuple[Shape, ...]:
+        """That of the body, as often as it runs."""
+        return tuple((self.length, *shape) for shape in self.body.work())
 
     def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
         """The loop of another body."""

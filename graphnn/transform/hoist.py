@@ -1,12 +1,18 @@
-"""Hoist repeats: what is elementwise in repeated values is computed once, and its result repeated."""
+"""Hoist repeats: what is elementwise in repeated values is computed once, and its result repeated.
+
+Likewise what is elementwise in values of which one a row is picked is computed for those alone.
+"""
 
 from __future__ import annotations
 
+from ..ir.graph import Graph
 from ..ir.leaf import scalar_constant
 from ..ir.node import Node
 from ..ops.elementwise import Elementwise
-from ..ops.shape import Repeat
-from .passes import Rules, made_of
+from ..ops.indexing import Pick
+from ..ops.shape import Repeat, Reshape
+from .match import read_once
+from .passes import Pass, Rules, rewrite
 
 __all__ = ["hoist", "rules"]
 
@@ -39,4 +45,28 @@ def _repeated_alike(operands: list[Node]) -> tuple[object, int] | None:
     return how if all(isinstance(op, Repeat) and (op.n, op.axis) == how for op in operands) else None
 
 
-hoist = made_of("hoist repeats", "exact", rules)
+def _only_what_is_picked(node: Node) -> Node | None:
+    """`Pick(f(x, Repeat(y)), t)` as `f(Pick(x, t), y)`, where one operand alone has to be picked from."""
+    if not isinstance(node, Pick) or not isinstance(node.x, Elementwise) or node.x.random:
+        return None
+    whole = node.x
+    operands: dict[Node, Node] = {}
+    for operand in dict.fromkeys(whole.operands):
+        if isinstance(operand, Repeat) and operand.axis == whole.ndim - 1:
+            operands[operand] = Reshape(operand.x, node.shape)
+        elif not scalar_constant(operand):
+            operands[operand] = Pick(operand, node.target)
+    if sum(isinstance(operand, Pick) for operand in operands.values()) != 1:
+        return None
+    return whole.with_operands(operands, node)
+
+
+def _apply(graph: Graph) -> Graph:
+    once = read_once(graph)
+    picks = [node for node in graph.nodes if isinstance(node, Pick) and node.x in once]
+    if picks:
+        graph = rewrite(graph, dict.fromkeys(picks, _only_what_is_picked), exact=True)
+    return rewrite(graph, rules, exact=True)
+
+
+hoist = Pass("hoist repeats", "exact", _apply)

@@ -47,7 +47,10 @@ class Pass:
     def run(self, graph: Graph, answers: int | None = None) -> tuple[Graph, Record]:
         """The graph after it, and what it did; with `answers`, after only so many answers of its rules."""
         with recording(Record(self.numerics == "exact", self.fuses, answers)) as record:
-            return through_bodies(self.apply(graph), lambda body: self.run(body)[0]), record
+            return self._through(graph), record
+
+    def _through(self, graph: Graph) -> Graph:
+        return through_bodies(self.apply(graph), self._through)
 
 
 def made_of(name: str, numerics: Numerics, rules: Rules) -> Pass:

@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 from ..ir.node import Node
 
-__all__ = ["EXPANDED", "Fired", "Kept", "Record", "current", "note", "recording"]
+__all__ = ["EXPANDED", "INSIDE", "Fired", "Kept", "Record", "current", "note", "recording"]
 
 
 EXPANDED = "parts of a composite"
 """What the record calls the rule that puts an expansion in a composite's place."""
+
+
+INSIDE = "inside bodies"
+"""And the one that puts a loop or branch in place of itself when a pass changed what it runs."""
 
 
 class Fired(NamedTuple):

@@ -14,7 +14,7 @@ from ..ir.context import standing_in
 from ..ir.graph import Graph
 from ..ir.node import Node, describe
 from .layout import faithful, reaches, reads_alike
-from .record import Fired, Record, current, note
+from .record import INSIDE, Fired, Record, current, note
 
 __all__ = ["Rule", "Rules", "replace", "rewrite"]
 
@@ -133,7 +133,7 @@ def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
 
 def _heard(rule: Rule, original: Node, node: Node, answer: Node, record: Record) -> bool:
     """Write an answer into the record; False when no further ones are heard."""
-    if record.answers is not None and len(record.fired) >= record.answers:
+    if record.answers is not None and len(record.fired) >= record.answers and rule_name(rule) != INSIDE:
         return False
     if answer.spec != node.spec:
         raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")

@@ -53,6 +53,12 @@ def _signs(node: Node) -> Node | None:
     match node:
         case Neg(Neg(x)):
             return x
+        case Neg(Div(x, c)) if c.static and not x.static:  # the sign of what is known costs nothing
+            return Div(x, Neg(c))
+        case Neg(Mul(x, c)) if c.static and not x.static:
+            return Mul(x, Neg(c))
+        case Neg(Mul(c, x)) if c.static and not x.static:
+            return Mul(Neg(c), x)
         case Add(x, Neg(y)) | Add(Neg(y), x):
             return Sub(x, y)
         case Sub(x, Neg(y)):

@@ -96,7 +96,9 @@ def _never_empty(x: Node, axis: int) -> bool:
 @rules.on(Mul)
 def _quotient_times_its_divisor(node: Node) -> Node | None:
     match node:
-        case Mul(Div(x, y), z) | Mul(z, Div(x, y)) if y is z and x.spec == node.spec:
+        case Mul(Div(x, y), z) if y is z and x.spec == node.spec:
+            return x
+        case Mul(z, Div(x, y)) if y is z and x.spec == node.spec:
             return x
     return None
 

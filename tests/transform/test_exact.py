@@ -51,6 +51,18 @@ def test_random_programs_with_each_exact_pass_alone(seed):
     check(seed, [[p] for p in EXACT])
 
 
+@pytest.mark.parametrize("seed", range(75, 95))
+def test_after_every_pass_operands_stand_before_their_users(seed):
+    program = random_program(seed)
+    graph = gn.Graph(program.outputs, program.updates)
+    for p in PASSES:
+        graph, _ = p.run(graph)
+        position = {node: i for i, node in enumerate(graph.nodes)}
+        for node in graph.nodes:
+            assert all(position[operand] < position[node] for operand in node.operands), (p.name, node)
+            assert all(operand.serial <= node.serial for operand in node.operands), (p.name, node)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(20))
 def test_two_thousand_random_programs(block):

@@ -45,6 +45,8 @@ def test_signs_move_into_sums_and_products(written):
     assert written(simplify, x - (-y)) == "Add(x, y)"
     assert written(simplify, (-x) * (-y)) == "Mul(x, y)"
     assert written(simplify, x * -1) == "Neg(x)"
+    assert written(simplify, -(x / 2)) == ["%0 = Neg(2.0)", "%1 = Div(x, %0)"]
+    assert written(simplify, -(3 * x)) == ["%0 = Neg(3.0)", "%1 = Mul(%0, x)"]
 
 
 def test_shapes_come_together(written):

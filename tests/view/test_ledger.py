@@ -36,6 +36,13 @@ def test_costs_in_operations_and_bytes():
     assert str(gn.compile([x @ w, x * x]).ledger().operations) == "42·N"
 
 
+def test_a_loop_costs_its_body_as_often_as_it_runs():
+    xs, w = gn.Input("xs", ("T", "N", 4)), gn.Parameter("w", np.ones((4, 4)))
+    last, _ = gn.Scan(lambda h, x: (gn.Tanh(x + h @ w), h), gn.Input("h", ("N", 4)), xs)
+    [loop] = [e for e in gn.compile(last).ledger().entries if e.step.node.op == "Scan"]
+    assert loop.operations({"T": 7, "N": 3}) == 7 * 3 * (2 * 4 * 4 + 4 + 4)
+
+
 def test_what_a_rule_took_in_is_told():
     x = gn.Input("x", ("N", 3))
     soft = gn.Softmax(x)
