@@ -31,7 +31,7 @@ _INFIX = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "&": "and", "|": "or", "^": "xor",
 }  # fmt: skip
 _PREFIX = {"-": "neg", "~": "invert", "abs": "abs"}
-_KNOWN = ("birth", "operands", "spec", "static", "_expansion")
+_KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_kept")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -355,6 +355,7 @@ class Node:
         """A copy with other attributes over the same operands, unchecked: for `at`, which knows what it does."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, **fields)
+        copy.__dict__.pop("_kept", None)  # what followed from the fields
         return copy
 
     def cast(self, dtype: np.dtype[Any]) -> Node:

@@ -133,7 +133,11 @@ class Elementwise(Node):
     # On NumPy and CuPy: one ufunc call an instruction -------------------------------------------------------------
 
     def _registers(self) -> Registers:
-        return registers(self.body, self._signature(self.named_operands()), self.dtype)
+        kept: Registers | None = self.__dict__.get("_kept")  # planning and binding ask several times
+        if kept is None:
+            kept = registers(self.body, self._signature(self.named_operands()), self.dtype)
+            self.__dict__["_kept"] = kept
+        return kept
 
     def work(self) -> tuple[Shape, ...]:
         """One operation for each function in the formula, element by element."""

@@ -192,13 +192,12 @@ class _Planner:
             if at is None or at < outputs_done or node in targets or parameter in later:
                 continue
             read_last = self.last_use.get(parameter, -1)
-            if read_last < at or (read_last == at and self._may_overwrite(node, parameter)):
+            if read_last < at or (read_last == at and self._may_overwrite(node, parameter, node.overwrites())):
                 targets[node] = parameter
         return targets
 
-    def _may_overwrite(self, node: Node, operand: Node) -> bool:
+    def _may_overwrite(self, node: Node, operand: Node, allowed: tuple[int, ...]) -> bool:
         """May the step write over this operand? In every place where it stands; not when a view of it is read too."""
-        allowed = node.overwrites()
         return all(
             i in allowed if other is operand else self.values[other].base is not operand
             for i, other in enumerate(node.operands)
@@ -239,14 +238,21 @@ class _Planner:
         return len(self.buffers) - 1
 
     def _dying_operand(self, i: int, node: Node) -> Node | None:
-        for k in node.overwrites():
+        """The operand whose place the step takes over: one that nobody needs later, and that may be written over."""
+        spec = node.spec
+        dying = {
+            operand
+            for operand in node.operands
+            if self.last_use.get(operand) == i
+            and self.values[operand].place == "arena"
+            and (operand.spec is spec or operand.spec == spec)
+            and len(self.numbers.get(operand, ())) == 1
+        }
+        if not dying:
+            return None
+        allowed = node.overwrites()
+        for k in allowed:
             operand = node.operands[k]
-            if (
-                self.values[operand].place == "arena"
-                and len(self.numbers.get(operand, ())) == 1
-                and self.last_use[operand] == i
-                and operand.spec == node.spec
-                and self._may_overwrite(node, operand)
-            ):
+            if operand in dying and self._may_overwrite(node, operand, allowed):
                 return operand
         return None

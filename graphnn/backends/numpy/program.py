@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ...errors import BackendError
+from ...ir.collector import collector_paused
 from ...ir.leaf import Constant
 from ...ir.spec import Spec
 from ...plan.memory import ALIGNMENT, Plan
@@ -38,7 +39,8 @@ class NumpyProgram:
         found = self._bound.get(key)
         if found is None:
             try:
-                found = self._bound[key] = self._bind(sizes)
+                with collector_paused():
+                    found = self._bound[key] = self._bind(sizes)
             except MemoryError as error:
                 raise out_of_memory("numpy", self.plan, sizes) from error
         return found
