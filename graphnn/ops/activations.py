@@ -10,7 +10,7 @@ from ..ir.leaf import Constant
 from ..ir.node import Node, describe
 from .choice import Clip
 from .elementwise import Elementwise, Map
-from .sample import UNARY, refused, sample
+from .sample import NO_BOOLS, UNARY, refused, sample
 
 __all__ = [
     "Sigmoid", "LogSigmoid", "Tanh", "Softplus", "Softsign", "SiLU", "Mish", "GELU",
@@ -35,7 +35,7 @@ class Sigmoid(Elementwise):
     x: Node
     formula = "1 / (1 + exp(-x))"
     onnx = "Sigmoid"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`g * y * (1 - y)`, from the output y."""
@@ -52,7 +52,7 @@ class LogSigmoid(Elementwise):
 
     x: Node
     formula = "minimum(x, 0) - log1p(exp(-abs(x)))"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`g * sigmoid(-x)`."""
@@ -90,7 +90,7 @@ class Softplus(Elementwise):
     x: Node
     formula = "maximum(x, 0) + log1p(exp(-abs(x)))"
     onnx = "Softplus"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`g * sigmoid(x)`."""
@@ -129,7 +129,7 @@ class SiLU(Elementwise):
     x: Node
     formula = "x * exp(minimum(x, 0)) / (1 + exp(-abs(x)))"
     onnx = "Swish"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`g * (sigmoid(x) + y * sigmoid(-x))`, from the output y."""
@@ -149,7 +149,7 @@ class Mish(Elementwise):
     x: Node
     formula = "x * tanh(maximum(x, 0) + log1p(exp(-abs(x))))"
     onnx = "Mish"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`g * (t + x * sigmoid(x) * (1 - t * t))` with `t = tanh(softplus(x))`."""

@@ -10,7 +10,7 @@ from ..ir.formula import Formula
 from ..ir.leaf import Constant
 from ..ir.node import Node, describe
 from .elementwise import Elementwise, Map
-from .sample import UNARY, refused, sample
+from .sample import NO_BOOLS, UNARY, refused, sample
 
 __all__ = ["Add", "Sub", "Mul", "Div", "Mod", "Neg", "Reciprocal", "Square", "Power", "AddN"]
 
@@ -146,7 +146,7 @@ class Neg(Elementwise, prefix="-"):
     x: Node
     formula = "-x"
     onnx = "Neg"
-    samples = UNARY
+    samples = (*UNARY, NO_BOOLS)
 
     def vjp(self, g: Node) -> Node:
         """`-g`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import GraphNNError
+from ..errors import DTypeError, GraphNNError
 from ..ir.node import Node
 
 __all__ = ["Sample", "refused"]
@@ -61,3 +61,6 @@ UNARY = (sample(()), sample(("N",)), sample(("N", "M")))
 
 POSITIVE = tuple(sample(s, domain=(0.4, 3.0)) for s in ((), ("N",), ("N", "M")))
 """Samples of one that is defined for positive values."""
+
+NO_BOOLS = refused(DTypeError, ("N",), dtypes=("bool",))
+"""What an op refuses that takes the negative of its operand."""

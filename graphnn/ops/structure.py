@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GraphError
+from ..errors import DTypeError, GraphError
 from ..ir.dtype import as_dtype
-from ..ir.node import Call, Node
+from ..ir.node import Call, Node, describe
 from ..ir.spec import Spec
 from .arithmetic import AddN
 from .sample import refused, sample
@@ -76,11 +76,18 @@ class Cast(Node, method="astype", role="cast"):
     onnx = "Cast"
     indifferent = True
     elements = "alike"
-    samples = (sample(("N", "M"), to="float64"), sample((), to="float64"))
+    samples = (
+        sample(("N", "M"), to="float64"),
+        sample((), to="float64"),
+        refused(DTypeError, ("N",), to="complex64"),
+    )
 
     def prepare(self) -> None:
         """Read the dtype."""
-        self.__dict__["to"] = as_dtype(self.to)
+        try:
+            self.__dict__["to"] = as_dtype(self.to)
+        except DTypeError as error:
+            raise DTypeError(f"Cast: {describe(self.x)} cannot be cast: {error}") from None
 
     def infer(self) -> Spec:
         """The operand's shape."""
