@@ -62,9 +62,10 @@ def _only_what_is_picked(node: Node) -> Node | None:
 
 
 def _apply(graph: Graph) -> Graph:
-    once = read_once(graph)
-    picks = [node for node in graph.nodes if isinstance(node, Pick) and node.x in once]
+    picks = [node for node in graph.nodes if isinstance(node, Pick) and isinstance(node.x, Elementwise)]
     if picks:
+        once = read_once(graph)
+        picks = [node for node in picks if node.x in once]
         graph = rewrite(graph, dict.fromkeys(picks, _only_what_is_picked), exact=True)
     return rewrite(graph, rules, exact=True)
 
