@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import graphnn as gn
+# Before NumPy is imported: with more, the small products of tests wait for threads that other processes keep busy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import graphnn as gn  # noqa: E402
 
 os.environ.setdefault("GRAPHNN_CHECK", "1")  # every program's first run is held against references
 
