@@ -24,6 +24,7 @@ from .ir.node import Node
 from .loop import AfterEpoch, Loop, Shuffle
 from .plan.memory import Plan, make_plan
 from .plan.usage import read_bytes
+from .profile import Profile
 from .transform.passes import Pass
 from .transform.record import Record
 
@@ -350,16 +351,3 @@ class Executable:
         return (
             f"<Executable ({takes}) -> {', '.join(self.graph.outputs)}, {len(self.plan.steps)} steps on {self.backend}>"
         )
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Seconds for each step of a plan; prints as a table, the slowest first."""
-
-    plan: Plan
-    seconds: tuple[float, ...]
-
-    def __str__(self) -> str:
-        from .view.report import list_profile  # a door
-
-        return list_profile(self.plan, self.seconds)

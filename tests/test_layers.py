@@ -15,7 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"bisect", "blame", "feeds", "loop", "footprint", "executable", "compile"},
+    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
@@ -27,6 +27,7 @@ DOORS = {
     "plan/memory.py": {"view.report"},
     "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
+    "profile.py": {"view.report"},
     "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.report"},
     "train/history.py": {"view.notebook"},
     "train/model.py": {"view.notebook"},
