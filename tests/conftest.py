@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 # Before NumPy is imported: with more, the small products of tests wait for threads that other processes keep busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import graphnn as gn  # noqa: E402
+import graphnn as gn
 
 os.environ.setdefault("GRAPHNN_CHECK", "1")  # every program's first run is held against references
 
