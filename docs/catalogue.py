@@ -101,7 +101,8 @@ def _entry(op: type[Node], counts: dict[str, str]) -> str:
         lines += ["", f"$${formula}$$"]
     lines += ["", "| | |", "|---|---|"]
     lines += [f"| {key} | {value} |" for key, value in _facts(op, node, counts) if value]
-    return "\n".join([*lines, "", "```python", example, "```"])
+    # The blank line ends what the last example prints, for doctest.
+    return "\n".join([*lines, "", "```python", example, "", "```"])
 
 
 def _with_axes(op: type[Node]) -> bool:
