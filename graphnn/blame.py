@@ -27,11 +27,17 @@ class Rewind:
     """The orders of a loop's epochs, and the state from which those not yet done began.
 
     A program pulls the order of an epoch when that begins, or of several ahead; the state is kept whenever none is
-    under way.
+    under way. What was finite then, and is `watched`, must be so after every epoch: a gradient may ruin a parameter in
+    the last step, and no loss comes after it.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], orders: Iterable[np.ndarray | None]) -> None:
+    def __init__(
+        self, parameters: Sequence[Parameter], orders: Iterable[np.ndarray | None], watched: bool = True
+    ) -> None:
         self.parameters = tuple(parameters)
+        self.watched = watched
+        self.finite: tuple[Parameter, ...] = ()
+        """Those that were finite when the state was kept."""
         self.first = 0
         """The epoch, counted from 0, at whose start the state was kept."""
         self.since: list[np.ndarray | None] = []
@@ -53,8 +59,20 @@ class Rewind:
     def keep(self) -> None:
         """Keep the state as it is now."""
         self.first, self.since = self.done, []
+        self.finite = tuple(p for p in self.parameters if p.dtype.kind == "f" and _is_finite(p.storage))
         for kept, parameter in zip(self._kept, self.parameters, strict=True):
             np.copyto(kept, parameter.storage)
+
+    def epoch_done(self, done: int) -> None:
+        """So many epochs are done.
+
+        Raises:
+            NonFiniteError: when a parameter is not finite any more.
+        """
+        ruined = next((p for p in self.finite if not _is_finite(p.storage)), None) if self.watched else None
+        if ruined is not None:
+            raise NonFiniteError(f"epoch {done}: {describe(ruined)} is not finite any more.")
+        self.done = done
 
     def restore(self) -> None:
         """Put the kept state back."""
@@ -89,14 +107,13 @@ def replay(graph: Graph, program: Program, batches: Batches, rewind: Rewind) -> 
 
 
 def _first_failure(program: Program, batches: Batches, rewind: Rewind) -> _Failure | None:
-    parameters = [p for p in rewind.parameters if p.dtype.kind == "f"]
     for epoch, order in enumerate(rewind.since, start=rewind.first):
         for step, start in enumerate(batches.starts):
             feeds, sizes = batches.at(start, order)
             before = [p.storage.copy() for p in rewind.parameters]
             try:
                 program.call(feeds, sizes)
-                good = all(np.isfinite(p.storage).all() for p in parameters)
+                good = all(_is_finite(p.storage) for p in rewind.finite)
             except NonFiniteError:
                 good = False
             if not good:
@@ -168,6 +185,11 @@ def _computed(nodes: Sequence[Node], given: Mapping[Any, Any], sizes: Mapping[st
             if node not in values:
                 values[node] = node.at(sizes).forward(np, *(values[operand] for operand in node.operands))
     return values
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Is every element finite? By its extremes, for which nothing is allocated; NaN is either."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def _arrays(value: Any) -> tuple[np.ndarray, ...]:

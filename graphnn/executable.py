@@ -154,7 +154,8 @@ class Executable:
         with self._lock:
             self._fit(run.batches.first_sizes, run.batches.samples, loop=True)
             run.program = self._program
-            rewind = Rewind(tuple(self.graph.updates), run.orders(shuffle, epochs, self.epochs))
+            orders = run.orders(shuffle, epochs, self.epochs)
+            rewind = Rewind(tuple(self.graph.updates), orders, self._program.check_finite is not None)
             try:
                 return run.run(rewind, epochs, progress, after_epoch)
             except NonFiniteError as error:

@@ -91,7 +91,7 @@ class Loop:
         with _interrupts() as stop, showing(progress, epochs) as told:
 
             def done(epochs: int) -> None:
-                rewind.done = epochs
+                rewind.epoch_done(epochs)
                 told(epochs)
                 if after_epoch and after_epoch({name: record[epochs - 1] for name, record in records.items()}):
                     rewind.stopped = True

@@ -59,3 +59,16 @@ def test_callbacks_may_ask_the_program_itself():
     rates = iter((0.1, 0.01, 0.0))
     step.loop_epochs({"x": [0.0, 2.0]}, 1, 3, None, False, lambda records: step.set("lr", next(rates)))
     assert step.state["lr"] == 0
+
+
+@pytest.mark.parametrize("backend", AVAILABLE)
+def test_a_parameter_ruined_by_the_last_step_is_seen_though_no_loss_comes_after_it(backend):
+    a, w = gn.Input("a", ("N",)), gn.Parameter("w", 1.0)
+    loss = gn.Sum(gn.Arcsin(w * a))  # finite at w * a = 1, where its slope is infinite
+    step = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend=backend)
+    with pytest.raises(gn.NonFiniteError, match=r"epoch 1, batch 2: .* in the backward half") as raised:
+        step.loop({"a": [0.0, 1.0]}, batch_size=1)
+    assert (raised.value.epoch, raised.value.batch) == (1, 2) and w.value == 1.0
+    unwatched = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend=backend, check_finite=None)
+    unwatched.loop({"a": [0.0, 1.0]}, batch_size=1)
+    assert not np.isfinite(w.value)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..ir.leaf import Input
 from ..ir.spec import Size, Spec
+from ..plan.memory import Plan
 
-__all__ = ["AHEAD_STEPS", "Batches", "Program", "batch_names", "batched"]
+__all__ = ["AHEAD_STEPS", "Batches", "Program", "batch_names", "batched", "best_times"]
 
 AHEAD_STEPS = 4096
 """A loop that nobody watches may have the orders of so many steps before the first is run."""
+_ROUNDS = 20
+"""A profile takes the best of so many."""
 
 
 def batch_names(inputs: Mapping[str, Input]) -> set[str]:
@@ -64,6 +69,9 @@ class Batches:
 
 class Program(Protocol):
     """A plan bound to memory and machine: what an executable holds."""
+
+    check_finite: str | None
+    """What is watched for NaN and infinity: "loss", "all", or nothing."""
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
@@ -116,3 +124,20 @@ class Program(Protocol):
         Without the number of samples, the most that it takes for any.
         """
         ...
+
+
+def best_times(steps: Sequence[Any], run: Callable[[Any], None], plan: Plan) -> list[float]:
+    """Seconds for each bound step of a plan, the best of several rounds; parameters are put back."""
+    kept = [(p, p.value) for p in plan.graph.parameters.values()]
+    best = [math.inf] * len(steps)
+    try:
+        with np.errstate(all="ignore"):
+            for _ in range(_ROUNDS):
+                for i, step in enumerate(steps):
+                    start = time.perf_counter()
+                    run(step)
+                    best[i] = min(best[i], time.perf_counter() - start)
+    finally:
+        for parameter, value in kept:
+            parameter.storage[...] = value
+    return best

@@ -8,12 +8,15 @@ from itertools import accumulate
 from typing import TypeAlias
 
 from ..errors import BackendError, GraphError
+from ..ir.leaf import Constant
 from ..ir.node import Node, describe
 from ..ir.spec import Spec
 from .memory import Plan, aligned
 from .polynomial import Polynomial, bytes_of
 
 __all__ = [
+    "constants_of",
+    "kept_for_sizes",
     "largest",
     "live_bytes",
     "live_formulas",
@@ -54,6 +57,20 @@ def read_bytes(amount: int | str, what: str) -> int:
 def specs_of(node: Node) -> tuple[Spec, ...]:
     """The specs of a node's results."""
     return node.spec if isinstance(node.spec, tuple) else (node.spec,)
+
+
+def constants_of(plan: Plan) -> list[Spec]:
+    """The specs of a program's constants, those of bodies among them."""
+    static = dict.fromkeys(node for part in whole(plan) for node in part.static)
+    return [node.spec for node in static if isinstance(node, Constant)]
+
+
+def kept_for_sizes(plan: Plan) -> list[Spec]:
+    """The specs of what a program keeps for each set of sizes: what is made before the run, and the steps' tables."""
+    plans = list(whole(plan))
+    before = [node for part in plans for node in made_before(part) if not isinstance(node, Constant)]
+    made = [spec for node in before for spec in specs_of(node)]
+    return [*made, *(spec for part in plans for step in part.steps for spec in step.node.tables())]
 
 
 def _changes(plan: Plan) -> list[tuple[list[_Part], list[_Part]]]:

@@ -121,7 +121,7 @@ class Trainer:
             else:
                 program.epochs = self.epoch
                 data: dict[str, Any] = {self.model.x.name: x, self.model.t.name: t}
-                orders = self.orders.of(shuffle, len(np.asarray(t)), max_epoch)
+                orders = self.orders.of(shuffle, len(np.atleast_1d(t)), max_epoch)
                 program.loop_epochs(data, batch_size, max_epoch, orders, drop_last, watch.after_epoch, watch.bar)
         finally:
             for callback in callbacks:

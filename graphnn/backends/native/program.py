@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ...ir.leaf import Constant
 from ...ir.spec import Spec
 from ...plan.memory import Plan
-from ...plan.usage import made_before, out_of_memory, specs_of, whole
+from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
 from ..numpy.program import aligned_bytes
-from ..program import AHEAD_STEPS, Batches, batch_names
+from ..program import AHEAD_STEPS, Batches, batch_names, best_times
 from .bound import Bound, Part
 from .driver import loop_kernel
 from .loops import run_loop
@@ -88,33 +86,11 @@ class NativeProgram:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
         bound = self.bound(sizes)
         bound.feed(feeds)
-        steps = bound.by_step()
-        kept = [(p, p.value) for p in self.plan.graph.parameters.values()]
-        best = [math.inf] * len(steps)
-        try:
-            with np.errstate(all="ignore"):
-                for _ in range(20):
-                    for i, parts in enumerate(steps):
-                        start = time.perf_counter()
-                        bound.run(parts)
-                        best[i] = min(best[i], time.perf_counter() - start)
-        finally:
-            for parameter, value in kept:
-                parameter.storage[...] = value
-        return best
+        return best_times(bound.by_step(), bound.run, self.plan)
 
     def kept(self) -> Sequence[Spec]:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
-        static = dict.fromkeys(node for plan in whole(self.plan) for node in plan.static)
-        constants = [node.spec for node in static if isinstance(node, Constant)]
-        return [*constants, *self._kept_for_sizes()]
-
-    def _kept_for_sizes(self) -> list[Spec]:
-        """What each set of sizes has of its own."""
-        plans = list(whole(self.plan))
-        before = [node for plan in plans for node in made_before(plan) if not isinstance(node, Constant)]
-        made = [spec for node in before for spec in specs_of(node)]
-        return [*made, *(spec for plan in plans for step in plan.steps for spec in step.node.tables())]
+        return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The orders of the epochs that are run at once, and what the odd last batch has of its own."""
@@ -124,7 +100,7 @@ class NativeProgram:
         [name] = names
         size = max(1, sizes[name] if samples is None else min(sizes[name], samples))
         rest = size - 1 if samples is None else samples % size
-        odd = sum(spec.bytes({**sizes, name: rest}) for spec in self._kept_for_sizes()) if rest else 0
+        odd = sum(spec.bytes({**sizes, name: rest}) for spec in kept_for_sizes(self.plan)) if rest else 0
         epochs = 2 if samples is None else AHEAD_STEPS // max(1, math.ceil(samples / size))
         orders = 8 * (size * AHEAD_STEPS if samples is None else samples * epochs) if epochs > 1 else 0
         return orders + odd

@@ -31,7 +31,7 @@ class WaitingProgram:
     """A program on NumPy until its kernels are ready."""
 
     def __init__(self, plan: Plan, check_finite: str | None) -> None:
-        self._plan, self._check = plan, check_finite
+        self._plan, self.check_finite = plan, check_finite
         self._slow = NumpyProgram(plan, check_finite)
         self._fast = NativeProgram(plan, check_finite)
         self._thread: threading.Thread | None = None
@@ -49,7 +49,7 @@ class WaitingProgram:
 
     def _compile(self, sizes: Mapping[str, int]) -> None:
         try:
-            program = NativeProgram(self._plan, self._check)
+            program = NativeProgram(self._plan, self.check_finite)
             program.bound(sizes)
             program.source()
             self._compiled.set()

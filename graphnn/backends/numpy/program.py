@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from ...errors import BackendError
 from ...ir.collector import collector_paused
-from ...ir.leaf import Constant
+from ...ir.node import Call
 from ...ir.spec import Spec
 from ...plan.memory import ALIGNMENT, Plan
-from ...plan.usage import made_before, out_of_memory, specs_of, whole
-from ..program import Batches, batch_names, batched
+from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
+from ..program import Batches, batch_names, batched, best_times
 from .bound import Bound
 from .loop import Loop, gather_rows
 
@@ -85,33 +83,11 @@ class NumpyProgram:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
         bound = self.bound(sizes)
         bound.feed(feeds)
-        kept = [(p, p.value) for p in self.plan.graph.parameters.values()]
-        best = [math.inf] * len(self.plan.steps)
-        try:
-            with np.errstate(all="ignore"):
-                for _ in range(20):
-                    for i, calls in enumerate(bound.by_step):
-                        start = time.perf_counter()
-                        for call in calls:
-                            call()
-                        best[i] = min(best[i], time.perf_counter() - start)
-        finally:
-            for parameter, value in kept:
-                parameter.storage[...] = value
-        return best
+        return best_times(bound.by_step, _run, self.plan)
 
     def kept(self) -> Sequence[Spec]:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
-        static = dict.fromkeys(node for plan in whole(self.plan) for node in plan.static)
-        constants = [node.spec for node in static if isinstance(node, Constant)]
-        return [*constants, *self._kept_for_sizes()]
-
-    def _kept_for_sizes(self) -> list[Spec]:
-        """What each set of sizes has of its own."""
-        plans = list(whole(self.plan))
-        before = [node for plan in plans for node in made_before(plan) if not isinstance(node, Constant)]
-        made = [spec for node in before for spec in specs_of(node)]
-        return [*made, *(spec for plan in plans for step in plan.steps for spec in step.node.tables())]
+        return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The buffers that shuffled samples are gathered into, and what the odd last batch has of its own."""
@@ -124,7 +100,7 @@ class NumpyProgram:
         one = {**sizes, name: 1}
         row = sum(node.spec.bytes(one) for node in batched(inputs, name).values())
         rest = max(0, size - 1) if samples is None else samples % max(1, size)
-        odd = sum(spec.bytes({**sizes, name: rest}) for spec in self._kept_for_sizes()) if rest else 0
+        odd = sum(spec.bytes({**sizes, name: rest}) for spec in kept_for_sizes(self.plan)) if rest else 0
         return row * gather_rows(size, row, samples) + odd
 
     def source(self) -> str:
@@ -144,6 +120,11 @@ class NumpyProgram:
     def notes(self) -> str:
         """Nothing: every step is as the plan says."""
         return ""
+
+
+def _run(calls: Iterable[Call]) -> None:
+    for call in calls:
+        call()
 
 
 def aligned_bytes(size: int) -> np.ndarray:
