@@ -21,6 +21,7 @@ from .ir.spec import Size, Spec
 from .ops import *
 from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
+from .repro import write_repro
 from .train import data, metrics, nn, schedules
 from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
 from .train.averaging import Average

@@ -19,6 +19,7 @@ from .ir.graph import Graph
 from .ir.leaf import Input, Parameter
 from .ir.node import Node, describe
 from .ir.walk import walk
+from .repro import Evidence
 
 __all__ = ["Rewind", "blame", "replay"]
 
@@ -137,9 +138,11 @@ def blame(
     if found is None:
         return None
     direction = graph.roles[found]
+    leaves = {leaf: np.array(values[leaf]) for leaf in (*graph.inputs.values(), *graph.parameters.values())}
+    evidence = Evidence(found, leaves, sizes)
     found, values, inside = _inside(found, values, sizes)
     error = NonFiniteError(where + _told(found, direction, values, inside))
-    error.node, error.direction = found, direction
+    error.node, error.direction, error.evidence = found, direction, evidence
     return error
 
 

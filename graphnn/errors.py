@@ -51,13 +51,15 @@ class NonFiniteError(GraphNNError, ArithmeticError):
     """A NaN or an infinity where `check_finite` watches for one.
 
     Where the node that made it was found, `node` is that node, `direction` the half it stands in (forward, backward or
-    update), and in a loop `epoch` and `batch` count from 1.
+    update), and in a loop `epoch` and `batch` count from 1. `gn.write_repro(error, "nan.py")` then writes a script that
+    makes the value again with NumPy alone, from the `evidence`.
     """
 
     node: Any = None
     direction: str | None = None
     epoch: int | None = None
     batch: int | None = None
+    evidence: Any = None
 
 
 class BackendError(GraphNNError, RuntimeError):

@@ -15,7 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "executable", "compile"},
+    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "recorded", "repro", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
