@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import FormatError
 from .functions import CALL, COMPARISON, FUNCTIONS, POWER, SUM, result_rule, ufunc
 
-__all__ = ["Formula", "Name", "Literal", "Apply", "parse", "evaluate", "dtypes", "conditions"]
+__all__ = ["Formula", "Name", "Literal", "Apply", "parse", "evaluate", "dtypes", "signature", "conditions"]
 
 
 _UNARY = {ast.USub: "neg", ast.Invert: "not_"}
@@ -287,6 +287,14 @@ def dtypes(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) ->
                 weak = all(isinstance(kind, type) for kind in takes) and result.kind in "if"
                 found[part] = type(result.type(0).item()) if weak else result
     return found
+
+
+@lru_cache(maxsize=4096)
+def signature(function: str, kinds: tuple[Weak, ...]) -> tuple[tuple[np.dtype[Any], ...], np.dtype[Any]]:
+    """The dtypes that a function computes in, given those it gets (Python types for literals), and the result's."""
+    given = tuple(np.dtype(bool) if kind is bool else kind for kind in kinds)
+    *takes, gives = result_rule(function).resolve_dtypes((*given, None))
+    return tuple(takes), gives
 
 
 def _promote(x: Weak, y: Weak) -> Weak:

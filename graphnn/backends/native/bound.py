@@ -8,34 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...errors import BackendError, GraphNNError
-from ...ir.labels import check_labels
-from ...ir.leaf import Input
-from ...ir.node import Call, Node, describe
-from ...plan.memory import Plan, Step
-from ..numpy.calls import check_finite, not_finite
-from ..placed import Placed
+from ...ir.node import Node
+from ...ir.spec import Dim
+from ...plan.memory import Plan
+from ..works import Work, Works
 from .driver import finite_kernel
 from .lower import copy, lower, lower_check
 from .tape import Invocation, Tape, address_of
-from .types import NoKernel
 
 __all__ = ["Bound", "Part"]
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One thing to do: kernels, or NumPy calls; the step it belongs to, and the error when a kernel stops there."""
-
-    step: int | None
-    kernels: tuple[Invocation, ...] = ()
-    calls: tuple[Call, ...] = ()
-    error: Call | None = None
 
 
 @dataclass(frozen=True)
@@ -43,14 +28,16 @@ class Part:
     """A tape, with the work that each entry belongs to; or NumPy calls."""
 
     tape: Tape
-    works: Sequence[_Work]
+    works: Sequence[Work[Invocation]]
 
 
-Parts: TypeAlias = "list[Part | _Work]"
+Parts: TypeAlias = "list[Part | Work[Invocation]]"
 
 
-class Bound(Placed):
+class Bound(Works[Invocation]):
     """The plan's steps for one set of sizes."""
+
+    backend = "native"
 
     def __init__(
         self,
@@ -61,64 +48,34 @@ class Bound(Placed):
         offsets: Sequence[int] | None = None,
         given: Mapping[Node, Any] | None = None,
     ) -> None:
-        super().__init__(plan, arena, sizes, offsets, given)
-        self.check = check
-        self.reasons: dict[Node, str] = {}
-        """Why a step runs on NumPy."""
-        works = [self._work(i, step) for i, step in enumerate(plan.steps)]
-        done = plan.outputs_done
-        watch = [self._watch(name, node, array) for name, node, array in self.watched(check)]
-        self.before = _parts([*(w for group in works[:done] for w in group), *watch])
-        self.after = _parts([*(w for group in works[done:] for w in group), *self._landings()])
-        self.works = works
+        super().__init__(plan, arena, sizes, check, offsets, given)
+        self.before: Parts = _parts(self.works_before)
+        self.after: Parts = _parts(self.works_after)
+
+    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> list[Invocation]:
+        """By the rules of this backend."""
+        return lower(node, ins, out, declared)
+
+    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> list[Invocation]:
+        """By a map."""
+        return copy(dims, target, source)
+
+    def lower_check(self, labels: np.ndarray, classes: int) -> list[Invocation]:
+        """By a loop over the labels."""
+        return lower_check(labels, classes)
+
+    def finite(self, array: np.ndarray) -> list[Invocation]:
+        """By a loop over the elements."""
+        return [Invocation(finite_kernel(array.dtype), [address_of(array), array.size])]
 
     @property
     def whole(self) -> bool:
         """Is it all in kernels, so that a loop need not enter Python?"""
         return all(isinstance(part, Part) for part in (*self.before, *self.after))
 
-    def _work(self, i: int, step: Step) -> list[_Work]:
-        node = step.node.at(self.sizes)
-        ins = tuple(self.arrays[operand] for operand in step.node.operands)
-        out = self.arrays[step.node]
-        works = self._label_check(i, step)
-        try:
-            works.append(_Work(i, tuple(lower(node, ins, out, step.node))))
-        except NoKernel as reason:
-            self.reasons[step.node] = str(reason)
-            works.append(_Work(i, calls=tuple(self.numpy_calls(i, step, node, ins, out))))
-        if self.check == "all":
-            for array in out if isinstance(out, tuple) else (out,):
-                if array.dtype.kind == "f":
-                    works.append(_Work(i, _finite(array), error=partial(check_finite, array, step.node)))
-        return works
-
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
         """The tapes of a body."""
         return BoundBody(Bound(plan, self.arena, self.sizes, self.check, offsets, given))
-
-    def _label_check(self, i: int, step: Step) -> list[_Work]:
-        found = step.node.class_labels(self.sizes)
-        if not found or isinstance(found[0], Input):  # those of inputs are checked when they are fed
-            return []
-        labels, classes = found
-        check = partial(check_labels, self.arrays[labels], classes, labels.label, step.node)
-        if labels.static:
-            check()
-            return []
-        try:
-            return [_Work(i, tuple(lower_check(self.arrays[labels], classes)), error=check)]
-        except NoKernel:
-            return [_Work(i, calls=(check,))]
-
-    def _watch(self, name: str, node: Node, array: np.ndarray) -> _Work:
-        def fail() -> None:
-            raise not_finite(name, node, array)
-
-        return _Work(None, _finite(array), error=fail)
-
-    def _landings(self) -> list[_Work]:
-        return [_Work(None, tuple(copy(source.shape, target, source))) for target, source in self.landings()]
 
     # Running -----------------------------------------------------------------------------------------------------
 
@@ -133,34 +90,15 @@ class Bound(Placed):
             if isinstance(part, Part):
                 stopped = part.tape.run()
                 if stopped:
-                    self.fail(part, stopped)
+                    self.fail(part.works[stopped - 1])
             else:
-                self._call(part)
-
-    def fail(self, part: Part, entry: int) -> None:
-        """Raise the error of the entry that stopped a tape, counted from 1."""
-        work = part.works[entry - 1]
-        if work.error is not None:
-            work.error()
-        raise BackendError("native: a kernel stopped without a reason.")
-
-    def _call(self, work: _Work) -> None:
-        try:
-            for call in work.calls:
-                call()
-        except GraphNNError:
-            raise
-        except Exception as error:
-            assert work.step is not None
-            at = ", ".join(f"{name}={size}" for name, size in self.sizes.items())
-            node = self.plan.steps[work.step].node
-            raise BackendError(f"native: {describe(node)} failed{at and f' with {at}'}: {error}") from error
+                self.call(part)
 
     def tapes(self) -> list[Tape]:
         """All tapes."""
         return [part.tape for part in (*self.before, *self.after) if isinstance(part, Part)]
 
-    def by_step(self) -> list[list[Part | _Work]]:
+    def by_step(self) -> list[list[Part | Work[Invocation]]]:
         """The parts of each step of the plan, to be timed."""
         return [_parts(group) for group in self.works]
 
@@ -178,14 +116,10 @@ class BoundBody:
         self._bound.run(self._parts)
 
 
-def _finite(array: np.ndarray) -> tuple[Invocation, ...]:
-    return (Invocation(finite_kernel(array.dtype), [address_of(array), array.size]),) if array.size else ()
-
-
-def _parts(works: Sequence[_Work]) -> Any:
+def _parts(works: Sequence[Work[Invocation]]) -> Any:
     """Work in order, with neighbouring kernels on one tape."""
     parts: list[Any] = []
-    tape: list[tuple[Invocation, _Work]] = []
+    tape: list[tuple[Invocation, Work[Invocation]]] = []
 
     def close() -> None:
         if tape:

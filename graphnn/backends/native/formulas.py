@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-from ...ir.formula import Apply, Formula, Literal, Name, dtypes
-from ...ir.functions import result_rule
+from ...ir.formula import Apply, Formula, Literal, Name, dtypes, signature
 from .mathematics import FUNCTIONS as MATHEMATICS
 from .mathematics import Arithmetic
 from .types import DType, NoKernel, number, register_type, splat
@@ -54,14 +51,6 @@ def write_formula(
     return _Formula(w, lanes, fused).write(formula, values, result)
 
 
-@lru_cache(maxsize=4096)
-def _takes(function: str, kinds: tuple[Any, ...]) -> tuple[tuple[DType, ...], DType]:
-    """The dtypes that a function computes in, given those it gets (Python types for literals), and the result's."""
-    given = tuple(np.dtype(bool) if kind is bool else kind for kind in kinds)
-    *takes, gives = result_rule(function).resolve_dtypes((*given, None))
-    return tuple(takes), gives
-
-
 class _Formula:
     """Writes one formula."""
 
@@ -81,7 +70,7 @@ class _Formula:
                     chosen = result if isinstance(kinds[part], type) else np.dtype(kinds[part])
                     made[part] = self._where(condition, x, y, chosen, made)
                 case Apply(function=function, arguments=arguments):
-                    takes, gives = _takes(function, tuple(kinds[a] for a in arguments))
+                    takes, gives = signature(function, tuple(kinds[a] for a in arguments))
                     given = [self._as(a, kind, made) for a, kind in zip(arguments, takes, strict=True)]
                     literals = tuple(isinstance(a, Literal) for a in arguments)
                     made[part] = Register(self.apply(function, takes[0], given, arguments, literals), gives)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ class _Run:
         )
 
 
-def _only(parts: Sequence[Part]) -> Part:
+def _only(parts: Sequence[Any]) -> Part:
     return parts[0] if parts else Part(Tape([]), [])
 
 
@@ -210,7 +211,7 @@ class _Loop:
         epoch, step, entry = self._get("epoch"), self._get("step"), self._get("failed")
         run = self.odd if step == self._get("last") else self.full
         try:
-            run.bound.fail(run.before if entry > 0 else run.after, abs(entry))
+            run.bound.fail((run.before if entry > 0 else run.after).works[abs(entry) - 1])
         except NonFiniteError as error:
             raise NonFiniteError(f"epoch {done + epoch + 1}, step {step + 1}: {error}") from None
 

@@ -17,9 +17,9 @@ from ...ops.reductions import Reduction
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
 from ...transform.products import Product
+from ..nests import make_axes, make_nest
 from .maps import map_kernel
 from .matmul import lower_product
-from .nests import make_axes, make_nest
 from .picks import check_kernel, one_hot_kernel, pick_kernel
 from .reductions import fold, reduction_kernel
 from .tape import Invocation, address_of

@@ -11,9 +11,9 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 
 from ...ir.formula import Formula
+from ..nests import Axis, Nest
 from .formulas import Register, write_formula
 from .machine import machine
-from .nests import Axis, Nest
 from .types import DType, lanes_of
 from .writer import Writer
 

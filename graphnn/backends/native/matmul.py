@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from ...ir.spec import Dim
-from .nests import UNROLLED
+from ..nests import UNROLLED
 from .probe import blas
 from .products import Product, blas_kernel, product_kernel
 from .tape import Invocation, address_of

@@ -12,8 +12,8 @@ from functools import cache
 
 import numpy as np
 
+from ..nests import Axis
 from .machine import machine
-from .nests import Axis
 from .types import DType, NoKernel, lanes_of, number, register_type, splat
 from .writer import Writer
 

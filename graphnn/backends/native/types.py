@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
-__all__ = ["DType", "LANES", "NoKernel", "convert", "lanes_of", "memory_type", "number", "register_type", "splat"]
+from ..kernels import DType, NoKernel
 
-DType: TypeAlias = np.dtype[Any]
+__all__ = ["DType", "LANES", "NoKernel", "convert", "lanes_of", "memory_type", "number", "register_type", "splat"]
 
 LANES = 64
 """Bytes of a vector as the kernels write it, whatever the processor has: LLVM splits it into those of the machine."""
 
 _FLOATS = {2: "half", 4: "float", 8: "double"}
-
-
-class NoKernel(Exception):  # noqa: N818 - it says what there is not; never seen by a user
-    """There is no kernel for this: the step runs on NumPy, for the reason given."""
 
 
 def memory_type(dtype: DType) -> str:

@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ...ir.spec import Dim
-from .types import DType
+from ..ir.spec import Dim
+from .kernels import DType
 
 __all__ = ["Axis", "Nest", "Stride", "make_axes", "make_nest"]
 

@@ -1,0 +1,172 @@
+"""A plan as works: its steps, checks and landings for one set of sizes, in kernels where there are some.
+
+Backends that write kernels share this: which work a step is, what is checked before and after it, what lands at the
+end. How an op becomes kernels is each backend's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from ..errors import BackendError, GraphNNError
+from ..ir.labels import check_labels
+from ..ir.leaf import Input
+from ..ir.node import Call, Node, describe
+from ..ir.spec import Dim
+from ..plan.memory import Plan, Step
+from ..plan.usage import show_sizes
+from .kernels import NoKernel
+from .numpy.calls import check_finite, not_finite
+from .placed import Placed
+
+__all__ = ["Work", "Works"]
+
+Kernel = TypeVar("Kernel")
+"""The call of a kernel, as the backend has it."""
+
+
+@dataclass(frozen=True)
+class Work(Generic[Kernel]):
+    """One thing to do: kernels, or NumPy calls; the step it belongs to, and the error when a kernel stops there."""
+
+    step: int | None
+    kernels: tuple[Kernel, ...] = ()
+    calls: tuple[Call, ...] = ()
+    error: Call | None = None
+    operands: tuple[np.ndarray, ...] = ()
+    """What NumPy calls read, and `results` what they write."""
+    results: tuple[np.ndarray, ...] = ()
+
+
+class Works(Placed, Generic[Kernel]):
+    """The works of a plan for one set of sizes; a backend says by which kernels an op is computed."""
+
+    backend: str
+    """The backend's name, for errors."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        arena: np.ndarray,
+        sizes: dict[str, int],
+        check: str | None,
+        offsets: Sequence[int] | None = None,
+        given: Mapping[Node, Any] | None = None,
+    ) -> None:
+        super().__init__(plan, arena, sizes, offsets, given)
+        self.check = check
+        self.reasons: dict[Node, str] = {}
+        """Why a step runs on NumPy."""
+        self.works = [self._work(i, step) for i, step in enumerate(plan.steps)]
+        done = plan.outputs_done
+        watch = [self._watch(name, node, array) for name, node, array in self.watched(check)]
+        self.works_before = [*(w for group in self.works[:done] for w in group), *watch]
+        """What makes the outputs, and looks whether they are finite."""
+        self.works_after = [*(w for group in self.works[done:] for w in group), *self._landings()]
+        """What comes after the outputs are taken: the rest of the steps, and the landings of updates."""
+
+    # What a backend says -----------------------------------------------------------------------------------------
+
+    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> Sequence[Kernel]:
+        """The kernels that write the node's value into `out`; NoKernel where there are none."""
+        raise NotImplementedError
+
+    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Kernel]:
+        """The kernels that copy an array, whatever its layout."""
+        raise NotImplementedError
+
+    def lower_check(self, labels: np.ndarray, classes: int) -> Sequence[Kernel]:
+        """The kernels that stop the program when a label is out of range."""
+        raise NotImplementedError
+
+    def finite(self, array: np.ndarray) -> Sequence[Kernel]:
+        """The kernels that stop the program when an element is not finite."""
+        raise NotImplementedError
+
+    # The works ---------------------------------------------------------------------------------------------------
+
+    def _work(self, i: int, step: Step) -> list[Work[Kernel]]:
+        node = step.node.at(self.sizes)
+        ins = tuple(self.arrays[operand] for operand in step.node.operands)
+        out = self.arrays[step.node]
+        results = out if isinstance(out, tuple) else (out,)
+        works = self._label_check(i, step)
+        try:
+            works.append(Work(i, tuple(self.lower(node, ins, out, step.node))))
+        except NoKernel as reason:
+            self.reasons[step.node] = str(reason)
+            calls = tuple(self.numpy_calls(i, step, node, ins, out))
+            works.append(Work(i, calls=calls, operands=tuple(_flat(ins)), results=results))
+        if self.check == "all":
+            for array in results:
+                if array.dtype.kind == "f":
+                    works.append(self._finite(i, array, partial(check_finite, array, step.node)))
+        return works
+
+    def _label_check(self, i: int, step: Step) -> list[Work[Kernel]]:
+        found = step.node.class_labels(self.sizes)
+        if not found or isinstance(found[0], Input):  # those of inputs are checked when they are fed
+            return []
+        labels, classes = found
+        array = self.arrays[labels]
+        check = partial(check_labels, array, classes, labels.label, step.node)
+        if labels.static:
+            check()
+            return []
+        try:
+            return [Work(i, tuple(self.lower_check(array, classes)), error=check, operands=(array,))]
+        except NoKernel:
+            return [Work(i, calls=(check,), operands=(array,))]
+
+    def _watch(self, name: str, node: Node, array: np.ndarray) -> Work[Kernel]:
+        def fail() -> None:
+            raise not_finite(name, node, array)
+
+        return self._finite(None, array, fail)
+
+    def _finite(self, step: int | None, array: np.ndarray, error: Call) -> Work[Kernel]:
+        kernels = tuple(self.finite(array)) if array.size else ()
+        return Work(step, kernels, error=error, operands=(array,))
+
+    def _landings(self) -> list[Work[Kernel]]:
+        return [Work(None, tuple(self.copy(source.shape, target, source))) for target, source in self.landings()]
+
+    # Errors ------------------------------------------------------------------------------------------------------
+
+    def call(self, work: Work[Kernel]) -> None:
+        """Make the NumPy calls of a work.
+
+        Raises:
+            BackendError: naming the node, when one fails.
+        """
+        try:
+            for call in work.calls:
+                call()
+        except GraphNNError:
+            raise
+        except Exception as error:
+            assert work.step is not None
+            at = f" with {show_sizes(self.sizes)}" if self.sizes else ""
+            node = self.plan.steps[work.step].node
+            raise BackendError(f"{self.backend}: {describe(node)} failed{at}: {error}") from error
+
+    def fail(self, work: Work[Kernel]) -> None:
+        """Raise the error of a work whose kernel stopped the program.
+
+        Raises:
+            LabelError, NonFiniteError: as the check that it is says.
+        """
+        if work.error is not None:
+            work.error()
+        raise BackendError(f"{self.backend}: a kernel stopped without a reason.")
+
+
+def _flat(ins: Iterable[Any]) -> Iterable[np.ndarray]:
+    """The arrays among operands, those of several results one by one."""
+    for array in ins:
+        yield from array if isinstance(array, tuple) else (array,)
