@@ -1,13 +1,16 @@
 """Callbacks: what a trainer does after every epoch beside training.
 
 A callback is any function of the trainer; one that returns True ends the training. An object may also have `finish`,
-called when the training ends, in whatever way.
+called when the training ends, in whatever way; `state`, which gives what it remembers as arrays by name, and `go_on`,
+which takes that back when a training is resumed; and `last = True`, to be called after the others.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,12 +69,25 @@ class EarlyStopping:
             for name, value in self._weights.items():
                 trainer.model.parameters[name].value = value
 
+    def state(self) -> dict[str, np.ndarray]:
+        """The best number, its epoch and its weights."""
+        weights = {f"weights.{name}": value for name, value in self._weights.items()}
+        return {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), **weights}
+
+    def go_on(self, state: Mapping[str, np.ndarray]) -> None:
+        """Remember what `state` gave."""
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self._weights = {n.removeprefix("weights."): a for n, a in state.items() if n.startswith("weights.")}
+
 
 class Checkpoint:
     """Saves the whole training every so many epochs: `Checkpoint(path, every=1)`; `trainer.resume(path)` goes on.
 
-    Each save replaces the one before when it is complete, so a kill at any moment leaves a whole file.
+    Each save replaces the one before when it is complete, so a kill at any moment leaves a whole file. It is called
+    after the other callbacks, whose memory of the epoch is saved too.
     """
+
+    last = True
 
     def __init__(self, path: str | os.PathLike[str], every: int = 1) -> None:
         if every < 1:
@@ -100,3 +116,31 @@ def finish(callback: Any, trainer: Trainer) -> None:
     ending = getattr(callback, "finish", None)
     if ending is not None:
         ending(trainer)
+
+
+def in_turn(callbacks: Sequence[Any]) -> list[Any]:
+    """The callbacks as they are called: in order, but those that say so after the others."""
+    return sorted(callbacks, key=lambda callback: bool(getattr(callback, "last", False)))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one callback remembers: its kind, and arrays by name."""
+
+    kind: str
+    state: Mapping[str, np.ndarray]
+
+
+def remembered(callbacks: Sequence[Any]) -> list[Memory]:
+    """What those callbacks remember that can say so."""
+    return [Memory(type(c).__name__, c.state()) for c in callbacks if hasattr(c, "state") and hasattr(c, "go_on")]
+
+
+def go_on(callbacks: Sequence[Any], memories: Sequence[Memory]) -> None:
+    """Hand memories back: each to the next callback of its kind."""
+    waiting = list(callbacks)
+    for memory in memories:
+        mine = next((c for c in waiting if type(c).__name__ == memory.kind), None)
+        if mine is not None:
+            waiting.remove(mine)
+            mine.go_on(memory.state)

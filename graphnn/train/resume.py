@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ..loop import Shuffle
 from . import checkpoint
+from .callbacks import Memory, remembered
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -93,12 +94,17 @@ def write_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
     arrays = {f"state.{name}": parameter.storage for name, parameter in trainer.state.items()}
     if trainer.orders.order is not None:
         arrays["order"] = trainer.orders.order
+    memories = remembered(trainer.callbacks)
+    for i, memory in enumerate(memories):
+        arrays |= {f"callback.{i}.{name}": np.asarray(array) for name, array in memory.state.items()}
     note = {
         "epoch": trainer.epoch,
         "loss_list": trainer.loss_list,
         "pending": trainer.pending,
         "history": trainer.history.rows,
         "orders": trainer.orders.note(),
+        "callbacks": [memory.kind for memory in memories],
+        "ended": trainer.ended,
         "optimizer": type(trainer.optimizer).__name__,
     }
     checkpoint.write(path, arrays, {_NOTE: json.dumps(note)})
@@ -117,6 +123,7 @@ def read_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
         )
     parameters = trainer.state
     order = arrays.pop("order", None)
+    memories = [Memory(kind, _taken(arrays, f"callback.{i}.")) for i, kind in enumerate(note["callbacks"])]
     held = {name.removeprefix("state."): array for name, array in arrays.items()}
     checkpoint.check_fit(path, held, {name: parameter.storage for name, parameter in parameters.items()})
     for name, parameter in parameters.items():
@@ -124,3 +131,9 @@ def read_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
     trainer.epoch, trainer.loss_list, trainer.pending = note["epoch"], note["loss_list"], note["pending"]
     trainer.history.rows = note["history"]
     trainer.orders.go_on(note["orders"], order)
+    trainer.memories, trainer.ended = memories, note["ended"]
+
+
+def _taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, taken out and named by the rest."""
+    return {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}

@@ -17,7 +17,7 @@ from ..executable import Executable
 from ..loop import Shuffle, showing
 from ..view import plot
 from .averaging import Average
-from .callbacks import finish
+from .callbacks import Memory, finish, go_on, in_turn
 from .history import History
 from .model import Metric, Model
 from .optim import Optimizer
@@ -57,6 +57,12 @@ class Trainer:
         self.pending: list[float] = []
         """The losses since the last log line."""
         self.orders = Orders()
+        self.callbacks: Sequence[Callback] = ()
+        """Those of the `fit` under way, or of the last one."""
+        self.ended = False
+        """Did a callback end the training?"""
+        self.memories: list[Memory] = []
+        """What the callbacks of a resumed training remembered, for those of the next `fit`."""
         self._programs: dict[tuple[float | None, float | None], Executable] = {}
 
     def program(self, max_grad: float | None = None, max_value: float | None = None) -> Executable:
@@ -113,8 +119,12 @@ class Trainer:
         if validation is not None:
             self.model.evaluate(*validation, metrics)  # what does not fit is refused before anything is trained
         program = self.program(max_grad, max_value)
-        watch = _Watch(self, validation, metrics, callbacks, progress)
+        resumed = self._call_back(callbacks)
+        watch = _Watch(self, validation, metrics, progress)
         try:
+            if resumed and self.ended:
+                return
+            self.ended = False
             if t is None:
                 with showing(watch.bar, max_epoch) as told:
                     self._fit_stream(program, x, max_epoch, watch, told)
@@ -126,6 +136,13 @@ class Trainer:
         finally:
             for callback in callbacks:
                 finish(callback, self)
+
+    def _call_back(self, callbacks: Sequence[Callback]) -> bool:
+        """Call these from now on; do they go on where those of a resumed training were?"""
+        self.callbacks = callbacks
+        memories, self.memories = self.memories, []
+        go_on(callbacks, memories)
+        return bool(memories and callbacks)
 
     def _fit_stream(
         self, program: Executable, source: Any, epochs: int, watch: _Watch, told: Callable[[int], None]
@@ -162,7 +179,9 @@ class Trainer:
         """Read back what `save` wrote, all of it or nothing; `fit` then goes on as if it had never ended.
 
         A training that is resumed and runs to its end has the bits of one that was never interrupted. A Generator or
-        RandomState given to `fit` for shuffling is set to where it was.
+        RandomState given to `fit` for shuffling is set to where it was, and callbacks given to it remember what those
+        of their kind did: early stopping its best weights and how long it has waited. Where a callback had ended the
+        training, that `fit` only finishes it.
 
         Raises:
             CheckpointError: when the file is missing, damaged or foreign, or is that of another model or optimiser.
@@ -191,10 +210,9 @@ class _Watch:
         trainer: Trainer,
         validation: tuple[ArrayLike, ArrayLike] | None,
         metrics: Mapping[str, Metric] | None,
-        callbacks: Sequence[Callback],
         progress: Any,
     ) -> None:
-        self.trainer, self.validation, self.metrics, self.callbacks = trainer, validation, metrics, callbacks
+        self.trainer, self.validation, self.metrics = trainer, validation, metrics
         on_terminal = progress is True and sys.stderr.isatty()
         self.by_epoch = progress is True and not on_terminal
         self.silent = on_terminal or self.by_epoch or trainer.eval_interval is None
@@ -217,8 +235,9 @@ class _Watch:
         if self.by_epoch:
             told = " | ".join(f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "seconds"))
             print(f"| epoch {trainer.epoch} |  time {int(row['seconds'])}[s] | {told}")
-        answers = [callback(trainer) for callback in self.callbacks]  # all of them are called, whoever says stop
-        return True in answers
+        for callback in in_turn(trainer.callbacks):  # all of them are called, whoever says stop
+            trainer.ended = callback(trainer) is True or trainer.ended
+        return trainer.ended
 
     def _seconds(self) -> float:
         return round(time.monotonic() - self.start, 3)

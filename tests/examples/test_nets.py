@@ -54,7 +54,7 @@ def test_a_net_solves_a_differential_equation(capsys):
     assert "largest difference from the sine" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["04_digits_convnet", "06_logistic_regression"])
+@pytest.mark.parametrize("name", ["04_digits_convnet", "06_logistic_regression", "09_digits_early_stopping"])
 def test_the_absence_of_scikit_learn_is_one_sentence(name, run_python):
     code = f"""
 import runpy, sys

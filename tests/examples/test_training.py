@@ -1,0 +1,42 @@
+"""The pages about training do what they say: early stopping, a training that is killed and goes on."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import graphnn as gn
+
+PAGES = Path(__file__).parents[2] / "examples"
+
+
+def page(name):
+    spec = importlib.util.spec_from_file_location("page", PAGES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_early_stopping_ends_before_the_last_epoch(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("sklearn")
+    here = page("09_digits_early_stopping")
+    monkeypatch.setattr(here, "OUTPUT", tmp_path)
+    trained = here.main()
+    assert trained.ended and trained.epoch < here.EPOCHS
+    assert trained.model.accuracy(*here.data()[2]) > 0.95
+    assert "of digits that decided nothing, 9" in capsys.readouterr().out
+    assert (tmp_path / "digits_loss.png").exists()
+
+
+def test_a_killed_training_goes_on_with_the_same_bits():
+    env = {**os.environ, "PYTHONPATH": str(Path(gn.__file__).parents[1])}
+    ran = subprocess.run([sys.executable, PAGES / "10_resume.py"], capture_output=True, text=True, env=env, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    killed, goes_on, rows, same = ran.stdout.splitlines()
+    assert killed == "the first process ended with code 1"
+    assert goes_on == "interrupted.safetensors: goes on after epoch 16"
+    assert rows.startswith("after 40 epochs: loss 0.4") and rows.endswith("40 rows of history")
+    assert same == "the same bits as a training never interrupted: True"
