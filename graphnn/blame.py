@@ -28,8 +28,8 @@ class Rewind:
     """The orders of a loop's epochs, and the state from which those not yet done began.
 
     A program pulls the order of an epoch when that begins, or of several ahead; the state is kept whenever none is
-    under way. What was finite then, and is `watched`, must be so after every epoch: a gradient may ruin a parameter in
-    the last step, and no loss comes after it.
+    under way. What was finite then, and is `watched`, must be so when they are done: a gradient may ruin a parameter
+    in the last step, and no loss comes after it.
     """
 
     def __init__(
@@ -65,14 +65,15 @@ class Rewind:
             np.copyto(kept, parameter.storage)
 
     def epoch_done(self, done: int) -> None:
-        """So many epochs are done.
+        """So many epochs are done. Parameters are looked at once none is under way: those pulled together run as one.
 
         Raises:
             NonFiniteError: when a parameter is not finite any more.
         """
-        ruined = next((p for p in self.finite if not _is_finite(p.storage)), None) if self.watched else None
-        if ruined is not None:
-            raise NonFiniteError(f"epoch {done}: {describe(ruined)} is not finite any more.")
+        if self.watched and done == self.first + len(self.since):
+            ruined = next((p for p in self.finite if not _is_finite(p.storage)), None)
+            if ruined is not None:
+                raise NonFiniteError(f"epoch {done}: {describe(ruined)} is not finite any more.")
         self.done = done
 
     def restore(self) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.blame import Rewind
 
 AVAILABLE = [name for name, state in gn.backends().items() if state == "ok"]
 
@@ -72,3 +73,14 @@ def test_a_parameter_ruined_by_the_last_step_is_seen_though_no_loss_comes_after_
     unwatched = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend=backend, check_finite=None)
     unwatched.loop({"a": [0.0, 1.0]}, batch_size=1)
     assert not np.isfinite(w.value)
+
+
+def test_parameters_are_looked_at_once_for_all_epochs_that_run_as_one():
+    w = gn.Parameter("w", 1.0)
+    rewind = Rewind((w,), iter([None, None, None]))
+    pulled = iter(rewind)
+    next(pulled), next(pulled)
+    w.storage[...] = np.nan
+    rewind.epoch_done(1)
+    with pytest.raises(gn.NonFiniteError, match=r"epoch 2: .*'w'.* is not finite any more"):
+        rewind.epoch_done(2)
