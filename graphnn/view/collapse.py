@@ -109,7 +109,8 @@ def _one_box(run: Sequence[_Scope]) -> Box:
     text = (f"{name} … {last.place[-1].text}", f"× {len(run)}", f"{nodes} each") if len(run) > 1 else (name, nodes)
     one = first.boxes[0]
     output = any(box.output for scope in run for box in scope.boxes)
-    return Box(one.id, one.half, one.half, text, first.place[:-1], output, name)
+    inside = tuple(node for scope in run for box in scope.boxes for node in box.nodes)
+    return Box(one.id, one.half, one.half, text, first.place[:-1], output, name, inside)
 
 
 def _arrows(arrows: Sequence[Arrow], stands_for: Mapping[Box, Box]) -> tuple[Arrow, ...]:

@@ -13,12 +13,12 @@ from ..ir.graph import Graph
 from .collapse import collapse
 from .picture import Arrow, Box, Frame, Picture, outline, picture
 
-__all__ = ["picture_to_dot", "to_dot"]
+__all__ = ["FRAMES", "INK", "NODE", "label", "look", "picture_to_dot", "to_dot"]
 
-_INK = "#333333"
+INK = "#333333"
 _MANY = 200
 """With more boxes Graphviz is told to hurry: straight arrows, and fewer attempts to spare crossings."""
-_LOOKS = {
+LOOKS = {
     "input": {"shape": "ellipse", "fillcolor": "#cfe8f7"},
     "parameter": {"shape": "cylinder", "fillcolor": "#fbe7a1"},
     "constant": {"shape": "note", "fillcolor": "#eeeeee"},
@@ -28,14 +28,15 @@ _LOOKS = {
     "saved": {"style": "filled,dashed", "fillcolor": "#ffffff", "color": "#888888", "fontsize": "9"},
 }
 """Told apart by shape, and by fills after the palette of Okabe and Ito: without colours, and to the colour-blind."""
-_NODE = {
-    "shape": "box", "style": "filled", "color": _INK, "fontname": "Helvetica", "fontsize": "11",
+NODE = {
+    "shape": "box", "style": "filled", "color": INK, "fontname": "Helvetica", "fontsize": "11",
     "margin": "0.12,0.06", "height": "0.3", "width": "0.3",
 }  # fmt: skip
-_FRAMES = {
+FRAMES = {
     "half": {"style": "rounded", "color": "#bbbbbb", "fontsize": "13"},
     "scope": {"style": "rounded,filled", "color": "#cccccc", "fillcolor": "#f6f6f6"},
     "adjoint": {"style": "dashed,rounded", "color": "#aaaaaa"},
+    "step": {"style": "rounded,filled", "color": INK},
 }
 
 
@@ -50,14 +51,14 @@ def to_dot(graph: Graph, view: str = "forward", depth: int | None = None) -> str
 
 def picture_to_dot(shown: Picture, view: str) -> str:
     """A picture of a view in DOT."""
-    dot = graphviz.Digraph("graph", node_attr=_NODE)
+    dot = graphviz.Digraph("graph", node_attr=NODE)
     dot.attr(rankdir="RL" if view == "backward" else "LR", newrank="true", ranksep="0.35", nodesep="0.2")
-    dot.attr(fontname="Helvetica", fontsize="11", fontcolor=_INK)
+    dot.attr(fontname="Helvetica", fontsize="11", fontcolor=INK)
     if len(shown.boxes) > _MANY:
         dot.attr(splines="line", nslimit="1", nslimit1="1", mclimit="0.2")
     if shown.remark:
-        dot.attr(label=_label([shown.remark]), labeljust="l")
-    dot.attr("edge", color=_INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=_INK)
+        dot.attr(label=label([shown.remark]), labeljust="l")
+    dot.attr("edge", color=INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=INK)
     # Graphviz stacks what comes first beneath: of the halves the forward one is to be on top.
     _boxes(dot, sorted(shown.boxes, key=lambda box: box.half == "forward") if view == "both" else shown.boxes)
     for forward, backward in shown.partners:  # in one column, the gradient beneath
@@ -76,17 +77,17 @@ def _boxes(dot: graphviz.Digraph, boxes: Sequence[Box]) -> None:
             open_frames[-1].subgraph(inner)
         elif isinstance(item, Frame):
             inner = graphviz.Digraph(f"cluster{count}")
-            inner.attr(label=_label([item.text]), labeljust="l", **_FRAMES[item.kind])
+            fill = {"fillcolor": item.fill} if item.fill else {}
+            inner.attr(label=label([item.text]), labeljust="l", **FRAMES[item.kind] | fill)
             open_frames.append(inner)
             count += 1
         else:
-            bold = {"penwidth": "2"} if item.output else {}
-            open_frames[-1].node(item.id, _label(item.lines), **_LOOKS[item.kind], **bold)
+            open_frames[-1].node(item.id, label(item.lines), **look(item))
 
 
 def _edge(dot: graphviz.Digraph, arrow: Arrow, mirrored: bool) -> None:
     tail, head = arrow.tail.id, arrow.head.id
-    said = {"label": _label([arrow.text])} if arrow.text else {}
+    said = {"label": label([arrow.text])} if arrow.text else {}
     if mirrored and arrow.head.half == arrow.tail.half != "forward":
         # laid out against the flow, so that the backward half runs from right to left
         dot.edge(head, tail, dir="back", **said)
@@ -94,6 +95,13 @@ def _edge(dot: graphviz.Digraph, arrow: Arrow, mirrored: bool) -> None:
         dot.edge(tail, head, **said)
 
 
-def _label(lines: Sequence[str]) -> str:
+def look(box: Box) -> dict[str, str]:
+    """The attributes of a box: those of its kind, its own fill, a bold line around outputs."""
+    own = {"fillcolor": box.fill} if box.fill else {}
+    return LOOKS[box.kind] | own | ({"penwidth": "2"} if box.output else {})
+
+
+def label(lines: Sequence[str]) -> str:
+    """Lines of text as a label of DOT, and nothing but text."""
     # Graphviz reads entities in labels, so the ampersand is one.
     return str(graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines)))

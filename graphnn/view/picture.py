@@ -27,11 +27,15 @@ VIEWS = ("forward", "backward", "both")
 
 
 class Frame(NamedTuple):
-    """What is drawn around boxes: a half, a scope, or the adjoint of one node. `serial` tells namesakes apart."""
+    """What is drawn around boxes: a half, a scope, the adjoint of one node, or a step of a plan.
+
+    `serial` tells namesakes apart, and `fill` is a colour of its own.
+    """
 
     kind: str
     text: str
     serial: int = -1
+    fill: str = ""
 
 
 Place: TypeAlias = tuple[Frame, ...]
@@ -42,7 +46,8 @@ Place: TypeAlias = tuple[Frame, ...]
 class Box:
     """A node as drawn: its id, the kind that decides its look, the half it stands in, its lines and its frames.
 
-    `what` tells its op and spec without any name: it is the same in layers that repeat.
+    `what` tells its op and spec without any name: it is the same in layers that repeat. `nodes` are what it stands
+    for: one, or those of closed scopes. `fill` is a colour of its own, in place of that of its kind.
     """
 
     id: str
@@ -52,6 +57,8 @@ class Box:
     place: Place
     output: bool
     what: str
+    nodes: tuple[Node, ...] = ()
+    fill: str = ""
 
 
 class Arrow(NamedTuple):
@@ -63,12 +70,16 @@ class Arrow(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What a view shows. `partners` pairs forward boxes with those of their gradients, one each."""
+    """What a view shows. `partners` pairs forward boxes with those of their gradients, one each.
+
+    `remark` is a line beneath, and the `legend` tells what fills stand for.
+    """
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
     partners: tuple[tuple[Box, Box], ...]
     remark: str
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 def picture(graph: Graph, view: str) -> Picture:
@@ -94,10 +105,11 @@ def _half(graph: Graph, view: str) -> Picture:
     for node in sorted(read.union(drawn), key={node: i for i, node in enumerate(graph.nodes)}.__getitem__):
         name, half = f"n{len(boxes)}", halves[node]
         if half != view:
-            boxes[node] = Box(name, "saved", half, saved_lines(node), (), False, _what(node))
+            boxes[node] = Box(name, "saved", half, saved_lines(node), (), False, _what(node), (node,))
         else:
             text = lines(node, outputs, inline)
-            boxes[node] = Box(name, _kind(node, half), half, text, frames.around(node), node in outputs, _what(node))
+            place, output = frames.around(node), node in outputs
+            boxes[node] = Box(name, _kind(node, half), half, text, place, output, _what(node), (node,))
     arrows = [Arrow(boxes[op], boxes[node]) for node in drawn for op in node.operands if op in boxes]
     return Picture(tuple(boxes.values()), tuple(arrows), (), "")
 
@@ -118,7 +130,8 @@ def _mirror(graph: Graph) -> Picture:
         product = factor(node, told) if half == "backward" else None
         text = lines(node, outputs, {} if product else told, named.get(node))
         place = (Frame("half", half), *frames.around(node))
-        boxes[node] = Box(f"n{len(boxes)}", _kind(node, half), half, text, place, node in outputs, _what(node))
+        name, output = f"n{len(boxes)}", node in outputs
+        boxes[node] = Box(name, _kind(node, half), half, text, place, output, _what(node), (node,))
         for operand in node.operands:
             if operand not in told:
                 beside = product[1] if product and product[0] is operand else ""

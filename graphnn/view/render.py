@@ -18,9 +18,11 @@ from typing import Any
 from ..errors import GraphNNError, RenderError
 from ..ir.graph import Graph
 from .collapse import collapse
-from .dot import picture_to_dot, to_dot
+from .dot import picture_to_dot
 from .picture import Picture, picture
-from .svg import to_svg
+from .pinned import sheet_to_dot
+from .sheet import Sheet, sheet_of
+from .svg import sheet_to_svg, to_svg
 
 __all__ = ["mimebundle", "render", "renderers"]
 
@@ -28,8 +30,8 @@ _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
 _SHOWN = 200
 """Notebooks draw pictures of up to so many boxes by themselves."""
-_LAID_OUT = 1000
-"""Of more boxes Graphviz is not asked for SVG: its layout takes more than linear time."""
+_LAID_OUT = 200
+"""More boxes than this are not laid out by Graphviz: its layout takes more than linear time."""
 
 _MENDS = "Install Graphviz so that `dot` is on the PATH, or run: pip install 'graphnn[render]'"
 
@@ -37,7 +39,7 @@ _MENDS = "Install Graphviz so that `dot` is on the PATH, or run: pip install 'gr
 _CHILD = """
 import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot"))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2], args=" ".join(sys.argv[3:])))
 """
 
 
@@ -48,46 +50,75 @@ def render(graph: Graph, path: str | os.PathLike[str], view: str, depth: int | N
         RenderError: for a suffix, view or depth that is not drawn, when nothing here can draw it, or the file cannot
             be written.
     """
-    target = Path(path)
-    suffix = target.suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise RenderError(f"cannot draw {target.name!r}: the suffix is one of {', '.join(_SUFFIXES)}.")
+    suffix = suffix_of(path)
+    shown = collapse(picture(graph, view), depth)
     if suffix == ".dot":
-        data = to_dot(graph, view, depth).encode()
+        data = picture_to_dot(shown, view).encode()
+    elif suffix == ".svg":
+        data = _svg(shown, view)
+    elif suffix == ".html":
+        data = _page(_svg(shown, view), Path(path).stem).encode()
+    elif _leave_to_graphviz(shown, view):
+        data = draw(picture_to_dot(shown, view), suffix[1:])
     else:
-        shown = collapse(picture(graph, view), depth)
-        if suffix == ".svg":
-            data = _svg(shown, view)
-        elif suffix == ".html":
-            data = _page(_svg(shown, view), target.stem).encode()
-        else:
-            data = draw(picture_to_dot(shown, view), suffix[1:])
-    _write_whole(target, data)
-    return os.fspath(path)
+        data = draw(sheet_to_dot(sheet_of(shown, view)), suffix[1:], pinned=True)
+    return write(path, data)
+
+
+def render_sheet(sheet: Sheet, path: str | os.PathLike[str]) -> str:
+    """Draw a sheet into a file, and return its path.
+
+    Raises:
+        RenderError: as for `render`.
+    """
+    suffix = suffix_of(path)
+    if suffix == ".dot":
+        data = sheet_to_dot(sheet).encode()
+    elif suffix == ".svg":
+        data = sheet_to_svg(sheet).encode()
+    elif suffix == ".html":
+        data = _page(sheet_to_svg(sheet).encode(), Path(path).stem).encode()
+    else:
+        data = draw(sheet_to_dot(sheet), suffix[1:], pinned=True)
+    return write(path, data)
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The suffix of a path, which decides what is drawn.
+
+    Raises:
+        RenderError: for one that is not drawn.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise RenderError(f"cannot draw {Path(path).name!r}: the suffix is one of {', '.join(_SUFFIXES)}.")
+    return suffix
+
+
+def _leave_to_graphviz(shown: Picture, view: str) -> bool:
+    """Graphviz has the better eye for a half by itself; the mirror is graphnn's own: it knows which nodes face."""
+    return view != "both" and len(shown.boxes) <= _LAID_OUT
 
 
 def _svg(shown: Picture, view: str) -> bytes:
-    """By Graphviz, which has the better eye; by graphnn itself where there is none, or it gives up.
-
-    The mirror is always graphnn's own: it knows which nodes face each other.
-    """
-    if view != "both" and len(shown.boxes) <= _LAID_OUT:
+    """By Graphviz where the layout is left to it; by graphnn itself else, where there is none, or where it gives up."""
+    if _leave_to_graphviz(shown, view):
         with contextlib.suppress(RenderError):
             return draw(picture_to_dot(shown, view), "svg")
     return to_svg(shown, view).encode()
 
 
-def draw(dot: str, kind: str) -> bytes:
-    """DOT as svg, png or pdf: by the system's `dot`, else by pygraphviz.
+def draw(dot: str, kind: str, pinned: bool = False) -> bytes:
+    """DOT as svg, png or pdf: by the system's `dot`, else by pygraphviz; `pinned` where it tells every place itself.
 
     Raises:
         RenderError: when neither is there, or it fails or takes too long.
     """
     program = shutil.which("dot")
     if program:
-        return _run([program, f"-T{kind}"], dot, "dot")
+        return _run([program, *(["-Kneato", "-n2"] if pinned else []), f"-T{kind}"], dot, "dot")
     try:
-        return _run([sys.executable, "-c", _CHILD, kind], dot, "pygraphviz")
+        return _run([sys.executable, "-c", _CHILD, kind, *(["neato", "-n2"] if pinned else ["dot"])], dot, "pygraphviz")
     except RenderError as error:
         if "No module named 'pygraphviz'" in str(error):
             raise RenderError(
@@ -124,19 +155,22 @@ def _page(svg: bytes, title: str) -> str:
     )
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write(path: str | os.PathLike[str], data: bytes) -> str:
+    """Write a file whole or not at all, and return its path."""
+    target = Path(path)
     temporary: str | None = None
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
         temporary = None
+        return os.fspath(path)
     except OSError as error:
-        raise RenderError(f"cannot write {path}: {error.strerror or error}.") from None
+        raise RenderError(f"cannot write {target}: {error.strerror or error}.") from None
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
@@ -156,7 +190,7 @@ def renderers() -> dict[str, str]:
     """Each way to draw by name: "ok", or why it does not work here."""
     found = {"dot": "ok" if shutil.which("dot") else "missing; install Graphviz so that `dot` is on the PATH"}
     try:
-        _run([sys.executable, "-c", _CHILD, "svg"], "digraph { a -> b }", "pygraphviz")
+        _run([sys.executable, "-c", _CHILD, "svg", "dot"], "digraph { a -> b }", "pygraphviz")
         found["pygraphviz"] = "ok"
     except RenderError as error:
         absent = "No module named" in str(error)

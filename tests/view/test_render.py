@@ -90,9 +90,13 @@ def test_a_notebook_without_a_renderer_shows_both_as_well(graph, bare):
     assert bundle["text/plain"] == str(graph) and "Tanh" in bundle["image/svg+xml"]
 
 
-def test_the_child_process_draws_by_pygraphviz():
+@pytest.mark.parametrize("how", [["dot"], ["neato", "-n2"]])
+def test_the_child_process_draws_by_pygraphviz(how):
     pytest.importorskip("pygraphviz")
     done = subprocess.run(
-        [sys.executable, "-c", rendering._CHILD, "svg"], input=b"digraph { a -> b }", capture_output=True, timeout=60
+        [sys.executable, "-c", rendering._CHILD, "svg", *how],
+        input=b"digraph { a -> b }",
+        capture_output=True,
+        timeout=60,
     )
     assert done.returncode == 0 and b"<svg" in done.stdout

@@ -8,8 +8,10 @@ import pytest
 
 import graphnn as gn
 from graphnn.view.columns import columns
+from graphnn.view.layout import Layout
 from graphnn.view.picture import picture
-from graphnn.view.svg import _Layout, to_svg
+from graphnn.view.routes import routes
+from graphnn.view.svg import to_svg
 
 VIEWS = ["forward", "backward", "both"]
 
@@ -40,7 +42,7 @@ def test_every_box_is_a_group_with_its_lines(view):
 @pytest.mark.parametrize("view", VIEWS)
 def test_no_two_boxes_overlap_and_frames_hold_their_own_alone(view):
     shown = picture(net(3), view)
-    layout = _Layout(shown, view)
+    layout = Layout(shown, view)
     width, height = layout.size
     bounds = {box: layout.bounds(box) for box in shown.boxes}
     for a, b in itertools.combinations(bounds.values(), 2):
@@ -110,3 +112,43 @@ def test_an_empty_picture_is_a_picture():
 
     root = ElementTree.fromstring(to_svg(Picture((), (), (), ""), "forward").encode())
     assert root.tag.endswith("svg")
+
+
+def crossed(route, bounds, ends):
+    """The boxes that a route runs through, other than those that it joins: its curves at nine places each."""
+    found = set()
+    points = route.curve
+    for i in range(0, len(points) - 1, 3):
+        curve = np.array(points[i : i + 4])
+        for t in np.linspace(0, 1, 9):
+            x, y = np.array([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3]) @ curve
+            found |= {b for b, (left, top, right, low) in bounds.items() if left < x < right and top < y < low}
+    return found - set(ends)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("trained", [False, True])
+def test_no_arrow_runs_behind_a_box(view, trained):
+    graph = net(3)
+    if trained:
+        loss = graph.outputs["out"]
+        graph = gn.Graph(loss, gn.Momentum(lr=1.0).updates(loss))
+    shown = picture(graph, view)
+    layout = Layout(shown, view)
+    bounds = {box: layout.bounds(box) for box in shown.boxes}
+    for arrow, route in zip(shown.arrows, routes(shown, layout), strict=True):
+        assert not crossed(route, bounds, (arrow.tail, arrow.head)), (arrow.tail.lines, arrow.head.lines)
+
+
+def test_lanes_of_different_values_lie_apart():
+    a, b = gn.Input("a", (2,)), gn.Input("b", (2,))
+    far = [gn.Tanh(gn.Tanh(gn.Exp(node))) for node in (a, b)]
+    shown = picture(gn.Graph(gn.Sum(gn.AddN((*far, gn.Sin(a), gn.Sin(b))))), "forward")
+    layout = Layout(shown, "forward")
+    lanes = {}
+    for arrow, route in zip(shown.arrows, routes(shown, layout), strict=True):
+        for one, other in itertools.pairwise(route.curve):
+            if one[1] == other[1] and other[0] - one[0] > 40:
+                lanes.setdefault(arrow.tail, set()).add(one[1])
+    for one, other in itertools.combinations(lanes.values(), 2):
+        assert one.isdisjoint(other)

@@ -1,0 +1,194 @@
+"""Layouts: where boxes and frames of a picture stand, in pixels. Layers by longest path; frames hold their own alone.
+
+It takes time linear in what is drawn, and the same picture is laid out the same everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import accumulate
+from typing import NamedTuple
+from unicodedata import east_asian_width
+
+from .columns import columns, in_order
+from .picture import Box, Frame, Picture, outline
+
+__all__ = ["GAP", "HEADING", "LINE", "PAD", "Layout", "Swatch", "text_width"]
+
+LINE, PAD, HEADING, GAP = 14, 9, 18, 30
+"""In pixels: a line of text, the space inside a frame, its heading, and between columns."""
+_LETTER = 6.4
+_LEAVES = ("input", "parameter", "constant", "saved")
+_FAR = 40
+"""No room is kept for an arrow over more columns than this: for all of them it would cost quadratic time."""
+_SWATCH = 26
+"""What a square of a legend takes beside its text."""
+
+
+class Swatch(NamedTuple):
+    """An entry of a legend as placed: left, top, the fill of its square, and what it stands for."""
+
+    x: float
+    y: float
+    fill: str
+    text: str
+
+
+class _Group:
+    """A frame while it is laid out: what stands in it, the columns it spans, and where, from the top of its parent."""
+
+    def __init__(self, frame: Frame | None) -> None:
+        self.frame = frame
+        self.items: list[_Group | Box] = []
+        self.first, self.last = 0, 0
+        self.top = self.height = 0.0
+        self.depth = 0  # of frames inside
+
+
+class Layout:
+    """Where everything stands. Columns give the place along the flow; across it, each item takes the first room."""
+
+    def __init__(self, shown: Picture, view: str) -> None:
+        self.column = columns(shown, view)
+        self.top: dict[Box, float] = {}
+        self._aligned = {box for pair in shown.partners for box in pair}
+        self._spans = _with_room_for_arrows(self.column, shown)
+        self._groups = _grouped(shown)
+        for group in reversed(self._groups):
+            self._stack(group)
+        for group in self._groups:  # from the top of the parent to the top of the picture
+            for item in group.items:
+                if isinstance(item, _Group):
+                    item.top += group.top
+                else:
+                    self.top[item] += group.top
+        self._inner = self._groups[0].depth * PAD
+        self._left, x = [], float(PAD + self._inner)
+        self.rows = in_order(self.column)
+        self._widths = [max((box_width(box) for box in row), default=0.0) for row in self.rows]
+        self._room = self._gaps(shown)
+        self._widen()
+        for wide, gap in zip(self._widths, self._room, strict=True):
+            self._left.append(x)
+            x += wide + gap + 2 * self._inner
+        width = x - self._room[-1] - self._inner + PAD if self._left else 2.0 * PAD
+        self._width = max(width, text_width(shown.remark) + 2 * PAD if shown.remark else 0.0)
+        self.bottom = self._groups[0].height + PAD
+        self.legend = list(self._swatches(shown))
+        rows = len({swatch.y for swatch in self.legend}) + bool(shown.remark)
+        self.size = self._width, self.bottom + PAD + HEADING * rows
+
+    def _gaps(self, shown: Picture) -> list[float]:
+        """The room after each column: for what the arrows say, right before they arrive."""
+        gaps = [float(GAP)] * len(self._widths)
+        for tail, head, text in shown.arrows:
+            if text and self.column[tail] != self.column[head]:
+                before = self.column[head] - (self.column[tail] < self.column[head])
+                gaps[before] = max(gaps[before], text_width(text) + 2 * PAD)
+        return gaps
+
+    def _widen(self) -> None:
+        """Make room for the headings of frames: the last column of one that is too narrow gets wider."""
+        widths = list(self._widths)
+        steps = (wide + gap + 2 * self._inner for wide, gap in zip(widths, self._room, strict=True))
+        left = list(accumulate(steps, initial=0.0))
+        for group in reversed(self._groups):
+            if group.frame:
+                last = group.last
+                wide = left[last] - left[group.first] + self._widths[last] + 2 * PAD * (group.depth + 1)
+                self._widths[last] += max(0.0, text_width(group.frame.text) + 2 * PAD - wide)
+
+    def _stack(self, group: _Group) -> None:
+        heading = HEADING if group.frame else 0
+        if spans := [self._span(item) for item in group.items]:
+            group.first, group.last = min(first for first, _ in spans), max(last for _, last in spans)
+        room = [float(heading + PAD)] * (group.last - group.first + 1)
+        for item, (first, last) in sorted(zip(group.items, spans, strict=True), key=self._rank):
+            covered = slice(first - group.first, last - group.first + 1)
+            top = max(room[covered])
+            if isinstance(item, _Group):
+                item.top, height = top, item.height
+                group.depth = max(group.depth, item.depth + 1)
+            else:
+                self.top[item], height = top, box_height(item)
+            room[covered] = [top + height + PAD] * (last - first + 1)
+        group.height = max(room)
+
+    def _rank(self, placed: tuple[_Group | Box, tuple[int, int]]) -> int:
+        """Which items come first, so that the chain runs straight: frames and partners, then others, then leaves."""
+        item, _ = placed
+        return 0 if isinstance(item, _Group) or item in self._aligned else 2 if item.kind in _LEAVES else 1
+
+    def _span(self, item: _Group | Box) -> tuple[int, int]:
+        return (item.first, item.last) if isinstance(item, _Group) else self._spans[item]
+
+    def _swatches(self, shown: Picture) -> Iterator[Swatch]:
+        """The legend beneath the picture, in rows as wide as that."""
+        x, y = float(PAD), self.bottom
+        for fill, text in shown.legend:
+            wide = text_width(text) + _SWATCH
+            if x > PAD and x + wide > self._width:
+                x, y = float(PAD), y + HEADING
+            yield Swatch(x, y, fill, text)
+            x += wide
+
+    def frames(self) -> Iterator[tuple[Frame, float, float, float, float]]:
+        """Each frame with its left, top, width and height; outer ones first."""
+        for group in self._groups:
+            if group.frame:
+                inner = PAD * (group.depth + 1)
+                left = self._left[group.first] - inner
+                right = self._left[group.last] + self._widths[group.last] + inner
+                yield group.frame, left, group.top, right - left, group.height
+
+    def edges(self, column: int) -> tuple[float, float]:
+        """Left and right of a column."""
+        return self._left[column], self._left[column] + self._widths[column]
+
+    def bounds(self, box: Box) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of a box: in the middle of its column."""
+        column, width = self.column[box], box_width(box)
+        left = self._left[column] + (self._widths[column] - width) / 2
+        return left, self.top[box], left + width, self.top[box] + box_height(box)
+
+
+def _with_room_for_arrows(column: Mapping[Box, int], shown: Picture) -> dict[Box, tuple[int, int]]:
+    """The columns that each box takes: its own, and those that its arrows cross to users in the same frame."""
+    spans = {box: (own, own) for box, own in column.items()}
+    for tail, head, _ in shown.arrows:
+        own, far = column[tail], column[head]
+        if tail.place == head.place and tail.kind not in _LEAVES and abs(far - own) <= _FAR:
+            first, last = spans[tail]
+            spans[tail] = min(first, far + 1) if far < own else first, max(last, far - 1) if far > own else last
+    return spans
+
+
+def _grouped(shown: Picture) -> list[_Group]:
+    groups = [_Group(None)]
+    path = [groups[0]]
+    for item in outline(shown.boxes):
+        if item is None:
+            path.pop()
+        elif isinstance(item, Box):
+            path[-1].items.append(item)
+        else:
+            group = _Group(item)
+            path[-1].items.append(group)
+            path.append(group)
+            groups.append(group)
+    return groups
+
+
+def box_width(box: Box) -> float:
+    """How wide a box is: as its longest line, with room for the corners."""
+    return max(map(text_width, box.lines), default=0.0) + 22
+
+
+def box_height(box: Box) -> float:
+    """How high a box is: as its lines."""
+    return len(box.lines) * LINE + 10.0
+
+
+def text_width(text: str) -> float:
+    """How wide a text is about: letters of East Asia take two."""
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text) * _LETTER

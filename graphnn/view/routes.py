@@ -1,0 +1,136 @@
+"""Routes: how arrows run from box to box. Along the flow in lanes that no box stands in, across it between columns."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeAlias
+
+from .layout import GAP, PAD, Layout, text_width
+from .picture import Arrow, Box, Picture
+
+__all__ = ["Point", "Route", "routes"]
+
+Point: TypeAlias = tuple[float, float]
+
+_CLEAR = 4.0
+"""Pixels between a lane and a box."""
+_APART = 5.0
+"""Pixels between lanes of different values."""
+_FAR = 40
+"""Over more columns than this, lanes are looked for beneath all boxes only: else it would cost quadratic time."""
+_TIP = 7.0
+
+
+class Route(NamedTuple):
+    """An arrow as drawn: cubic curves, as a start and three points for each; the tip; and its words with their place.
+
+    `anchor` is where the words have their place: their "start", "middle" or "end".
+    """
+
+    curve: tuple[Point, ...]
+    tip: tuple[Point, Point, Point]
+    text: str
+    at: Point
+    anchor: str
+
+
+def routes(shown: Picture, layout: Layout) -> Iterator[Route]:
+    """The route of each arrow, in their order."""
+    lanes = _Lanes(layout)
+    for arrow in shown.arrows:
+        yield _route(arrow, layout, lanes)
+
+
+def _route(arrow: Arrow, layout: Layout, lanes: _Lanes) -> Route:
+    tail, head = layout.bounds(arrow.tail), layout.bounds(arrow.head)
+    own, far = layout.column[arrow.tail], layout.column[arrow.head]
+    if own == far:
+        return _within(arrow, tail, head, layout.edges(own)[1], lanes)
+    way = 1 if far > own else -1
+    start = tail[2 if way > 0 else 0], (tail[1] + tail[3]) / 2
+    end = head[0 if way > 0 else 2], (head[1] + head[3]) / 2
+    leaves = layout.edges(own)[1 if way > 0 else 0]
+    arrives = layout.edges(far)[0 if way > 0 else 1]
+    if arrow.text:  # straight under its words
+        words = end[0] - way * (text_width(arrow.text) + PAD)
+        arrives = min(arrives, words) if way > 0 else max(arrives, words)
+    points = [start, (leaves, start[1])]
+    curve = [start, *_line(*points)]
+    here, between = points[-1], range(own + way, far, way)
+    if len(between):
+        y = lanes.free(arrow.tail, between, start[1], end[1])
+        first, last = layout.edges(between[0])[0 if way > 0 else 1], layout.edges(between[-1])[1 if way > 0 else 0]
+        curve += [*_bend(here, (first, y)), *_line((first, y), (last, y))]
+        here = last, y
+    curve += [*_bend(here, (arrives, end[1])), *_line((arrives, end[1]), end)]
+    tip = end, (end[0] - _TIP * way, end[1] - 3), (end[0] - _TIP * way, end[1] + 3)
+    return Route(tuple(curve), tip, arrow.text, (end[0] - 9 * way, end[1] - 5), "end" if way > 0 else "start")
+
+
+def _within(arrow: Arrow, tail: Sequence[float], head: Sequence[float], edge: float, lanes: _Lanes) -> Route:
+    """An arrow within a column: straight up or down where nothing stands between, else around by the right."""
+    down = 1 if head[1] > tail[1] else -1
+    x1, x2 = (tail[0] + tail[2]) / 2, (head[0] + head[2]) / 2
+    y1, y2 = (tail[3], head[1]) if down > 0 else (tail[1], head[3])
+    if lanes.neighbours(arrow.tail, arrow.head):
+        straight = ((x1, y1), (x1, y1 + 12 * down), (x2, y2 - 18 * down), (x2, y2))
+        tip = (x2, y2), (x2 - 3, y2 - _TIP * down), (x2 + 3, y2 - _TIP * down)
+        return Route(straight, tip, arrow.text, (x2 + 6, y2 - 5 * down), "start")
+    start, end = (tail[2], (tail[1] + tail[3]) / 2), (head[2], (head[1] + head[3]) / 2)
+    out, back, bulge = (edge, start[1]), (edge, end[1]), edge + 0.6 * GAP
+    curve = (start, *_line(start, out), (bulge, out[1]), (bulge, back[1]), back, *_line(back, end))
+    tip = end, (end[0] + _TIP, end[1] - 3), (end[0] + _TIP, end[1] + 3)
+    return Route(curve, tip, arrow.text, (end[0] + 9, end[1] - 5), "start")
+
+
+def _line(start: Point, end: Point) -> tuple[Point, Point, Point]:
+    """A straight line as a curve."""
+    return start, end, end
+
+
+def _bend(start: Point, end: Point) -> tuple[Point, Point, Point]:
+    """From side to side in the room between two columns, level at both ends."""
+    middle = (start[0] + end[0]) / 2
+    return (middle, start[1]), (middle, end[1]), end
+
+
+class _Lanes:
+    """The heights at which arrows pass through columns: free of boxes, and of the lanes of other values."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._column = layout.column
+        self._taken = [sorted((layout.top[box], layout.bounds(box)[3]) for box in row) for row in layout.rows]
+        self._place = [{top: i for i, (top, _) in enumerate(taken)} for taken in self._taken]
+        self._layout = layout
+        self._below = layout.bottom - PAD / 2
+        self._used: dict[int, list[tuple[float, Box]]] = {}
+
+    def neighbours(self, one: Box, other: Box) -> bool:
+        """Do two boxes of a column stand one above the other, with none between?"""
+        places = self._place[self._column[one]]
+        return abs(places[self._layout.top[one]] - places[self._layout.top[other]]) == 1
+
+    def free(self, tail: Box, between: range, start: float, end: float) -> float:
+        """The height of a lane through the columns between, near to where the arrow leaves and arrives."""
+        candidates: Iterable[float] = (start, end)
+        if len(between) <= _FAR:
+            sides = {y for i in between for top, low in self._taken[i] for y in (top - _CLEAR, low + _CLEAR)}
+            aside = sorted(sides, key=lambda y: (abs(y - start) + abs(y - end), y))
+            candidates = chain(candidates, (y + shift for y in aside for shift in (0.0, -_APART, _APART)))
+        for y in candidates:
+            if all(self._is_free(tail, i, y) for i in between):
+                break
+        else:
+            y = self._below
+        for i in between:
+            self._used.setdefault(i, []).append((y, tail))
+        return y
+
+    def _is_free(self, tail: Box, column: int, y: float) -> bool:
+        taken = self._taken[column]
+        i = bisect_left(taken, (y + _CLEAR,))
+        if i and taken[i - 1][1] > y - _CLEAR:
+            return False
+        return not any(other is not tail and abs(y - lane) < _APART for lane, other in self._used.get(column, ()))
