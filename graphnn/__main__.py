@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     render = verbs.add_parser("render", help="draw a graph into a file")
     render.add_argument("source", metavar="FILE[:NAME]", help=where)
     render.add_argument("-o", "--output", required=True, help="the picture: .svg, .png, .pdf, .html or .dot")
-    render.add_argument("--view", choices=("forward", "backward", "both"), default="forward")
+    render.add_argument("--view", choices=("forward", "backward", "both"), help="forward unless said; of a page both")
     render.set_defaults(do=_render)
     info = verbs.add_parser("info", help="list a graph, its parameters and its sizes")
     info.add_argument("source", metavar="FILE[:NAME]", help=where)

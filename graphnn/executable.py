@@ -338,9 +338,11 @@ class Executable:
         """
         return self._program.assembly()
 
-    def render(self, path: str | os.PathLike[str], view: str = "forward") -> str:
+    def render(
+        self, path: str | os.PathLike[str], view: str | None = None, feeds: Mapping[str, ArrayLike] | None = None
+    ) -> str:
         """Draw the graph as declared into a file, and return the path: see `Graph.render`."""
-        return self.graph.render(path, view)
+        return self.graph.render(path, view, feeds=feeds)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from .view.notebook import show_graph  # a door

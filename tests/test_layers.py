@@ -15,7 +15,8 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "recorded", "repro", "executable", "compile"},
+    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "recorded", "repro", "executable", "compile"}
+    | {"observe"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
@@ -23,7 +24,8 @@ LEVEL |= {"__init__": 99, "__main__": 99}
 
 DOORS = {
     "backends/registry.py": {"backends.native"},
-    "ir/graph.py": {"plan.schedule", "view.listing", "view.dot", "view.mermaid", "view.notebook", "view.render"},
+    "ir/graph.py": {"observe", "plan.schedule"}
+    | {"view.listing", "view.dot", "view.mermaid", "view.notebook", "view.render"},
     "plan/memory.py": {"view.report"},
     "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},

@@ -32,6 +32,14 @@ def test_render_draws_the_graph_that_is_named(net, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(out)
 
 
+def test_a_page_has_both_halves_unless_one_is_asked_for(net, tmp_path):
+    out = tmp_path / "net.html"
+    assert main(["render", f"{net}:loss", "-o", str(out)]) == 0
+    assert '"half":"backward"' in out.read_text()
+    assert main(["render", f"{net}:loss", "-o", str(out), "--view", "forward"]) == 0
+    assert '"half":"backward"' not in out.read_text()
+
+
 def test_info_lists_and_counts(net, capsys):
     assert main(["info", f"{net}:y"]) == 0
     text = capsys.readouterr().out

@@ -160,21 +160,34 @@ class Graph:
 
         return to_mermaid(self, view, depth)
 
-    def render(self, path: str | os.PathLike[str], view: str = "forward", depth: int | None = None) -> str:
+    def render(
+        self,
+        path: str | os.PathLike[str],
+        view: str | None = None,
+        depth: int | None = None,
+        feeds: Mapping[str, Any] | None = None,
+    ) -> str:
         """Draw into a file, by its suffix .svg, .png, .pdf, .html or .dot, and return the path.
 
         `view` is "forward", "backward" or "both". A graph of a scalar without gradients derives those of its
         trainable parameters for the latter two. `depth` is how many nested scopes are open: at 0 each outermost one
         is a single box, and equal neighbours are one box with their number. By default a picture of more than 200
-        boxes closes as many as that takes.
+        boxes, or a page of more than 2,000, closes as many as that takes.
+
+        An .html is one page that needs no network, to pan, zoom and search, and to step through forward and then
+        backward, which it shows unless a view is asked for. With `feeds`, a mapping from the inputs' names to
+        arrays, one run is recorded on NumPy, without passes, and the page shows the values and gradients at every
+        node. It quotes the lines of source that declared them. Parameters keep their values.
 
         Raises:
             RenderError: for .png or .pdf when nothing installed can draw them, naming the mends, or when the file
                 cannot be written. SVG and pages are always drawn.
+            FeedError, ShapeError, DTypeError, LabelError: for feeds that do not fit, as for a call.
         """
+        from ..observe import observer  # a door
         from ..view.render import render  # a door
 
-        return render(self, path, view, depth)
+        return render(self, path, view, depth, None if feeds is None else observer(feeds))
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from ..view.notebook import show_graph  # a door

@@ -1,7 +1,7 @@
 """Rendering: a picture into a file, by whatever draws here, within a time limit, whole or not at all.
 
 The system's `dot` comes first, then the Graphviz inside pygraphviz, in a process of its own; where neither is there,
-SVG and pages are drawn by graphnn itself, as the mirror is everywhere.
+SVG is drawn by graphnn itself, as the mirror and pages are everywhere.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from ..errors import GraphNNError, RenderError
 from ..ir.graph import Graph
 from .collapse import collapse
 from .dot import picture_to_dot
+from .page import to_page
 from .picture import Picture, picture
 from .pinned import sheet_to_dot
 from .sheet import Sheet, sheet_of
+from .steps import Observer
 from .svg import sheet_to_svg, to_svg
 
 __all__ = ["mimebundle", "render", "renderers"]
@@ -43,21 +45,32 @@ sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog=sys.argv[2], args=" 
 """
 
 
-def render(graph: Graph, path: str | os.PathLike[str], view: str, depth: int | None = None) -> str:
+def render(
+    graph: Graph,
+    path: str | os.PathLike[str],
+    view: str | None = None,
+    depth: int | None = None,
+    observer: Observer | None = None,
+) -> str:
     """Draw a view of a graph into a file, and return its path; of a large graph with scopes open to a depth.
+
+    Without a view, pages have both halves where there is a loss, and pictures the forward one.
 
     Raises:
         RenderError: for a suffix, view or depth that is not drawn, when nothing here can draw it, or the file cannot
-            be written.
+            be written; and for an observer of anything but a page.
     """
     suffix = suffix_of(path)
+    if suffix == ".html":
+        return write(path, to_page(graph, Path(path).stem, view, depth, observer).encode())
+    if observer is not None:
+        raise RenderError(f"cannot show values in {Path(path).name!r}: only a page, .html, steps through a run.")
+    view = view or "forward"
     shown = collapse(picture(graph, view), depth)
     if suffix == ".dot":
         data = picture_to_dot(shown, view).encode()
     elif suffix == ".svg":
         data = _svg(shown, view)
-    elif suffix == ".html":
-        data = _page(_svg(shown, view), Path(path).stem).encode()
     elif _leave_to_graphviz(shown, view):
         data = draw(picture_to_dot(shown, view), suffix[1:])
     else:
