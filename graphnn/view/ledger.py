@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Graph
-from ..ir.node import Node
+from ..ir.node import Item, Node
 from ..plan.memory import Plan, Step
 from ..plan.polynomial import Polynomial, bytes_of, product_of
 from ..plan.usage import specs_of
@@ -78,15 +78,22 @@ def make_ledger(stages: Sequence[tuple[str, Graph, Record]], plan: Plan) -> Ledg
 
 
 def _kept(records: Iterable[Record]) -> dict[Node, list[Kept]]:
-    """What was said about each node, under the node that stands for it in the end."""
-    kept: dict[Node, list[Kept]] = {}
+    """What was said about each node, under the node that stands for it in the end, unless both stand in one step."""
+    said: list[Kept] = []
     for record in records:
-        for one in record.kept:
-            kept.setdefault(one.node, []).append(one)
+        said += record.kept
         for move in record.moves:
-            for old in [node for node in kept if node in move]:
-                kept.setdefault(move[old], []).extend(kept.pop(old))
+            said = [Kept(_step(move.get(o.node, o.node)), _step(move.get(o.other, o.other)), o.why) for o in said]
+    kept: dict[Node, list[Kept]] = {}
+    for one in said:
+        if one.node is not one.other:
+            kept.setdefault(one.node, []).append(one)
     return kept
+
+
+def _step(node: Node) -> Node:
+    """What computes a value: of one result of several, the node with all of them."""
+    return node.node if isinstance(node, Item) else node
 
 
 def _entry(

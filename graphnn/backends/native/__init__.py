@@ -12,6 +12,7 @@ from __future__ import annotations
 from ...transform.group import group
 from ...transform.passes import Pass
 from ...transform.products import products as folded_updates
+from ...transform.rows import rows
 from ..numpy import PASSES as INTERPRETED
 from .probe import problem
 from .program import NativeProgram, bind
@@ -19,5 +20,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, rows)
 """Those of NumPy, then what only pays where steps become kernels."""

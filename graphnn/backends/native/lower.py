@@ -17,7 +17,9 @@ from ...ops.reductions import Reduction
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
 from ...transform.products import Product
+from ...transform.rowwise import Rows
 from ..nests import make_axes, make_nest
+from .lower_rows import lower_rows
 from .maps import map_kernel
 from .matmul import lower_product
 from .picks import check_kernel, one_hot_kernel, pick_kernel
@@ -98,6 +100,10 @@ def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[In
     return [*before, *lower_product(x, w, out, declared.x.shape, declared.W.shape, out, alpha)]
 
 
+def _rows(node: Any, ins: Arrays, out: Any, declared: Node) -> list[Invocation]:
+    return lower_rows(node, ins, out)
+
+
 def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
     x, labels = ins
     if not out.size:
@@ -147,6 +153,7 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Reduction: _reduction,
     MatMul: _matmul,
     Product: _product,
+    Rows: _rows,
     Pick: _pick,
     OneHot: _one_hot,
 }

@@ -1,0 +1,249 @@
+"""Grouping by rows: reductions of short rows, and what is computed beside and from them, become one step.
+
+A kernel then walks the rows once: softmax, its loss and its gradient are one loop. Each fold keeps its order, so the
+bits are those of the steps apart. Only rows of a fixed, small width are grouped: their elements stay in registers.
+
+Which steps may be one follows from levels: a value that leaves the rows and comes back, changed by a step of another
+kind, comes back on a higher level, and steps of one level never wait for one another by way of others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..ir.body import Placeholder
+from ..ir.context import Birth, like
+from ..ir.graph import Graph
+from ..ir.leaf import scalar_constant
+from ..ir.node import Item, Node
+from ..ir.spec import Shape
+from ..ops.elementwise import Elementwise
+from ..ops.indexing import OneHot, Pick
+from ..ops.reductions import Reduction
+from ..ops.shape import Repeat, Reshape
+from .passes import Pass
+from .record import Fired, current, note
+from .rewrite import replace
+from .rowwise import RowBody, Rows
+
+__all__ = ["rows"]
+
+WIDEST = 16
+"""Elements of a row, at most: rows are folded one element after the other up to here, and stay in registers."""
+
+
+@dataclass
+class _Group:
+    """Steps over the same rows, in order."""
+
+    shape: Shape
+    members: list[Node] = field(default_factory=list)
+
+    @property
+    def pays(self) -> bool:
+        """Does it fold rows, and do anything beside?"""
+        computed = [node for node in self.members if node.view(True) is None]
+        return len(computed) > 1 and any(isinstance(node, Reduction) for node in computed)
+
+    @property
+    def labels(self) -> list[Node]:
+        """The operands that hold class labels, each once."""
+        return list(dict.fromkeys(node.target for node in self.members if isinstance(node, (Pick, OneHot))))
+
+
+def _apply(graph: Graph) -> Graph:
+    domains = _domains(graph)
+    if not any(isinstance(node, Reduction) for node in domains):
+        return graph
+    levels = _levels(graph, domains)
+    group_of = _groups(graph, domains, levels)
+    if not group_of:
+        return graph
+    return _rebuilt(graph, levels, group_of)
+
+
+# Which steps work on rows -----------------------------------------------------------------------------------------
+
+
+def _domains(graph: Graph) -> dict[Node, Shape]:
+    """The steps that may be part of a group, with the shape of the whole rows that they work on."""
+    folded = {node.x.shape for node in graph.nodes if isinstance(node, Reduction) and _folds_rows(node)}
+    domains: dict[Node, Shape] = {}
+    for node in graph.nodes if folded else ():
+        shape = None if node.static or node.random else _domain(node, domains)
+        if shape in folded:
+            domains[node] = shape
+    return domains
+
+
+def _domain(node: Node, domains: dict[Node, Shape]) -> Shape | None:
+    match node:
+        case Reduction(x=x) if _folds_rows(node):
+            return x.shape
+        case Pick(x=x) if x.ndim > 1 and _plain(node):
+            return x.shape
+        case OneHot(axis=-1) if node.ndim > 1 and _plain(node):
+            return node.shape
+        case Repeat(x=x) if node.axis == node.ndim - 1 and domains.get(x) == node.shape:
+            return node.shape
+        case Reshape(x=x) if x in domains and _is_row(x, domains[x]) and _is_row(node, domains[x]):
+            return domains[x]
+        case Elementwise() if _plain(node):
+            of_rows = {domains[x] for x in node.operands if x in domains and _is_row(node, domains[x])}
+            return of_rows.pop() if len(of_rows) == 1 else node.shape
+    return None
+
+
+def _folds_rows(node: Reduction) -> bool:
+    x = node.x
+    short = x.ndim > 1 and isinstance(x.shape[-1], int) and 2 <= x.shape[-1] <= WIDEST
+    return short and node.axes == (x.ndim - 1,) and _plain(x) and node.dtype == x.dtype and node.dtype.kind == "f"
+
+
+def _plain(node: Node) -> bool:
+    """Is it of a dtype that a row's kernel holds?"""
+    return node.dtype.kind == "b" or (node.dtype.kind == "f" and node.dtype.itemsize >= 4)
+
+
+def _is_row(node: Node, whole: Shape) -> bool:
+    """Has it one value a row?"""
+    return node.shape in (whole[:-1], (*whole[:-1], 1))
+
+
+# Which of them may be one -----------------------------------------------------------------------------------------
+
+
+def _levels(graph: Graph, domains: dict[Node, Shape]) -> dict[Node, int]:
+    """How often what a node needs has left the rows it belongs to; as late as its readers allow."""
+    levels: dict[Node, int] = {}
+    for node in graph.nodes:
+        mine = domains.get(node)
+        levels[node] = max(
+            (levels[x] + (x in domains and domains[x] != mine) for x in node.operands),
+            default=0,
+        )
+    seen = set(graph.roots)
+    latest: dict[Node, int] = {}
+    for node in reversed(graph.nodes):
+        mine = domains.get(node)
+        if mine is not None and node in latest and node not in seen:
+            levels[node] = max(levels[node], latest[node])
+        for x in node.operands:
+            if domains.get(x) == mine:
+                latest[x] = min(latest.get(x, levels[node]), levels[node])
+            else:
+                seen.add(x)
+    return levels
+
+
+def _groups(graph: Graph, domains: dict[Node, Shape], levels: dict[Node, int]) -> dict[Node, _Group]:
+    """The groups that pay, by each of their members."""
+    group_of: dict[Node, _Group] = {}
+    for node in graph.nodes:
+        if node not in domains:
+            continue
+        mine = _Group(domains[node])
+        for x in node.operands:
+            theirs = group_of.get(x)
+            if theirs is None or theirs is mine or theirs.shape != mine.shape:
+                continue
+            if levels[x] != levels[node]:
+                note(node, x, "what lies between them is no step of the same rows")
+                continue
+            small, large = sorted((mine, theirs), key=lambda group: len(group.members))
+            large.members += small.members
+            group_of.update(dict.fromkeys(small.members, large))
+            mine = large
+        mine.members.append(node)
+        group_of[node] = mine
+    groups = {id(group): group for group in group_of.values()}
+    paying = {key for key, group in groups.items() if group.pays and _same_labels(group)}
+    return {node: group for node, group in group_of.items() if id(group) in paying}
+
+
+def _same_labels(group: _Group) -> bool:
+    labels = group.labels
+    for other in labels[1:]:
+        note(labels[0], other, "a loop over rows checks one array of labels, and these are two")
+    return len(labels) < 2
+
+
+# The graph with groups as steps -----------------------------------------------------------------------------------
+
+
+def _rebuilt(graph: Graph, levels: dict[Node, int], group_of: dict[Node, _Group]) -> Graph:
+    read = _read_outside(graph, group_of)
+    record = current()
+    place = {node: i for i, node in enumerate(graph.nodes)}
+    replaced: dict[Node, Node] = {}
+    done: set[int] = set()
+    for node in sorted(graph.nodes, key=lambda node: (levels[node], node in group_of)):
+        group = group_of.get(node)
+        if group is None:
+            new = _in_order(node, replaced)
+            if new is not node:
+                replaced[node] = new
+        elif id(group) not in done:
+            done.add(id(group))
+            group.members.sort(key=place.__getitem__)
+            made, results = _made(group, read, replaced)
+            for member in group.members:
+                record.fired.append(Fired("one loop over rows", member, member, made))
+                if member in results:
+                    replaced[member] = results[member]
+            for member in group.members:
+                if member not in results:
+                    replaced[member] = _in_order(member, replaced) if member in read else made
+    record.moves.append(replaced)
+    return replace(graph, replaced)
+
+
+def _read_outside(graph: Graph, group_of: dict[Node, _Group]) -> set[Node]:
+    """The members that steps outside of their group read, be it by way of views, or that are seen."""
+    read = set(graph.roots)
+    for node in reversed(graph.nodes):
+        for x in node.operands:
+            if group_of.get(x) is not group_of.get(node) or (node in read and node.view(True) is not None):
+                read.add(x)
+    return read
+
+
+def _made(group: _Group, read: set[Node], replaced: dict[Node, Node]) -> tuple[Node, dict[Node, Node]]:
+    """The step of a group, and what stands for each member that is read outside."""
+    members = dict.fromkeys(group.members)
+    outside = tuple(dict.fromkeys(x for member in members for x in member.operands if x not in members))
+    inside = {x: _stand_in(x, i) for i, x in enumerate(outside)}
+    for member in members:
+        inside[member] = member.with_operands(inside)
+    results = [member for member in members if member in read and member.view(True) is None]
+    body = RowBody(
+        tuple(inside[x] for x in outside), tuple(inside[m] for m in members), tuple(inside[m] for m in results)
+    )
+    values = tuple(replaced.get(x, x) for x in outside)
+    with like(next(member for member in members if isinstance(member, Reduction))):
+        made: Node = Rows(values, body)
+    made = made.with_fields(birth=_no_earlier(made))
+    with like(made):
+        return made, {member: Item(made, i) for i, member in enumerate(results)}
+
+
+def _stand_in(x: Node, i: int) -> Node:
+    if scalar_constant(x):
+        return x
+    with like(x):
+        return Placeholder(f"x{i}", x.shape, x.dtype)
+
+
+def _no_earlier(node: Node) -> Birth:
+    """The birth of a node, declared no earlier than its operands."""
+    latest = max((x.serial for x in node.operands), default=node.serial)
+    return node.birth if latest <= node.serial else node.birth._replace(serial=latest)
+
+
+def _in_order(node: Node, replaced: dict[Node, Node]) -> Node:
+    """The node over what its operands have become, declared no earlier than they."""
+    new = node.with_operands(replaced)
+    return new if new is node else new.with_fields(birth=_no_earlier(new))
+
+
+rows = Pass("rows", "exact", _apply, fuses=True)
