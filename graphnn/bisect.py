@@ -6,6 +6,7 @@ its answers, to find the one after which it does.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,6 +139,8 @@ def _difference(a: np.ndarray, b: np.ndarray) -> float:
 def _allowed(value: np.ndarray, p: Pass, rtol: float | None, atol: float | None) -> float:
     if value.dtype.kind != "f" or (p.numerics == "exact" and rtol is None and atol is None):
         return 0.0
+    if p.numerics == "rounding":  # to change results is what it is for
+        return math.inf
     default = _TOLERANCE[value.dtype.itemsize]
     finite = value[np.isfinite(value)]
     largest = float(np.abs(finite).max()) if finite.size else 0.0

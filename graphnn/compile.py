@@ -14,7 +14,9 @@ from .ir.leaf import Parameter
 from .ir.node import Node
 from .plan.checking import checking, demand_same_plan
 from .plan.memory import make_plan
+from .transform.group import group
 from .transform.passes import Pass, select
+from .transform.precision import precision_pass
 
 __all__ = ["compile"]
 
@@ -28,6 +30,7 @@ def compile(
     check_finite: str | None = "loss",
     memory_budget: int | str | tuple[int | str, Mapping[str, int]] | None = None,
     wait: bool = True,
+    precision: str | None = None,
 ) -> Executable:
     """Compile outputs, and updates of parameters, into an `Executable`: a function of the inputs by name.
 
@@ -42,9 +45,14 @@ def compile(
     the same bits. It is met for sizes when they are first fed, or at once for those that are given beside it, as in
     `("32MiB", {"N": 256})`, and for a program without named sizes.
 
+    `precision` is None, everything in its declared dtype, or "mixed_float16" or "mixed_bfloat16" for a graph of
+    float32: products read operands of 16 bits, what the backward half reads waits in 16 bits, and weights stay
+    float32. Optimisers take `scaling=gn.LossScaling()` for it.
+
     Raises:
         GraphError: for a cycle, a duplicate name, an update of something else than a parameter, unknown options.
         ShapeError: when an update has another spec than its parameter.
+        DTypeError: when `precision` asks for float32 weights and one is of another float type.
         BackendError: when the backend does not work here, or a budget is too small, naming the smallest one found.
 
     >>> import graphnn as gn
@@ -63,6 +71,8 @@ def compile(
         taken = select(passes, chosen.passes)
         if check_finite == "all" and isinstance(passes, str):
             taken = tuple(p for p in taken if not p.fuses)  # what a step holds inside could not be watched
+        if precision is not None:
+            taken = _with(precision_pass(precision), taken)
         stages = _stages(declared, taken)
         plan = make_plan(stages[-1].graph)
         if checking():
@@ -73,6 +83,12 @@ def compile(
     if budget is not None:
         f.keep_within(budget, lambda plan: bind(plan, check_finite))
     return f
+
+
+def _with(policy: Pass, passes: Sequence[Pass]) -> tuple[Pass, ...]:
+    """The passes with that of a policy: last, but before elementwise steps become one, so that backends agree."""
+    at = passes.index(group) if group in passes else len(passes)
+    return (*passes[:at], policy, *passes[at:])
 
 
 def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:

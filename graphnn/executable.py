@@ -89,8 +89,13 @@ class Executable:
             try:
                 results = self._program.call(feeds, sizes)
             except NonFiniteError as error:
-                raise (error if error.node else blame(self.graph, feeds, sizes) or error) from None
+                raise (error if error.node else blame(self._computed, feeds, sizes) or error) from None
         return self._shaped(dict(zip(self.graph.outputs, results, strict=True)))
+
+    @property
+    def _computed(self) -> Graph:
+        """The graph that has the values computed: as declared, or rounded as a policy of precision says."""
+        return next((stage.graph for stage in reversed(self._stages) if stage.numerics == "rounding"), self.graph)
 
     def _shaped(self, results: dict[str, np.ndarray]) -> Any:
         """Results in the form of the outputs compiled."""
@@ -159,7 +164,7 @@ class Executable:
             try:
                 return run.run(rewind, epochs, progress, after_epoch)
             except NonFiniteError as error:
-                raise replay(self.graph, self._program, run.batches, rewind) or error from None
+                raise replay(self._computed, self._program, run.batches, rewind) or error from None
             finally:
                 self.epochs += rewind.done
 

@@ -20,7 +20,7 @@ from ..ir.spec import Shape, Spec
 from .registers import Instruction, Registers, registers
 from .ufuncs import bind_ufunc
 
-__all__ = ["Elementwise", "Map"]
+__all__ = ["Elementwise", "Map", "operand_dtypes"]
 
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
@@ -72,7 +72,7 @@ class Elementwise(Node):
         """Cast the operands to one dtype and repeat them to one shape."""
         operands = self.named_operands()
         try:
-            dtypes = _agreed(self.body, self._signature(operands))
+            dtypes = operand_dtypes(self.body, self._signature(operands))
         except TypeError as error:
             raise _refused(self, error) from None
         shape = broadcast_shape(self.op, operands)
@@ -182,8 +182,8 @@ def _read(op: str, text: str, attributes: tuple[tuple[str, Any], ...], operands:
 
 
 @lru_cache(maxsize=4096)
-def _agreed(body: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) -> tuple[np.dtype[Any], ...]:
-    """The dtypes that the operands are to have: one for all but the conditions, which stay as they are.
+def operand_dtypes(body: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) -> tuple[np.dtype[Any], ...]:
+    """The dtypes that a formula's operands are to have: one for all but the conditions, which stay as they are.
 
     Integers that the formula turns into floats become floats in sight.
     """

@@ -21,6 +21,7 @@ from ..ir.walk import ordered, walk
 from ..ops.choice import Where
 from ..ops.compare import Equal
 from .clipping import clip_by_global_norm, clip_by_value
+from .scaling import LossScaling
 
 __all__ = ["SGD", "Group", "Momentum", "Nesterov", "Optimizer", "Schedule", "trainable_parameters"]
 
@@ -145,11 +146,13 @@ class Optimizer:
         params: Sequence[Parameter] | None = None,
         max_grad: float | None = None,
         max_value: float | None = None,
+        scaling: LossScaling | None = None,
     ) -> dict[Parameter, Node]:
         """The updates that lower a scalar loss: a mapping from parameters and state to their next values.
 
         `params` are by default the trainable parameters that the loss depends on. `max_value` clips each element of
-        the gradients, `max_grad` then the gradients by their global norm.
+        the gradients, `max_grad` then the gradients by their global norm. `scaling` scales the loss while it is
+        differentiated, and leaves steps out whose gradients overflow: for mixed precision.
 
         Raises:
             ShapeError: when the loss is not a scalar.
@@ -158,7 +161,8 @@ class Optimizer:
         targets = trainable_parameters(loss) if params is None else list(params)
         if not targets:
             raise GraphError(f"the loss {describe(loss)} depends on no trainable parameter: there is nothing to learn.")
-        gradients, waiting = self._accumulated(targets, grad(loss, targets))
+        derived = grad(loss if scaling is None else scaling.scaled(loss), targets)
+        gradients, waiting = self._accumulated(targets, derived if scaling is None else scaling.unscaled(derived))
         if max_value is not None:
             gradients = clip_by_value(gradients, max_value)
         if max_grad is not None:
@@ -173,7 +177,7 @@ class Optimizer:
         steps = self._states.get((None, "steps"))
         if steps is not None:
             moves[steps] = steps + 1
-        updates = waiting(moves)
+        updates = waiting(moves) if scaling is None else scaling.guarded(waiting(moves), derived)
         for node in walk([loss]):
             updates.update(node.state_updates())
         return updates

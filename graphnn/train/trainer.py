@@ -22,6 +22,7 @@ from .history import History
 from .model import Metric, Model
 from .optim import Optimizer
 from .resume import Orders, read_training, write_training
+from .scaling import LossScaling
 from .stream import Batch, prefetched, read_batch
 
 __all__ = ["Trainer"]
@@ -30,9 +31,11 @@ Callback: TypeAlias = "Callable[[Trainer], Any]"
 
 
 class Trainer:
-    """Trains a model: `Trainer(model, optimizer, backend="numpy", average=None)`, then `fit`.
+    """Trains a model: `Trainer(model, optimizer, backend="numpy", average=None, precision=None)`, then `fit`.
 
-    `average` keeps an exponential moving average of the weights beside them.
+    `average` keeps an exponential moving average of the weights beside them. `precision` is that of `gn.compile`:
+    "mixed_float16" comes with dynamic loss scaling, "mixed_bfloat16" needs none. The weights stay float32, and so does
+    prediction.
 
     >>> import graphnn as gn
     >>> x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
@@ -44,9 +47,17 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Model, optimizer: Optimizer, backend: str = "numpy", average: Average | None = None
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        backend: str = "numpy",
+        average: Average | None = None,
+        precision: str | None = None,
     ) -> None:
         self.model, self.optimizer, self.backend, self.average = model, optimizer, backend, average
+        self.precision = precision
+        self.scaling = LossScaling() if precision == "mixed_float16" else None
+        """The loss scaling of mixed float16; assign another one before the first `fit`."""
         self.loss_list: list[float] = []
         """The average loss between log lines."""
         self.history = History()
@@ -69,10 +80,12 @@ class Trainer:
         """The compiled training step: its output is the loss, its updates are the optimiser's."""
         key = (max_grad, max_value)
         if key not in self._programs:
-            updates = self.optimizer.updates(self.model.loss, max_grad=max_grad, max_value=max_value)
+            updates = self.optimizer.updates(
+                self.model.loss, max_grad=max_grad, max_value=max_value, scaling=self.scaling
+            )
             if self.average is not None:
                 updates = self.average.updates(updates)
-            self._programs[key] = compile(self.model.loss, updates, backend=self.backend)
+            self._programs[key] = compile(self.model.loss, updates, backend=self.backend, precision=self.precision)
         return self._programs[key]
 
     def fit(

@@ -13,7 +13,7 @@ from ..ir.context import like
 from ..ir.formula import Formula
 from ..ir.graph import Graph
 from ..ir.node import Node
-from ..ops.elementwise import Elementwise, Map
+from ..ops.elementwise import Elementwise, Map, operand_dtypes
 from .match import read_once
 from .passes import Pass
 from .record import Fired, current, note
@@ -66,8 +66,9 @@ def _fused(reader: Elementwise, inner: Elementwise) -> Map | None:
 
     inner_body = renamed(inner)
     body = renamed(reader)
-    if sum(1 for _ in body.parts()) > LARGEST:
-        return None
+    signature = tuple((name, operand.dtype) for operand, name in called.items())
+    if sum(1 for _ in body.parts()) > LARGEST or operand_dtypes(body, signature) != tuple(d for _, d in signature):
+        return None  # too large, or one of the operands would have to be cast
     with like(reader):
         fused = Map(str(body), tuple(called.values()), tuple(called))
     # An operand that was cast or stretched on the way would make another value of it.

@@ -1,7 +1,7 @@
 """Passes: what a transformation is, and which ones the names stand for.
 
 A pass declares its numerics. `exact`: the same bits as without it, on the same backend. `stabilising`: more
-accurate. `reassociating`: the same mathematics with another rounding.
+accurate. `reassociating`: the same mathematics with another rounding. `rounding`: the same in fewer digits.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .rewrite import Rule, Rules, rewrite
 
 __all__ = ["Numerics", "Pass", "Rule", "Rules", "made_of", "rewrite", "select"]
 
-Numerics = Literal["exact", "stabilising", "reassociating"]
+Numerics = Literal["exact", "stabilising", "reassociating", "rounding"]
 
 
 @dataclass(frozen=True)

@@ -103,3 +103,9 @@ def test_a_folded_update_comes_after_every_reader_of_the_old_weight(size, dtype)
         results[backend] = [*f(**feeds).values(), w.value, late.value, *f(**feeds).values(), w.value, late.value]
     for got, expected in zip(results["native"], results["numpy"], strict=True):
         np.testing.assert_allclose(got, expected, rtol=2e-4 if dtype == "float32" else 1e-10, atol=1e-4)
+
+
+def test_a_truth_beside_numbers_stays_a_step():
+    x, seen = gn.Input("x", ("N",)), gn.Input("seen", ("N",), dtype="bool")
+    graph = after(group, ~(gn.Abs(x) < 2) | seen)  # in one formula, `seen` would be cast to the floats beside it
+    assert ops(graph)[-1] == "Or" and graph.outputs["out0"].operands[1].label == "'seen'"

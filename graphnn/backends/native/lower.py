@@ -16,9 +16,11 @@ from ...ops.linear import MatMul
 from ...ops.reductions import Reduction
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
+from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ...transform.rowwise import Rows
-from ..nests import make_axes, make_nest
+from ..nests import Nest, make_axes, make_nest
+from .halves import from_bfloat16_kernel, to_bfloat16_kernel
 from .lower_rows import lower_rows
 from .maps import map_kernel
 from .matmul import lower_product
@@ -66,6 +68,16 @@ def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list
 
 def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
     return copy(declared.shape, out, ins[0])
+
+
+def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
+    def rule(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+        if not out.size:
+            return []
+        nest, words = make_nest(declared.shape, [out, *ins])
+        return [Invocation(kernel(nest), [address_of(out), *map(address_of, ins), *words])]
+
+    return rule
 
 
 def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
@@ -156,4 +168,6 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Rows: _rows,
     Pick: _pick,
     OneHot: _one_hot,
+    ToBFloat16: _half(to_bfloat16_kernel),
+    FromBFloat16: _half(from_bfloat16_kernel),
 }
