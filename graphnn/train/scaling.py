@@ -75,7 +75,9 @@ class LossScaling:
         due = self.good_steps + 1 >= self.every
         largest = Constant(2.0**127, dtype="float32")
         grown = Where(due, Minimum(self.scale, largest / self.growth) * self.growth, self.scale)
-        smaller = Where(self.scale * self.backoff > self.least, self.scale * self.backoff, Constant(self.least))
+        smaller = Where(
+            self.scale * self.backoff > self.least, self.scale * self.backoff, Constant(self.least, dtype="float32")
+        )
         guarded[self.scale] = Where(bad, smaller, grown)
         guarded[self.good_steps] = Where(bad | due, Constant(0), self.good_steps + 1)
         return guarded

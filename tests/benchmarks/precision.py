@@ -31,6 +31,12 @@ POLICIES = {
     "mixed bfloat16": ("float32", "mixed_bfloat16"),
 }
 SEEDS = (0, 1, 2)
+ABOUT = """\
+## Precision
+
+`python tests/benchmarks/precision.py --write docs/benchmarks.md` rewrites this section. What the policies are:
+`docs/decisions/0066-mixed-precision-on-a-cpu.md`. {machine}. CPU time, which other work on the machine stretches less
+than the clock."""
 
 
 class Spiral:
@@ -131,9 +137,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", type=Path, help="a Markdown file, whose section on precision is replaced")
     given = parser.parse_args()
-    about = f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}"
-    head = "## Precision\n\n`python tests/benchmarks/precision.py --write docs/benchmarks.md` rewrites this section. What the\npolicies are: `docs/decisions/0066-mixed-precision-on-a-cpu.md`. "
-    parts = [f"{head}{about}, one thread.\nCPU time, which other work on the machine stretches less than the clock."]
+    machine = f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, one thread"
+    parts = [ABOUT.format(machine=machine)]
     parts += [table(case()) for case in (Spiral, Digits, DeepDigits)]
     if given.write:
         before = given.write.read_text()
