@@ -23,7 +23,7 @@ LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 LEVEL |= {"__init__": 99, "__main__": 99}
 
 DOORS = {
-    "backends/registry.py": {"backends.native"},
+    "backends/registry.py": {"backends.cupy", "backends.native"},
     "ir/graph.py": {"observe", "plan.schedule"}
     | {"view.listing", "view.dot", "view.mermaid", "view.notebook", "view.render"},
     "plan/memory.py": {"view.report"},

@@ -29,24 +29,22 @@ def _works() -> None:
     return None
 
 
-def _missing(name: str) -> Callable[[], str | None]:
-    return lambda: f"the {name} backend is not part of this version; use backend='numpy'"
-
-
-def _unbound(plan: Plan, check_finite: str | None) -> Program:
-    raise BackendError("this backend cannot bind a plan yet.")
-
-
 def _native() -> Backend:
     from . import native  # a door: a program on NumPy need not wait for it
 
     return Backend(native.PASSES, native.bind, native.problem, native.begin)
 
 
+def _cupy() -> Backend:
+    from . import cupy  # a door, as above
+
+    return Backend(cupy.PASSES, cupy.bind, cupy.problem)
+
+
 _BACKENDS: dict[str, Callable[[], Backend]] = {
     "numpy": lambda: Backend(on_numpy.PASSES, on_numpy.bind, _works),
     "native": _native,
-    "cupy": lambda: Backend(on_numpy.PASSES, _unbound, _missing("cupy")),
+    "cupy": _cupy,
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -15,7 +15,7 @@ from .dtype import as_dtype, constant_array, default_float
 from .node import Node, describe
 from .spec import Dim, Shape, Size, Spec, as_shape
 
-__all__ = ["Input", "Parameter", "Constant", "Count"]
+__all__ = ["Input", "Parameter", "Constant", "Count", "Elsewhere", "come_home"]
 
 
 class Input(Node):
@@ -53,6 +53,25 @@ class Input(Node):
         return f"'{self.name}'"
 
 
+class Elsewhere(Protocol):
+    """A copy of a parameter's value that a device holds, and that may be newer than the host's."""
+
+    def fetch(self) -> None:
+        """Bring the host's array up to date."""
+        ...
+
+    def come_home(self) -> None:
+        """Bring the host's array up to date for somebody who may write into it."""
+        ...
+
+
+def come_home(parameters: Iterable[Parameter]) -> None:
+    """Bring the arrays of parameters up to date, before a program of the host reads and writes them."""
+    for parameter in parameters:
+        if parameter.elsewhere is not None:
+            parameter.elsewhere.come_home()
+
+
 class Parameter(Node):
     """A value that the program owns and may update: `Parameter(name, value, dtype=None, trainable=True)`.
 
@@ -73,6 +92,8 @@ class Parameter(Node):
 
     name: str
     trainable: bool
+    elsewhere: ClassVar[Elsewhere | None] = None
+    """A copy that a device holds, once a program there has used it."""
 
     def __init__(self, name: str, value: ArrayLike, dtype: DTypeLike | None = None, trainable: bool = True) -> None:
         _check_name(name, "Parameter")
@@ -91,18 +112,30 @@ class Parameter(Node):
 
     @property
     def storage(self) -> np.ndarray:
-        """The one array that holds the value: programs read and write it in place."""
+        """The one array that holds the value: programs read and write it in place.
+
+        What a device holds that is newer is fetched first, and the device looks here again before it goes on.
+        """
+        if self.elsewhere is not None:
+            self.elsewhere.come_home()
         held: np.ndarray = self.__dict__["_storage"]
         return held
 
     @property
     def value(self) -> np.ndarray:
         """A copy of the current value; assigning writes into the same storage."""
-        return self.storage.copy()
+        if self.elsewhere is not None:
+            self.elsewhere.fetch()
+        held: np.ndarray = self.__dict__["_storage"]
+        return held.copy()
 
     @value.setter
     def value(self, value: ArrayLike) -> None:
         self.storage[...] = self.accept(value)
+
+    def keep_elsewhere(self, copy: Elsewhere) -> None:
+        """From now on a device holds a copy too."""
+        self.__dict__["elsewhere"] = copy
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "value":

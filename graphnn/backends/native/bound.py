@@ -6,7 +6,7 @@ and NumPy calls in turn; a program without NumPy calls has one tape in each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -93,6 +93,13 @@ class Bound(Works[Invocation]):
                     self.fail(part.works[stopped - 1])
             else:
                 self.call(part)
+
+    def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
+        """Run once; `take` is given the outputs before updates land."""
+        self.feed(feeds)
+        self.run(self.before)
+        take(self.outputs)
+        self.run(self.after)
 
     def tapes(self) -> list[Tape]:
         """All tapes."""

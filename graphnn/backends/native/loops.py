@@ -17,6 +17,7 @@ import numpy as np
 
 from ...errors import NonFiniteError
 from ..program import Batches
+from ..stepping import run_in_python
 from .bound import Bound, Part
 from .driver import LOOP_WORDS, RUN_WORDS, gather_kernel, loop_kernel
 from .tape import Invocation, Tape, address_of, driver
@@ -54,7 +55,7 @@ def run_loop(
         finally:
             loop.put_back()
     else:
-        _run_in_python(full, odd, batches, orders, records, stop, progress)
+        run_in_python(bound, batches, orders, records, stop, progress)
 
 
 @dataclass(frozen=True)
@@ -229,32 +230,3 @@ def _next_budget(budget: int, took: float) -> int:
     if took < SECONDS / 8:
         return budget * 4
     return max(1, int(budget * SECONDS / took))
-
-
-def _run_in_python(
-    full: Bound,
-    odd: Bound,
-    batches: Batches,
-    orders: Orders,
-    records: Sequence[np.ndarray],
-    stop: Callable[[], bool],
-    progress: Callable[[int], None],
-) -> None:
-    """The same for a program with NumPy calls among its steps: from Python, step by step."""
-    size = full.sizes[batches.size_name]
-    for epoch, order in enumerate(orders):
-        for step, start in enumerate(batches.starts):
-            feeds, sizes = batches.at(start, order)
-            bound = full if sizes[batches.size_name] == size else odd
-            bound.feed(feeds)
-            try:
-                bound.run(bound.before)
-                scalars = [array for array in bound.outputs if not array.ndim]
-                for record, array in zip(records, scalars, strict=True):
-                    record[epoch, step] = array
-                bound.run(bound.after)
-            except NonFiniteError as error:
-                raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
-            if stop():
-                raise KeyboardInterrupt
-        progress(epoch + 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.leaf import come_home
 from ...ir.spec import Spec
 from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
@@ -61,12 +62,10 @@ class NativeProgram:
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
-        bound = self.bound(sizes)
-        bound.feed(feeds)
+        come_home(self.plan.graph.parameters.values())
+        results: list[np.ndarray] = []
         with np.errstate(all="ignore"):
-            bound.run(bound.before)
-            results = [array.copy() for array in bound.outputs]
-            bound.run(bound.after)
+            self.bound(sizes).step(feeds, lambda outputs: results.extend(array.copy() for array in outputs))
         return results
 
     def loop(
@@ -79,11 +78,13 @@ class NativeProgram:
         ahead: int = 1,
     ) -> None:
         """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel."""
+        come_home(self.plan.graph.parameters.values())
         with np.errstate(all="ignore"):
             run_loop(self.bound, batches, orders, records, stop, progress, ahead)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
+        come_home(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
         return best_times(bound.by_step(), bound.run, self.plan)

@@ -1,0 +1,21 @@
+"""The CuPy backend: the plan becomes CUDA kernels, made from the formulas and groups that the native backend has.
+
+A step of the plan becomes launches of kernels (`lower`): CUDA C++ text written from formulas (`formulas`, `maps`,
+`folds`, `scans`, `labels`, `products`), one module a program. Memory on the device lies as it lies on the host
+(`mirror`), parameters have a copy there (`copies`), and all that is asked of CuPy is in `device`. A step that has no
+kernel runs on NumPy, and `explain()` names it.
+"""
+
+from __future__ import annotations
+
+from ...transform.group import group
+from ...transform.passes import Pass
+from ...transform.products import products as folded_updates
+from ..numpy import PASSES as INTERPRETED
+from .probe import problem
+from .program import CupyProgram, bind
+
+__all__ = ["PASSES", "CupyProgram", "bind", "problem"]
+
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group)
+"""Those of NumPy, then what only pays where steps become kernels."""

@@ -1,0 +1,168 @@
+"""A plan bound to kernels and to memory on the device, for one set of sizes.
+
+A step without a kernel runs on NumPy: its operands are brought to the host, and its results are sent back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from ...ir.node import Node
+from ...ir.spec import Dim
+from ...plan.memory import Plan
+from ..numpy.bound import Bound as HostBound
+from ..numpy.bound import BoundBody
+from ..works import Work, Works
+from .copies import copy_of
+from .device import Device, Ready
+from .labels import lower_finite_check, lower_label_check
+from .lower import copy, lower
+from .mirror import Mirror
+from .writer import Kernel, Launch
+
+__all__ = ["Bound", "Room"]
+
+
+@dataclass(frozen=True)
+class Room:
+    """The arena on the device, with its twin on the host; and the status, a word in which a check leaves its code."""
+
+    arena: np.ndarray
+    memory: Any
+    status: Any
+
+
+class Bound(Works[Launch]):
+    """The plan's works for one set of sizes."""
+
+    backend = "cupy"
+
+    def __init__(self, plan: Plan, room: Room, sizes: dict[str, int], check: str | None, device: Device) -> None:
+        self.device, self.room = device, room
+        self.mirror = Mirror(device)
+        self.mirror.add(room.arena, room.memory)
+        copies = {parameter: copy_of(parameter, device) for parameter in plan.graph.parameters.values()}
+        self._copies = list(copies.values())
+        self._updated = [copies[parameter] for parameter in plan.graph.updates]
+        for held in self._copies:
+            self.mirror.add(held.array, held.memory)
+        self._codes = count(1)
+        super().__init__(plan, room.arena, sizes, check)
+        self.device.compile(self.kernels())
+        works = [*self.works_before, *self.works_after]
+        self.stops = {launch.code: work for work in works for launch in work.kernels if launch.code}
+        """The checks, by the code that stands in the status when one has stopped the program."""
+        self.before = self._ready(self.works_before)
+        self.after = self._ready(self.works_after)
+
+    # What this backend says --------------------------------------------------------------------------------------
+
+    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> list[Launch]:
+        """By the rules of this backend."""
+        return lower(node, ins, out, declared, self.mirror.address)
+
+    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> list[Launch]:
+        """By a map."""
+        return copy(dims, target, source, self.mirror.address)
+
+    def lower_check(self, labels: np.ndarray, classes: int) -> list[Launch]:
+        """By a thread for each label."""
+        return lower_label_check(labels, classes, next(self._codes), self.mirror.address)
+
+    def finite(self, array: np.ndarray) -> list[Launch]:
+        """By a thread for each element."""
+        return lower_finite_check(array, next(self._codes), self.mirror.address)
+
+    def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
+        """The body of a loop or branch, which runs on NumPy with the step that has it."""
+        return BoundBody(HostBound(plan, self.arena, self.sizes, self.check, offsets, given))
+
+    # Running -----------------------------------------------------------------------------------------------------
+
+    @property
+    def whole(self) -> bool:
+        """Is it all in kernels, so that a step can be captured?"""
+        return not any(work.calls for work in (*self.works_before, *self.works_after))
+
+    def kernels(self) -> dict[Kernel, list[str]]:
+        """Each distinct kernel, with the ops of the steps that launch it."""
+        found: dict[Kernel, list[str]] = {}
+        for work in (*self.works_before, *self.works_after):
+            what = "check, or copy" if work.step is None else self.plan.steps[work.step].node.op
+            for launch in work.kernels:
+                found.setdefault(launch.kernel, []).append(what)
+        return found
+
+    def _ready(self, works: Iterable[Work[Launch]]) -> list[list[Ready] | Work[Launch]]:
+        """Launches in a row, and the works between them that are not in kernels."""
+        parts: list[list[Ready] | Work[Launch]] = []
+        for work in works:
+            if work.calls:
+                parts.append(work)
+            elif work.kernels:
+                if not parts or isinstance(parts[-1], Work):
+                    parts.append([])
+                run = parts[-1]
+                assert isinstance(run, list)
+                run += [self.device.ready(launch, self.room.status.ptr) for launch in work.kernels]
+        return parts
+
+    def begin(self) -> None:
+        """Parameters are sent where the host's are newer, and nothing has stopped the program."""
+        for held in self._copies:
+            held.send()
+        self.device.upload(self.room.status.ptr, np.zeros(1, np.int64))
+
+    def send(self, feeds: Mapping[str, np.ndarray]) -> None:
+        """Begin, and feed the inputs on the device."""
+        self.begin()
+        self.feed(feeds)
+        self.mirror.upload(self.arrays[node] for node in self.plan.graph.inputs.values())
+
+    def run(self, parts: Iterable[list[Ready] | Work[Launch]]) -> None:
+        """Run launches and NumPy calls in order.
+
+        Raises:
+            LabelError, NonFiniteError: from the check that stopped it.
+            BackendError: naming the node, when a NumPy call fails.
+        """
+        for part in parts:
+            if isinstance(part, Work):
+                self.look()
+                self._on_host(part)
+            else:
+                self.device.run(part)
+        self.look()
+
+    def _on_host(self, work: Work[Launch]) -> None:
+        self.mirror.download(work.operands)
+        self.call(work)
+        self.mirror.upload(work.results)
+
+    def look(self) -> None:
+        """Raise the error of the check that has stopped the program, if one has."""
+        code = np.zeros(1, np.int64)
+        self.device.download(code, self.room.status.ptr)
+        if code[0]:
+            work = self.stops[int(code[0])]
+            self.mirror.download(work.operands)
+            self.fail(work)
+
+    def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
+        """Run once; `take` is given the outputs before updates land."""
+        self.send(feeds)
+        self.run(self.before)
+        self.mirror.download(self.outputs)
+        take(self.outputs)
+        self.run(self.after)
+        for held in self._updated:
+            held.updated()
+
+    def by_step(self) -> list[list[list[Ready] | Work[Launch]]]:
+        """The parts of each step of the plan, to be timed."""
+        return [self._ready(group) for group in self.works]

@@ -1,0 +1,127 @@
+"""The device, by CuPy: memory, kernels, one stream on which everything happens in order, and what is captured of it.
+
+This is all that the backend asks of CuPy. Nothing else of the package imports it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ...errors import BackendError
+from ...ir.collector import collector_paused
+from .types import PRELUDE
+from .writer import Kernel, Launch
+
+__all__ = ["Device", "Ready", "open_device"]
+
+Ready: TypeAlias = "tuple[Any, tuple[int], tuple[int], tuple[np.int64, ...]]"
+"""A launch as CuPy takes it: the function, blocks, threads, and the words."""
+OPTIONS = ("--std=c++17", "--fmad=false")
+"""Products and sums are fused where a kernel says so, and nowhere else: so fused steps keep the bits of steps apart."""
+
+
+@cache
+def _device() -> Device:
+    return Device()
+
+
+def open_device() -> Device:
+    """The one device of this process.
+
+    Raises:
+        BackendError: in a process that was forked from the one which opened it.
+    """
+    found = _device()
+    if found.process != os.getpid():
+        raise BackendError(
+            "cupy: a GPU cannot be used after a fork of the process that opened it: start processes with "
+            "multiprocessing.get_context('spawn')."
+        )
+    return found
+
+
+class Device:
+    """A GPU, and a stream on it."""
+
+    def __init__(self) -> None:
+        self._cupy = import_module("cupy")
+        self._runtime = self._cupy.cuda.runtime
+        self.process = os.getpid()
+        self.stream = self._cupy.cuda.Stream(non_blocking=True)
+        self._functions: dict[str, Any] = {}
+
+    # Memory ------------------------------------------------------------------------------------------------------
+
+    def allocate(self, size: int) -> Any:
+        """Memory of so many bytes, which begins at `.ptr` and is given back when nothing refers to it.
+
+        Raises:
+            MemoryError: when there is not so much.
+        """
+        return self._cupy.cuda.alloc(max(1, size))
+
+    def upload(self, address: int, source: np.ndarray) -> None:
+        """Copy the bytes of a contiguous array to the device."""
+        self._copy(address, source.ctypes.data, source.nbytes, self._runtime.memcpyHostToDevice)
+
+    def download(self, target: np.ndarray, address: int) -> None:
+        """Copy bytes of the device into a contiguous array, once all that was asked for before is done."""
+        self._copy(target.ctypes.data, address, target.nbytes, self._runtime.memcpyDeviceToHost)
+
+    def _copy(self, to: int, source: int, size: int, kind: int) -> None:
+        if size:
+            self._runtime.memcpyAsync(to, source, size, kind, self.stream.ptr)
+            self.stream.synchronize()
+
+    # Kernels -----------------------------------------------------------------------------------------------------
+
+    def compile(self, kernels: Iterable[Kernel]) -> None:
+        """Compile those kernels that this process has not met yet, as one module."""
+        new = {kernel.name: kernel for kernel in kernels if kernel.name not in self._functions}
+        if not new:
+            return
+        text = "\n".join([PRELUDE, *(kernel.text for kernel in new.values())])
+        module = self._cupy.RawModule(code=text, options=OPTIONS)
+        self._functions.update({name: module.get_function(name) for name in new})
+
+    def ready(self, launch: Launch, status: int) -> Ready:
+        """A launch of a compiled kernel, with all that CuPy would look up at each call."""
+        words = tuple(np.array([status, *launch.words], np.int64))
+        return self._functions[launch.kernel.name], (launch.blocks,), (launch.threads,), words
+
+    def run(self, launches: Sequence[Ready]) -> None:
+        """Launch in order; returns before they are done."""
+        with self.stream:
+            for function, blocks, threads, words in launches:
+                function(blocks, threads, words)
+
+    def synchronize(self) -> None:
+        """Wait until all is done."""
+        self.stream.synchronize()
+
+    def capture(self, body: Callable[[], None]) -> Callable[[], None]:
+        """What a body would launch, as a graph: each call of the result launches all of it at once.
+
+        Words are kept as they are. Nothing may be allocated, freed or copied to the host meanwhile.
+        """
+        with self.stream, collector_paused():
+            self.stream.begin_capture()
+            try:
+                body()
+            except BaseException:
+                self._abandon()
+                raise
+            graph = self.stream.end_capture()
+        return lambda: graph.launch(self.stream)
+
+    def _abandon(self) -> None:
+        """End a capture that failed; what went wrong is the error to be seen, and not that the graph is broken."""
+        with suppress(self._runtime.CUDARuntimeError):
+            self.stream.end_capture()

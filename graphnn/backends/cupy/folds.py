@@ -1,0 +1,194 @@
+"""Folds: kernels that fold a formula over some axes, always in one order, so that its bits are always the same.
+
+A sum is a fold of its operand; a contraction such as an einsum, of a product. How the work is shared out depends on
+sizes alone: with few elements, or very many results, each thread folds the elements of one result, one after the
+other. Else a block folds those of one result, thread t those whose number is t modulo the threads, and then halves of
+the threads in turn; or, where neighbouring results lie side by side, those of 32 results in eight rows of threads.
+Half floats are carried in single precision, as NumPy does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from ...ir.formula import Formula, literal
+from ...ir.spec import Dim
+from ..kernels import DType, NoKernel
+from ..nests import Axis, make_axes
+from .formulas import write_formula
+from .maps import Address, Source, addresses, dtypes_of, item_bytes, lower_map, moves, pointers, read
+from .places import Walk
+from .types import convert, is_half, number, register_type, stored
+from .writer import THREADS, Kernel, Launch, Writer, launch
+
+__all__ = ["Folded", "both", "lower_fold", "neutral"]
+
+SERIAL = 32
+"""Up to so many elements are folded by one thread."""
+MANY = 16384
+"""So many results keep the device busy with one thread each."""
+COLUMNS, ROWS = 32, 8
+"""Results, and threads for each, that a block has where neighbouring results lie side by side."""
+
+Sharing: TypeAlias = Literal["serial", "block", "columns"]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What is folded: a ufunc, over the formula of some sources, which has a dtype."""
+
+    ufunc: str
+    body: Formula
+    names: tuple[str, ...]
+    dtype: DType
+
+
+def lower_fold(
+    how: Folded,
+    dims: Sequence[Dim],
+    shape: Sequence[int],
+    over: Sequence[int],
+    sources: Sequence[Source],
+    out: np.ndarray,
+    at: Address,
+) -> list[Launch]:
+    """The launch that folds the formula of the sources over some axes into `out`, where those have size 1.
+
+    `dims` and `shape` are the sizes of all axes, as declared and in numbers.
+
+    Raises:
+        NoKernel: for a ufunc that is not known here.
+    """
+    if not out.size:
+        return []
+    if not math.prod(shape):  # nothing to fold: the neutral element everywhere
+        return lower_map(literal(neutral(how.ufunc, out.dtype)), (), out.shape, (), out, at)
+    everything: list[Source] = [out, *sources]
+    dtypes = (out.dtype, *dtypes_of(sources))
+    kinds = tuple(np.dtype(np.uint8) if dtype is None else dtype for dtype in dtypes)
+
+    def walked(chosen: list[int], moved: list[list[int]]) -> tuple[tuple[Axis, ...], list[int]]:
+        return make_axes([dims[a] for a in chosen], [shape[a] for a in chosen], moved, kinds)
+
+    stay, go = [a for a in range(len(shape)) if a not in over], sorted(over)
+    kept, words = walked(stay, [moves(everything, a) for a in stay])
+    folded, more = walked(go, [[0, *moves(sources, a)] for a in go])
+    elements = math.prod(shape[a] for a in go)
+    sharing = _sharing(kept, folded, out.size, elements)
+    kernel = _fold_kernel(how, sharing, kept, folded, dtypes)
+    words = [*addresses(everything, at), *words, *more]
+    if sharing == "serial":
+        return [launch(kernel, words, out.size)]
+    return [Launch(kernel, words, out.size if sharing == "block" else -(-out.size // COLUMNS))]
+
+
+def _sharing(kept: tuple[Axis, ...], folded: tuple[Axis, ...], results: int, elements: int) -> Sharing:
+    if elements <= SERIAL or results >= MANY:
+        return "serial"
+    side_by_side = kept and "dense" in kept[-1].strides[1:] and "dense" not in folded[-1].strides
+    return "columns" if side_by_side else "block"
+
+
+@cache
+def _fold_kernel(
+    how: Folded, sharing: Sharing, kept: tuple[Axis, ...], folded: tuple[Axis, ...], dtypes: tuple[DType | None, ...]
+) -> Kernel:
+    result, *sources = dtypes
+    assert result is not None
+    w = Writer()
+    out, places = w.pointer(result, written=True), pointers(w, sources)
+    sizes = list(map(item_bytes, dtypes))
+    across, along = Walk(w, kept, sizes), Walk(w, folded, sizes)
+    carried = np.dtype(np.float32) if is_half(result) else result
+    kind = register_type(carried)
+
+    def fold(first: str, step: str, base: list[str]) -> None:
+        """Fold every so many elements into `total`."""
+        w.line(f"{kind} total = {number(neutral(how.ufunc, carried), carried)};")
+        with w.braces(f"for (long long i = {first}; i < {along.count}; i += {step})"):
+            offsets = [f"{a} + {b}" for a, b in zip(base, along.offsets("i"), strict=True)]
+            value = write_formula(w, how.body, read(w, how.names, places, sources, offsets[1:]), how.dtype)
+            value = w.put(kind, convert(value, how.dtype, carried))
+            w.line(f"total = {both(how.ufunc, carried, 'total', value)};")
+
+    def finish(total: str, base: str) -> None:
+        w.line(f"*at({out}, {base}) = {stored(convert(total, carried, result), result)};")
+
+    def combine(mine: str, other: str) -> str:
+        return f"{mine} = {both(how.ufunc, carried, mine, other)};"
+
+    if sharing == "serial":
+        base = across.offsets(w.thread(across.count))
+        fold("0", "1", base)
+        finish("total", base[0])
+        return w.kernel()
+    w.leave_when_stopped()
+    w.line(f"__shared__ {kind} totals[{THREADS}];")
+    if sharing == "block":
+        base = across.offsets("(long long)blockIdx.x")
+        fold("threadIdx.x", str(THREADS), base)
+        w.line("totals[threadIdx.x] = total;")
+        with w.braces(f"for (int half = {THREADS // 2}; half; half /= 2)"):
+            w.line("__syncthreads();")
+            w.line(f"if (threadIdx.x < half) {combine('totals[threadIdx.x]', 'totals[threadIdx.x + half]')}")
+        with w.braces("if (threadIdx.x == 0)"):
+            finish("totals[0]", base[0])
+        return w.kernel()
+    column = w.put("long long", f"(long long)blockIdx.x * {COLUMNS} + threadIdx.x % {COLUMNS}")
+    with w.braces(f"if ({column} < {across.count})"):
+        base = across.offsets(column)
+        fold(f"threadIdx.x / {COLUMNS}", str(ROWS), base)
+        w.line("totals[threadIdx.x] = total;")
+    w.line("__syncthreads();")
+    with w.braces(f"if (threadIdx.x < {COLUMNS} && {column} < {across.count})"):
+        w.line(f"{kind} total = totals[threadIdx.x];")
+        with w.braces(f"for (int row = 1; row < {ROWS}; row++)"):
+            w.line(combine("total", f"totals[threadIdx.x + row * {COLUMNS}]"))
+        finish("total", across.offsets(column)[0])
+    return w.kernel()
+
+
+def neutral(ufunc: str, dtype: DType) -> Any:
+    """The value to begin with, which changes nothing.
+
+    Raises:
+        NoKernel: for a ufunc that is not known here.
+    """
+    match ufunc, dtype.kind:
+        case "add", _:
+            return dtype.type(0)
+        case "multiply", _:
+            return dtype.type(1)
+        case "maximum" | "minimum", "f":
+            return dtype.type(-np.inf if ufunc == "maximum" else np.inf)
+        case "maximum" | "minimum", "b":
+            return dtype.type(ufunc == "minimum")
+        case "maximum" | "minimum", _:
+            limits = np.iinfo(dtype)
+            return dtype.type(limits.min if ufunc == "maximum" else limits.max)
+    raise NoKernel(f"a reduction by {ufunc}")
+
+
+def both(ufunc: str, dtype: DType, x: str, y: str) -> str:
+    """The fold of two values; NaN when one is. Sums of integers wrap."""
+    match ufunc, dtype.kind:
+        case (("add" | "maximum"), "b"):
+            return f"{x} | {y}"
+        case (("multiply" | "minimum"), "b"):
+            return f"{x} & {y}"
+        case (("add" | "multiply"), kind):
+            sign = "+" if ufunc == "add" else "*"
+            if kind != "i":
+                return f"{x} {sign} {y}"
+            return f"({register_type(dtype)})((unsigned long long){x} {sign} (unsigned long long){y})"
+        case (("maximum" | "minimum"), _):
+            test = ">=" if ufunc == "maximum" else "<="
+            nan = f" || {x} != {x}" if dtype.kind == "f" else ""
+            return f"{x} {test} {y}{nan} ? {x} : {y}"
+    raise NoKernel(f"a reduction by {ufunc}")

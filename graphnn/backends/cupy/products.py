@@ -1,0 +1,151 @@
+"""Products: the kernel of a matrix product, in tiles that a block holds in shared memory.
+
+An element of the result is one sum in the order of the inner axis, whatever the sizes, so its bits do not depend on
+where it stands. The result may be `C + alpha * (A @ B)` instead, an update of C itself. This is the product that is
+always there; large ones of floats are left to cuBLASLt where that is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from ..kernels import DType, NoKernel
+from .maps import Address
+from .types import is_half, load, number, register_type, stored
+from .writer import THREADS, Kernel, Launch, Writer
+
+__all__ = ["lower_product", "matrices"]
+
+SIDE = 16
+"""A block computes a square of the result, one element a thread."""
+
+
+@dataclass(frozen=True)
+class _Product:
+    """What a product's kernel depends on."""
+
+    dtype: DType
+    onto: bool
+    """Is the product added to a matrix C?"""
+    scaled: bool
+    """Is it multiplied by a scalar first?"""
+    batches: int
+    """Axes in front."""
+
+
+def lower_product(
+    x: np.ndarray,
+    w: np.ndarray,
+    out: np.ndarray,
+    at: Address,
+    onto: np.ndarray | None = None,
+    alpha: np.ndarray | None = None,
+) -> list[Launch]:
+    """The launch that writes `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+
+    Raises:
+        NoKernel: for a product of bools.
+    """
+    if not out.size:
+        return []
+    if out.dtype.kind == "b":
+        raise NoKernel("a product of bools")
+    a, b, c, plus = matrices(x, w, out, onto)
+    batches, (rows, columns), inner = c.shape[:-2], c.shape[-2:], a.shape[-1]
+    given = [c, a, b, *([] if plus is None else [plus])]
+    how = _Product(out.dtype, plus is not None, alpha is not None, len(batches))
+    words = [at(array) for array in given] + ([] if alpha is None else [at(alpha)])
+    words += [rows, inner, columns, *(step for array in given for step in array.strides[-2:])]
+    for axis, size in enumerate(batches):
+        words += [size, *(_move(array, axis, len(batches)) for array in given)]
+    blocks = math.prod(batches) * -(-rows // SIDE) * -(-columns // SIDE)
+    return [Launch(_product_kernel(how), words, blocks, SIDE * SIDE)]
+
+
+def matrices(
+    x: np.ndarray, w: np.ndarray, out: np.ndarray, onto: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Operands and results with the axes that a vector leaves out."""
+    rows, columns = x.ndim > 1, w.ndim > 1
+
+    def whole(array: np.ndarray) -> np.ndarray:
+        array = array if columns else array[..., None]
+        return array if rows else array[..., None, :]
+
+    return (
+        x if rows else x[None], w if columns else w[:, None], whole(out), None if onto is None else whole(onto)
+    )  # fmt: skip
+
+
+def _move(array: np.ndarray, axis: int, batches: int) -> int:
+    """How an array moves along a batch axis; one without batches stays."""
+    axis += array.ndim - 2 - batches
+    return array.strides[axis] if axis >= 0 and array.shape[axis] > 1 else 0
+
+
+@cache
+def _product_kernel(how: _Product) -> Kernel:
+    assert SIDE * SIDE == THREADS
+    w, dtype = Writer(), how.dtype
+    carried = np.dtype(np.float32) if is_half(dtype) else dtype
+    kind = register_type(carried)
+    out = w.pointer(dtype, written=True)
+    arrays = [w.pointer(dtype) for _ in range(3 if how.onto else 2)]
+    alpha = w.pointer(dtype) if how.scaled else ""
+    rows, inner, columns = w.word(), w.word(), w.word()
+    steps = [(w.word(), w.word()) for _ in range(1 + len(arrays))]
+    batches = [(w.word(), [w.word() for _ in steps]) for _ in range(how.batches)]
+    w.leave_when_stopped()
+    w.line(f"__shared__ {kind} left[{SIDE}][{SIDE + 1}], right[{SIDE}][{SIDE + 1}];")
+    w.line(f"const int y = threadIdx.x / {SIDE}, x = threadIdx.x % {SIDE};")
+    across = w.put("long long", f"({columns} + {SIDE - 1}) / {SIDE}")
+    down = w.put("long long", f"({rows} + {SIDE - 1}) / {SIDE}")
+    row = w.put("long long", f"blockIdx.x / {across} % {down} * {SIDE} + y")
+    column = w.put("long long", f"blockIdx.x % {across} * {SIDE} + x")
+    bases = _bases(w, batches, f"blockIdx.x / ({across} * {down})", len(steps))
+
+    def element(place: str, which: int, i: str, j: str) -> str:
+        by_row, by_step = steps[which]
+        return f"*at({place}, {bases[which]}({i}) * {by_row} + ({j}) * {by_step})"
+
+    zero = number(0, carried)
+    w.line(f"{kind} total = {zero};")
+    with w.braces(f"for (long long k = 0; k < {inner}; k += {SIDE})"):
+        a, b = load(element(arrays[0], 1, row, "k + x"), dtype), load(element(arrays[1], 2, "k + y", column), dtype)
+        w.line(f"left[y][x] = {row} < {rows} && k + x < {inner} ? {a} : {zero};")
+        w.line(f"right[y][x] = k + y < {inner} && {column} < {columns} ? {b} : {zero};")
+        w.line("__syncthreads();")
+        with w.braces(f"for (int i = 0; i < {SIDE} && k + i < {inner}; i++)"):
+            w.line(f"total = {_added(carried, 'left[y][i]', 'right[i][x]', 'total')};")
+        w.line("__syncthreads();")
+    with w.braces(f"if ({row} < {rows} && {column} < {columns})"):
+        value = "total"
+        if how.onto:
+            before = load(element(arrays[2], 3, row, column), dtype)
+            factor = load(f"*{alpha}", dtype) if how.scaled else number(1, carried)
+            value = _added(carried, factor, "total", before)
+        w.line(f"{element(out, 0, row, column)} = {stored(value, dtype)};")
+    return w.kernel()
+
+
+def _bases(w: Writer, batches: list[tuple[str, list[str]]], batch: str, arrays: int) -> list[str]:
+    """Where each array's matrix of a batch begins, in bytes."""
+    terms: list[list[str]] = [[] for _ in range(arrays)]
+    rest = w.put("long long", batch) if batches else ""
+    for i, (size, moves) in reversed(list(enumerate(batches))):
+        at = w.put("long long", f"{rest} % {size}") if i else rest
+        rest = w.put("long long", f"{rest} / {size}") if i else ""
+        for array, move in zip(terms, moves, strict=True):
+            array.append(f"{at} * {move}")
+    return [w.put("long long", " + ".join(array)) + " + " if array else "" for array in terms]
+
+
+def _added(dtype: DType, x: str, y: str, z: str) -> str:
+    """`x * y + z`: of floats in one rounding; of integers as they wrap."""
+    if dtype.kind == "f":
+        return f"fma{'' if dtype.itemsize == 8 else 'f'}({x}, {y}, {z})"
+    return f"({register_type(dtype)})((unsigned long long){x} * (unsigned long long){y} + (unsigned long long){z})"

@@ -1,0 +1,132 @@
+"""The program: a plan, its arena on the device and the host's twin of it, and what is bound for each set of sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ...errors import BackendError
+from ...ir.spec import Spec
+from ...plan.memory import Plan
+from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
+from ..numpy.program import aligned_bytes
+from ..program import Batches, batch_names, batched, best_times
+from ..stepping import run_in_python
+from .bound import Bound, Room
+from .device import open_device
+from .types import PRELUDE
+
+__all__ = ["CupyProgram", "bind"]
+
+_KEPT = 8
+"""Sets of sizes that stay bound."""
+
+
+def bind(plan: Plan, check_finite: str | None) -> CupyProgram:
+    """The plan as a program."""
+    return CupyProgram(plan, check_finite)
+
+
+class CupyProgram:
+    """A plan and one arena; for each set of sizes what is bound to it."""
+
+    def __init__(self, plan: Plan, check_finite: str | None) -> None:
+        self.plan = plan
+        self.check_finite = check_finite
+        self._room: Room | None = None
+        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+
+    def bound(self, sizes: Mapping[str, int]) -> Bound:
+        """What is bound for these sizes, over the one arena; a larger arena binds everything anew.
+
+        Raises:
+            BackendError: when the device has not enough memory, or the process was forked.
+        """
+        device = open_device()
+        key = tuple(sorted(sizes.items()))
+        found = self._bound.get(key)
+        if found is None:
+            try:
+                room = self._roomy(self.plan.offsets(sizes)[1])
+                found = self._bound[key] = Bound(self.plan, room, dict(sizes), self.check_finite, device)
+            except MemoryError as error:
+                raise out_of_memory("cupy", self.plan, sizes) from error
+        return found
+
+    def _roomy(self, needed: int) -> Room:
+        """The memory of the program, of so many bytes at least."""
+        if self._room is None or needed > self._room.arena.nbytes:
+            device = open_device()
+            self._bound.clear()
+            self._room = None  # the old memory goes before the new comes
+            self._room = Room(aligned_bytes(needed), device.allocate(needed), device.allocate(8))
+        elif len(self._bound) >= _KEPT:
+            self._bound.pop(next(iter(self._bound)))
+        return self._room
+
+    def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
+        """Run once; the outputs, as copies."""
+        results: list[np.ndarray] = []
+        with np.errstate(all="ignore"):
+            self.bound(sizes).step(feeds, lambda outputs: results.extend(array.copy() for array in outputs))
+        return results
+
+    def loop(
+        self,
+        batches: Batches,
+        orders: Iterable[np.ndarray | None],
+        records: Sequence[np.ndarray],
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        ahead: int = 1,
+    ) -> None:
+        """Run whole epochs."""
+        with np.errstate(all="ignore"):
+            run_in_python(self.bound, batches, orders, records, stop, progress)
+
+    def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
+        """Seconds for each step of the plan, its launches included, the best of several; parameters are put back."""
+        bound = self.bound(sizes)
+        bound.send(feeds)
+        return best_times(bound.by_step(), bound.run, self.plan)
+
+    def kept(self) -> Sequence[Spec]:
+        """Constants; what is made of them and of sizes before the run; the tables of steps."""
+        return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
+
+    def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
+        """All samples and the order of an epoch, which lie on the device; without their number, those of one batch."""
+        inputs = self.plan.graph.inputs
+        names = batch_names(inputs)
+        if len(names) != 1:
+            return 0
+        [name] = names
+        count = sizes[name] if samples is None else samples
+        row = sum(node.spec.bytes({**sizes, name: 1}) for node in batched(inputs, name).values())
+        return count * (row + 8)
+
+    def source(self) -> str:
+        """The kernels as CUDA C++, in the order of their first use."""
+        said = [f"// {', '.join(dict.fromkeys(ops))}: {len(ops)} in a step" for ops in self._any().kernels().values()]
+        texts = [kernel.text for kernel in self._any().kernels()]
+        return "\n".join([PRELUDE, *(f"{line}\n{text}" for line, text in zip(said, texts, strict=True))])
+
+    def _any(self) -> Bound:
+        return next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+
+    def assembly(self) -> str:
+        """There is none to show.
+
+        Raises:
+            BackendError: saying so.
+        """
+        raise BackendError("the cupy backend shows no machine code: see f.source for its kernels as CUDA C++.")
+
+    def notes(self) -> str:
+        """Which steps run on NumPy, and why."""
+        reasons = self._any().reasons
+        if not reasons:
+            return "every step has a kernel: nothing but what is fed and read back leaves the device"
+        lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in reasons.items()]
+        return "\n".join([f"{len(lines)} steps run on NumPy, so their operands and results pass the host:", *lines])

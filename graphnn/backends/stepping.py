@@ -1,0 +1,48 @@
+"""Stepping: a loop from Python, step by step, for a program that has NumPy calls among its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import NonFiniteError
+from .program import Batches
+
+__all__ = ["run_in_python"]
+
+
+class Stepped(Protocol):
+    """A plan bound for one set of sizes, that can run a single step."""
+
+    def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
+        """Run once; `take` is given the outputs before updates land."""
+        ...
+
+
+def run_in_python(
+    bound: Callable[[Mapping[str, int]], Stepped],
+    batches: Batches,
+    orders: Iterable[np.ndarray | None],
+    records: Sequence[np.ndarray],
+    stop: Callable[[], bool],
+    progress: Callable[[int], None],
+) -> None:
+    """Run epochs in the orders given; see `Program.loop`."""
+    for epoch, order in enumerate(orders):
+        for step, start in enumerate(batches.starts):
+
+            def record(outputs: Sequence[np.ndarray], at: tuple[int, int] = (epoch, step)) -> None:
+                scalars = [array for array in outputs if not array.ndim]
+                for target, value in zip(records, scalars, strict=True):
+                    target[at] = value
+
+            feeds, sizes = batches.at(start, order)
+            try:
+                bound(sizes).step(feeds, record)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"epoch {epoch + 1}, step {step + 1}: {error}") from None
+            if stop():
+                raise KeyboardInterrupt
+        progress(epoch + 1)

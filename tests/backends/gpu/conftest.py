@@ -1,0 +1,44 @@
+"""The CuPy backend without a GPU: a stand-in for CuPy, which runs the kernels on the CPU."""
+
+import shutil
+import sys
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec
+
+import pytest
+
+from graphnn.backends.cupy import device, probe
+
+from .stand_in import World, make_cupy
+
+
+@pytest.fixture(scope="session")
+def cpu_library(tmp_path_factory):
+    """The kernels compiled so far, kept for all tests."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed: it compiles the CUDA text for the CPU")
+    return World(tmp_path_factory.mktemp("kernels")).library
+
+
+@contextmanager
+def cpu_instead(library):
+    """While inside, `backend="cupy"` works: its device is the CPU."""
+    made = World(library.folder)
+    made.library = library
+    cupy = make_cupy(made)
+    cupy.__spec__ = ModuleSpec("cupy", None)
+    kept = (device._device, probe.problem)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cupy", cupy)
+        for function in kept:
+            function.cache_clear()
+        yield made
+    for function in kept:
+        function.cache_clear()
+
+
+@pytest.fixture
+def world(cpu_library):
+    """A device that is the CPU."""
+    with cpu_instead(cpu_library) as made:
+        yield made

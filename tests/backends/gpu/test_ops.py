@@ -1,0 +1,56 @@
+"""Every op on the CuPy backend: the text of its kernels, run on the CPU, against NumPy."""
+
+import numpy as np
+import pytest
+
+from graphnn.backends.cupy.device import OPTIONS
+from graphnn.backends.cupy.types import PRELUDE
+from graphnn.ir.node import Node
+from graphnn.testing import Trial
+from graphnn.testing.ops import SIZES, samples_of
+
+from . import nvrtc
+from .conftest import cpu_instead
+
+OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and op.samples}
+pytestmark = pytest.mark.usefixtures("compiled_once_more")
+SAMPLES = {
+    f"{name}-{i}": (op, one) for name, op in OPS.items() for i, one in enumerate(samples_of(op)) if one.error is None
+}
+
+
+@pytest.fixture(scope="module")
+def trials(cpu_library):
+    """Each op on each of its samples, bound for all sizes: so the compiler is started once, for all kernels."""
+    with cpu_instead(cpu_library), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("GRAPHNN_CHECK", raising=False)
+        made = {name: Trial(op, one) for name, (op, one) in SAMPLES.items()}
+        for trial in made.values():
+            for sizes in SIZES:
+                graph = trial.program("cupy").graph
+                trial.program("cupy")._program.bound({name: at_least(trial, sizes)[name] for name in graph.sizes})
+        yield made
+
+
+def at_least(trial, sizes):
+    return {name: max(n, trial.one.least.get(name, 0)) for name, n in sizes.items()}
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_value_and_both_derivatives_are_those_of_numpy(name, trials):
+    trial = trials[name]
+    for sizes in SIZES:
+        feeds = trial.feeds(at_least(trial, sizes))
+        expected = trial.run(feeds)
+        for output, value in trial.run(feeds, "cupy").items():
+            assert value.dtype == expected[output].dtype
+            np.testing.assert_allclose(value, expected[output], 1e-9, 1e-9, err_msg=output)
+
+
+def test_the_compiler_for_gpus_takes_every_kernel_without_a_word(trials, cpu_library):
+    library = nvrtc.load()
+    if library is None:
+        pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
+    texts = [PRELUDE, *(text for text, _, _ in cpu_library.texts.values())]
+    said = nvrtc.compile_cuda(library, "\n".join(texts), [*OPTIONS, "--gpu-architecture=compute_80"])
+    assert not said

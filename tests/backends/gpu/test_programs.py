@@ -1,0 +1,166 @@
+"""Programs on the CuPy backend, with the CPU as the device: training, state shared with the host, errors, dtypes."""
+
+import os
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+
+BOTH = ("numpy", "cupy")
+
+
+def net():
+    x, t = gn.Input("x", ("N", 3)), gn.Input("t", ("N",), dtype="int64")
+    w = gn.Parameter("w", np.linspace(-1, 1, 12).reshape(3, 4))
+    v = gn.Parameter("v", np.linspace(1, -1, 8).reshape(4, 2))
+    return gn.SoftmaxCE(gn.Tanh(x @ w) @ v, t), w, v
+
+
+def feeds(rows=5):
+    rng = np.random.default_rng(rows)
+    return {"x": rng.normal(size=(rows, 3)), "t": rng.integers(0, 2, rows)}
+
+
+def test_training_steps_are_those_of_numpy(world):
+    results = {}
+    for backend in BOTH:
+        loss, w, v = net()
+        step = gn.compile(loss, gn.Adam(lr=0.1).updates(loss), backend=backend)
+        losses = [step(**feeds(rows)) for rows in (5, 7, 5, 1)]
+        results[backend] = [np.array(losses), w.value, v.value]
+    for one, other in zip(*results.values(), strict=True):
+        np.testing.assert_allclose(one, other, 1e-5, 1e-6)
+
+
+def test_programs_of_device_and_host_share_parameters(world):
+    loss, w, _ = net()
+    on_device = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    on_host = gn.compile(loss, gn.SGD(lr=0.5).updates(loss))
+    plain = [gn.compile(loss, backend=backend) for backend in BOTH]
+    for step in (on_device, on_host, on_device, on_device, on_host, on_host, on_device):
+        before = w.value
+        step(**feeds())
+        assert not np.array_equal(before, w.value)
+        np.testing.assert_allclose(plain[0](**feeds()), plain[1](**feeds()), 1e-6)
+    w.value = np.zeros((3, 4))
+    assert np.isclose(plain[1](**feeds()), np.log(2))
+
+
+def test_parameters_stay_on_the_device(world):
+    loss, w, _ = net()
+    step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    step(**feeds())
+    copied = world.copied
+    step(**feeds())
+    assert world.copied - copied == 6  # the status, two inputs; the loss, and the status before and after updates
+    w.value  # noqa: B018
+    assert world.copied - copied == 7
+
+
+def test_the_same_bits_every_time(world):
+    loss, w, v = net()
+    f = gn.compile([loss, *gn.grad(loss, [w, v])], backend="cupy")
+    first, again = f(**feeds(300)), f(**feeds(300))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def test_exact_passes_keep_the_bits(world):
+    loss, w, v = net()
+    gn.testing.agree({"loss": loss, "dw": gn.grad(loss, w), "dv": gn.grad(loss, v)}, feeds(), BOTH)
+
+
+def test_a_label_out_of_range(world):
+    x, t = gn.Input("x", ("N", 3)), gn.Input("t", ("N",), dtype="int64")
+    w = gn.Parameter("w", np.ones((3, 3)))
+    loss = gn.SoftmaxCE(x @ w, t - 1)
+    step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    before = w.value
+    with pytest.raises(gn.LabelError, match="row 1 of Sub is -1, but labels of 3 classes lie in 0..2"):
+        step(x=np.ones((3, 3)), t=[1, 0, 3])
+    assert np.array_equal(w.value, before)
+    step(x=np.ones((3, 3)), t=[1, 1, 3])
+
+
+def test_a_loss_that_is_not_finite(world):
+    x, w = gn.Input("x", ("N",)), gn.Parameter("w", 2.0)
+    loss = gn.Sum(gn.Log(x * w))
+    step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    with pytest.raises(gn.NonFiniteError, match="Log"):
+        step(x=[1.0, -1.0])
+    assert w.value == 2.0
+    every = gn.compile(gn.Exp(x), backend="cupy", check_finite="all")
+    with pytest.raises(gn.NonFiniteError, match="Exp"):
+        every(x=[1.0, 1000.0])
+
+
+def test_steps_without_a_kernel_run_on_numpy_and_are_named(world):
+    x = gn.Input("x", ("N", 5))
+    values, places = gn.TopK(gn.Exp(x), 2)
+    f = gn.compile([values * 2, places], backend="cupy")
+    expected = gn.compile([values * 2, places])
+    data = np.random.default_rng(0).normal(size=(4, 5))
+    for one, other in zip(f(x=data), expected(x=data), strict=True):
+        np.testing.assert_allclose(one, other, 1e-6)
+    assert "1 steps run on NumPy" in f.explain() and "TopK" in f.explain().split("== cupy")[1]
+
+
+DTYPES = ["bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype(world, dtype):
+    rng = np.random.default_rng(0)
+    x, y = gn.Input("x", ("N", 5), dtype=dtype), gn.Input("y", ("N", 5), dtype=dtype)
+    given = {"x": rng.integers(0, 2 if dtype == "bool" else 50, (7, 5)).astype(dtype), "y": np.ones((7, 5), dtype)}
+    outputs = {"sum": x + y, "product": x * y, "larger": gn.Maximum(x, y), "less": x < y, "rows": gn.Sum(x, axis=1)}
+    outputs |= {"columns": gn.Sum(x, axis=0), "most": gn.Max(x), "chosen": gn.Where(x > y, x, y)}
+    outputs |= {f"as_{to}": x.astype(to) for to in DTYPES}
+    if dtype != "bool":
+        outputs |= {"difference": x - y, "negative": -x, "matmul": x @ y.T, "size": gn.Abs(x), "rest": x % (y + y)}
+        outputs["quotient"] = x / y
+    tolerance = 2e-3 if dtype == "float16" else 1e-6
+    gn.testing.agree(outputs, given, BOTH, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 1), (0, 2), (1, 2)])
+def test_folds_of_long_and_short_axes(world, axis):
+    rng = np.random.default_rng(0)
+    x = gn.Input("x", ("N", "M", 3), dtype="float32")
+    f = gn.compile([gn.Sum(x, axis), gn.Max(x, axis), gn.Sum(x.transpose((2, 0, 1)))], backend="cupy")
+    for shape in ((1, 1, 3), (4, 100, 3), (70, 2, 3), (1, 3000, 3), (600, 40, 3)):
+        value = rng.normal(size=shape).astype(np.float32)
+        total, most, _ = f(x=value)
+        np.testing.assert_allclose(total, np.sum(value, axis, dtype=np.float64), rtol=1e-4, atol=1e-3)
+        np.testing.assert_array_equal(most, np.max(value, axis))
+
+
+def test_memory_that_the_device_does_not_have(world):
+    x, w = gn.Input("x", ("N", 1000)), gn.Parameter("w", np.ones(1000))
+    f = gn.compile(gn.Exp(x * w), backend="cupy")
+    f(x=np.ones((1, 1000)))
+    world.capacity = 100_000
+    with pytest.raises(gn.BackendError, match=r"cupy: there is not enough memory for N=100: the arena takes 7.* KiB.*"):
+        f(x=np.ones((100, 1000)))
+    world.capacity = None
+    assert f(x=np.ones((1, 1000))).shape == (1, 1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_process_is_refused_with_what_to_do(world, monkeypatch):
+    f = gn.compile(gn.Constant(1.0) + gn.Input("x", ()), backend="cupy")
+    f(x=1.0)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    with pytest.raises(gn.BackendError, match="after a fork .* start processes with .*get_context\\('spawn'\\)"):
+        f(x=1.0)
+
+
+def test_source_and_profile(world):
+    loss, w, _ = net()
+    step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    before = w.value
+    profile = step.profile(**feeds())
+    assert len(profile.seconds) == len(step.plan.steps) and np.array_equal(before, w.value)
+    assert "__global__" in step.source and "// " in step.source
+    with pytest.raises(gn.BackendError, match="see f.source"):
+        step.assembly
