@@ -34,7 +34,9 @@ def fail(error):
 
 def test_no_cupy(monkeypatch):
     monkeypatch.setattr(probe, "find_spec", lambda name: None)
-    refused("cupy is not installed; pip install 'graphnn[cuda12]' or 'graphnn[cuda13]', whichever CUDA nvidia-smi shows")
+    refused(
+        "cupy is not installed; pip install 'graphnn[cuda12]' or 'graphnn[cuda13]', whichever CUDA nvidia-smi shows"
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_parameters_stay_on_the_device(world):
     copied = world.copied
     step(**feeds())
     assert world.copied - copied == 6  # the status, two inputs; the loss, and the status before and after updates
-    w.value  # noqa: B018
+    w.value
     assert world.copied - copied == 7
 
 
@@ -76,7 +76,7 @@ def test_a_label_out_of_range(world):
     loss = gn.SoftmaxCE(x @ w, t - 1)
     step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
     before = w.value
-    with pytest.raises(gn.LabelError, match="row 1 of Sub is -1, but labels of 3 classes lie in 0..2"):
+    with pytest.raises(gn.LabelError, match=r"row 1 of Sub is -1, but labels of 3 classes lie in 0..2"):
         step(x=np.ones((3, 3)), t=[1, 0, 3])
     assert np.array_equal(w.value, before)
     step(x=np.ones((3, 3)), t=[1, 1, 3])
@@ -151,7 +151,7 @@ def test_a_forked_process_is_refused_with_what_to_do(world, monkeypatch):
     f = gn.compile(gn.Constant(1.0) + gn.Input("x", ()), backend="cupy")
     f(x=1.0)
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    with pytest.raises(gn.BackendError, match="after a fork .* start processes with .*get_context\\('spawn'\\)"):
+    with pytest.raises(gn.BackendError, match="after a fork of the process that opened it: start processes with"):
         f(x=1.0)
 
 
@@ -162,5 +162,5 @@ def test_source_and_profile(world):
     profile = step.profile(**feeds())
     assert len(profile.seconds) == len(step.plan.steps) and np.array_equal(before, w.value)
     assert "__global__" in step.source and "// " in step.source
-    with pytest.raises(gn.BackendError, match="see f.source"):
+    with pytest.raises(gn.BackendError, match=r"see f\.source"):
         step.assembly
