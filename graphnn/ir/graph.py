@@ -29,7 +29,7 @@ class Graph:
     """The graph of some outputs, and optionally of updates: `Graph(outputs, updates=None)`.
 
     `outputs` is a node, a sequence, or a mapping from names to nodes; `updates` maps parameters to their next
-    values. Printing shows the listing; a notebook shows the picture.
+    values. Printing shows the listing; a notebook shows the picture, of a graph with gradients both halves.
 
     Raises:
         GraphError: for a cycle, two inputs or parameters of one name, or an update that is not of a parameter.
@@ -192,7 +192,7 @@ class Graph:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from ..view.notebook import show_graph  # a door
 
-        return show_graph(self)
+        return show_graph(self, view="both" if "backward" in self.roles.values() else "forward")
 
 
 def _needed(roots: Iterable[Node], among: Sequence[Node]) -> list[Node] | None:

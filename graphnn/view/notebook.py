@@ -7,30 +7,33 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
-from io import BytesIO
 
 from ..errors import RenderError
 from ..ir.graph import Graph
 from . import plot
-from .dot import to_dot
-from .render import draw, mimebundle
+from .collapse import collapse
+from .picture import picture
+from .render import paint
 
 __all__ = ["Bundle", "show_graph", "show_history"]
 
 Bundle = dict[str, str]
 """Representations by media type: text as it is, bytes in base 64."""
 
+_SHOWN = 200
+"""Larger pictures are drawn when they are asked for."""
 _INCHES = 30
+"""Pixels beyond what a cell shows cost seconds to paint."""
 
 
-def show_graph(graph: Graph, said: str | None = None) -> Bundle:
-    """A graph's forward picture, beside its listing or what is to be said in place of that.
+def show_graph(graph: Graph, said: str | None = None, view: str = "forward") -> Bundle:
+    """A view of a graph, beside its listing or what is to be said in place of that.
 
     >>> import graphnn as gn
     >>> show_graph(gn.Graph(gn.Sum(gn.Input("x", ("N",)))), "a sum")["text/plain"]
     'a sum'
     """
-    return _bundle(str(graph) if said is None else said, lambda: _pictures(graph))
+    return _bundle(str(graph) if said is None else said, lambda: _pictures(graph, view))
 
 
 def show_history(history: plot.Recorded, said: str) -> Bundle:
@@ -45,29 +48,20 @@ def _bundle(said: str, pictures: Callable[[], Bundle]) -> Bundle:
         return {"text/plain": f"{said}\n(no picture: {type(error).__name__}: {error})"}
 
 
-def _pictures(graph: Graph) -> Bundle:
-    svg = mimebundle(graph).get("image/svg+xml")
-    if svg is None:  # a large graph is drawn when it is asked for
+def _pictures(graph: Graph, view: str) -> Bundle:
+    shown = collapse(picture(graph, view), None)
+    if len(shown.boxes) > _SHOWN:
         return {}
-    drawn = {"image/svg+xml": _fitted(svg)}
+    drawn = {"image/svg+xml": _fitted(paint(shown, view, "svg").decode())}
     try:
-        return drawn | {"image/png": _coded(draw(_bounded(to_dot(graph, "forward")), "png"))}
+        return drawn | {"image/png": _coded(paint(shown, view, "png", _INCHES))}
     except RenderError:  # only Graphviz paints PNG; the SVG needs nothing
         return drawn
 
 
 def _curves(history: plot.Recorded) -> Bundle:
-    figure = plot.loss(history)
-    assert not isinstance(figure, str)  # no path was given
-    svg, png = BytesIO(), BytesIO()
-    figure.savefig(svg, format="svg")
-    figure.savefig(png, format="png", dpi=100)
-    return {"image/svg+xml": _fitted(svg.getvalue().decode()), "image/png": _coded(png.getvalue())}
-
-
-def _bounded(dot: str) -> str:
-    """A picture that is shrunk to so many inches: pixels beyond what a cell shows cost seconds to paint."""
-    return dot.replace("{", f'{{\n\tsize="{_INCHES},{_INCHES}"', 1)
+    shown = plot.loss(history)._repr_mimebundle_()  # type: ignore[union-attr]  # a figure, since no path is given
+    return {"image/svg+xml": _fitted(shown["image/svg+xml"]), "image/png": shown["image/png"]}
 
 
 def _fitted(svg: str) -> str:

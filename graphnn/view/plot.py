@@ -271,9 +271,9 @@ def _count_by_ones(axis: Axis) -> None:
 
 
 def _canvas(inches: tuple[float, float]) -> Figure:
-    from matplotlib.figure import Figure  # slow to import, and only wanted here
+    from .figure import ShownFigure  # matplotlib is slow to import, and only wanted here
 
-    return Figure(figsize=inches, layout="constrained")
+    return ShownFigure(figsize=inches, layout="constrained")
 
 
 def _finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure | str:

@@ -6,16 +6,14 @@ SVG is drawn by graphnn itself, as the mirror and pages are everywhere.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from ..errors import GraphNNError, RenderError
+from ..errors import RenderError
 from ..ir.graph import Graph
 from .collapse import collapse
 from .dot import picture_to_dot
@@ -26,12 +24,10 @@ from .sheet import Sheet, sheet_of
 from .steps import Observer
 from .svg import sheet_to_svg, to_svg
 
-__all__ = ["mimebundle", "render", "renderers"]
+__all__ = ["paint", "render", "render_sheet", "renderers"]
 
 _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
-_SHOWN = 200
-"""Notebooks draw pictures of up to so many boxes by themselves."""
 _LAID_OUT = 200
 """More boxes than this are not laid out by Graphviz: its layout takes more than linear time."""
 
@@ -69,12 +65,8 @@ def render(
     shown = collapse(picture(graph, view), depth)
     if suffix == ".dot":
         data = picture_to_dot(shown, view).encode()
-    elif suffix == ".svg":
-        data = _svg(shown, view)
-    elif _leave_to_graphviz(shown, view):
-        data = draw(picture_to_dot(shown, view), suffix[1:])
     else:
-        data = draw(sheet_to_dot(sheet_of(shown, view)), suffix[1:], pinned=True)
+        data = paint(shown, view, suffix[1:])
     return write(path, data)
 
 
@@ -113,12 +105,28 @@ def _leave_to_graphviz(shown: Picture, view: str) -> bool:
     return view != "both" and len(shown.boxes) <= _LAID_OUT
 
 
-def _svg(shown: Picture, view: str) -> bytes:
-    """By Graphviz where the layout is left to it; by graphnn itself else, where there is none, or where it gives up."""
-    if _leave_to_graphviz(shown, view):
-        with contextlib.suppress(RenderError):
-            return draw(picture_to_dot(shown, view), "svg")
-    return to_svg(shown, view).encode()
+def paint(shown: Picture, view: str, kind: str, inches: int | None = None) -> bytes:
+    """A picture as svg, png or pdf: by Graphviz where the layout is left to it, or only it paints; else by graphnn.
+
+    What Graphviz paints is shrunk to `inches`, wide and high.
+
+    Raises:
+        RenderError: when only Graphviz could, and is not there, or gives up.
+    """
+    laid_out = _leave_to_graphviz(shown, view)
+    if kind == "svg" and not laid_out:
+        return to_svg(shown, view).encode()
+    dot = picture_to_dot(shown, view) if laid_out else sheet_to_dot(sheet_of(shown, view))
+    try:
+        return draw(dot if inches is None else _within(dot, inches), kind, pinned=not laid_out)
+    except RenderError:
+        if kind == "svg":
+            return to_svg(shown, view).encode()
+        raise
+
+
+def _within(dot: str, inches: int) -> str:
+    return dot.replace("{", f'{{\n\tsize="{inches},{inches}"', 1)
 
 
 def draw(dot: str, kind: str, pinned: bool = False) -> bytes:
@@ -187,16 +195,6 @@ def write(path: str | os.PathLike[str], data: bytes) -> str:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-
-
-def mimebundle(graph: Graph) -> dict[str, Any]:
-    """What a notebook shows of a graph: the listing, and the picture where one can be drawn. Never raises."""
-    bundle: dict[str, Any] = {"text/plain": str(graph)}
-    with contextlib.suppress(GraphNNError):  # a notebook shows the listing rather than an error
-        shown = collapse(picture(graph, "forward"), None)
-        if len(shown.boxes) <= _SHOWN:
-            bundle["image/svg+xml"] = _svg(shown, "forward").decode()
-    return bundle
 
 
 def renderers() -> dict[str, str]:

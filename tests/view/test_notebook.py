@@ -50,9 +50,23 @@ def test_it_shows_itself_as_text_svg_and_png(what, painter, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_plot_shows_itself_without_a_magic_word():
+    bundle = gn.plot.loss([2.0, 1.0])._repr_mimebundle_()
+    assert bundle["text/plain"] == "Figure(700x400)"
+    assert ElementTree.fromstring(bundle["image/svg+xml"]).get("viewBox")
+    assert b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+
+
 def test_the_picture_of_a_program_is_that_of_its_forward_half(painter):
     text = " ".join(ElementTree.fromstring(make("Executable")._repr_mimebundle_()["image/svg+xml"]).itertext())
     assert "SoftmaxCE" in text and "OneHot" not in text  # OneHot is the gradient's
+
+
+def test_the_picture_of_a_graph_with_gradients_is_the_mirror(painter):
+    bundle = make("Graph").with_gradients()._repr_mimebundle_()
+    text = " ".join(ElementTree.fromstring(bundle["image/svg+xml"]).itertext())
+    assert "SoftmaxCE" in text and "OneHot" in text and "adjoint of Affine" in text
+    assert b64decode(bundle["image/png"]).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("what", ["Graph", "Executable", "Model"])
@@ -73,7 +87,7 @@ def test_when_drawing_fails_the_text_says_why(what, monkeypatch):
     def broken(*_, **__):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(notebook, "mimebundle", broken)
+    monkeypatch.setattr(notebook, "paint", broken)
     monkeypatch.setattr(notebook.plot, "loss", broken)
     bundle = shown._repr_mimebundle_()
     assert set(bundle) == {"text/plain"}
@@ -101,10 +115,12 @@ def test_a_large_graph_is_listed_at_once():
     assert time.perf_counter() - start < 10  # a second on a machine at rest
 
 
-def test_a_long_picture_is_painted_no_larger_than_a_cell_can_use(painter):
-    node = gn.Input("x", ())
-    for _ in range(120):
-        node = gn.Tanh(node)
-    png = b64decode(gn.Graph(node)._repr_mimebundle_()["image/png"])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_long_picture_is_painted_no_larger_than_a_cell_can_use(painter, mirrored):
+    node = gn.Parameter("x", 1.0)
+    for _ in range(60 if mirrored else 120):
+        node = gn.Exp(node)
+    graph = gn.Graph(node).with_gradients() if mirrored else gn.Graph(node)
+    png = b64decode(graph._repr_mimebundle_()["image/png"])
     width, height = struct.unpack(">II", png[16:24])  # of the header
     assert 1000 < width <= 3000 and height <= 3000
