@@ -71,8 +71,13 @@ def _closed(shown: Picture, depth: int) -> Picture:
         stands_for.update((member, box) for scope in run for member in scope.boxes)
     boxes = tuple(dict.fromkeys(stands_for.get(box, box) for box in shown.boxes))
     scopes = {tuple(frame for frame in place if frame.kind == "scope") for place in inside}
-    remark = f"{len(scopes)} scopes are closed: depth={depth + 1} opens one level more."
-    return Picture(boxes, _arrows(shown.arrows, stands_for), _partners(shown.partners, stands_for), remark)
+    closed = f"{len(scopes)} scopes are closed: depth={depth + 1} opens one level more."
+    return shown._replace(
+        boxes=boxes,
+        arrows=_arrows(shown.arrows, stands_for),
+        partners=_partners(shown.partners, stands_for),
+        remark=f"{shown.remark}  {closed}".lstrip(),
+    )
 
 
 def _outermost(place: Place, depth: int) -> Place:

@@ -44,10 +44,12 @@ def references(graph: Graph, halves: Mapping[Node, str], inline: Mapping[Node, s
     }
 
 
-def local_words(graph: Graph, halves: Mapping[Node, str], known: Mapping[Node, str]) -> dict[Node, str]:
-    """The words known, and those for backward nodes made of nothing else that can be said shortly."""
+def local_words(
+    graph: Graph, halves: Mapping[Node, str], known: Mapping[Node, str], keep: frozenset[Node] = frozenset()
+) -> dict[Node, str]:
+    """The words known, and those for backward nodes made of nothing else that can be said shortly; not of `keep`."""
     words = dict(known)
-    roots = {*graph.outputs.values(), *graph.updates.values()}
+    roots = {*graph.outputs.values(), *graph.updates.values(), *keep}
     for node in graph.nodes:
         if halves[node] == "backward" and node not in roots and node.operands and words.keys() >= {*node.operands}:
             said = _said(node, words)

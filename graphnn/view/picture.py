@@ -20,7 +20,7 @@ from .factors import factor, local_words, references
 from .label import inline_words, lines, output_names, saved_lines, title
 from .text import spec
 
-__all__ = ["Arrow", "Box", "Frame", "Picture", "outline", "picture"]
+__all__ = ["Arrow", "Box", "Frame", "Picture", "Place", "exchange", "halves_of", "mirror", "outline", "picture"]
 
 VIEWS = ("forward", "backward", "both")
 """A half of a training step alone, or the mirror: all of it."""
@@ -92,12 +92,12 @@ def picture(graph: Graph, view: str) -> Picture:
     if view not in VIEWS:
         raise RenderError(f"there is no view {view!r}: use {', '.join(map(repr, VIEWS))}.")
     whole = graph if view == "forward" else graph.with_gradients()
-    return _mirror(whole) if view == "both" else _half(whole, view)
+    return mirror(whole) if view == "both" else _half(whole, view)
 
 
 def _half(graph: Graph, view: str) -> Picture:
     """One half alone; for the backward half with the forward values that it reads."""
-    halves, inline, outputs = _halves(graph), inline_words(graph), output_names(graph)
+    halves, inline, outputs = halves_of(graph), inline_words(graph), output_names(graph)
     drawn = [node for node in graph.nodes if halves[node] == view and node not in inline]
     read = {operand for node in drawn for operand in node.operands if operand not in inline}
     frames = _Frames(graph)
@@ -114,11 +114,22 @@ def _half(graph: Graph, view: str) -> Picture:
     return Picture(tuple(boxes.values()), tuple(arrows), (), "")
 
 
-def _mirror(graph: Graph) -> Picture:
-    """All halves; those after the forward one call its values by name."""
-    halves, inline, outputs = _halves(graph), inline_words(graph), output_names(graph)
-    named = references(graph, halves, inline)
-    words = local_words(graph, halves, inline | named)
+def mirror(
+    graph: Graph,
+    halves: Mapping[Node, str] | None = None,
+    named: Mapping[Node, str] | None = None,
+    heads: Mapping[Node, str] | None = None,
+    keep: frozenset[Node] = frozenset(),
+) -> Picture:
+    """All halves; those after the forward one call its values by name.
+
+    `halves` is where each node stands, `named` what the other halves call forward nodes, and `heads` how boxes begin,
+    where they are known already; the nodes to `keep` have boxes whatever could be said in words.
+    """
+    halves, inline, outputs = halves or halves_of(graph), inline_words(graph), output_names(graph)
+    named = references(graph, halves, inline) if named is None else named
+    heads = named if heads is None else heads
+    words = local_words(graph, halves, {**inline, **named}, keep)
     frames = _Frames(graph)
     boxes: dict[Node, Box] = {}
     arrows: list[Arrow] = []
@@ -128,7 +139,7 @@ def _mirror(graph: Graph) -> Picture:
         if node in inline or (half != "forward" and node in words):
             continue
         product = factor(node, told) if half == "backward" else None
-        text = lines(node, outputs, {} if product else told, named.get(node))
+        text = lines(node, outputs, {} if product else told, heads.get(node))
         place = (Frame("half", half), *frames.around(node))
         name, output = f"n{len(boxes)}", node in outputs
         boxes[node] = Box(name, _kind(node, half), half, text, place, output, _what(node), (node,))
@@ -143,7 +154,7 @@ def _what(node: Node) -> str:
     return f"{node.op} {spec(node)}"
 
 
-def _halves(graph: Graph) -> dict[Node, str]:
+def halves_of(graph: Graph) -> dict[Node, str]:
     """Where each node stands: its role; a leaf stands with the first half that reads it."""
     halves = dict(graph.roles)
     readers: dict[Node, set[str]] = {node: {"forward"} for node in graph.outputs.values()}
@@ -200,6 +211,15 @@ class _Frames:
             )
             scopes.insert(shared, Frame("adjoint", f"adjoint of {title(partner)}", partner.serial))
         return tuple(scopes)
+
+
+def exchange(shown: Picture, new: Mapping[Box, Box]) -> Picture:
+    """The picture with other boxes in place of some."""
+    return shown._replace(
+        boxes=tuple(new.get(box, box) for box in shown.boxes),
+        arrows=tuple(Arrow(new.get(tail, tail), new.get(head, head), text) for tail, head, text in shown.arrows),
+        partners=tuple((new.get(one, one), new.get(other, other)) for one, other in shown.partners),
+    )
 
 
 def outline(boxes: Iterable[Box]) -> Iterator[Box | Frame | None]:
