@@ -12,7 +12,7 @@ import runpy
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 from . import __version__
 from .backends.registry import backends
@@ -25,6 +25,7 @@ from .view.render import renderers
 
 __all__ = ["main"]
 
+_Thing: TypeAlias = Graph | Node | Executable | Model
 _PARTS = {
     "numpy": "", "scipy": "", "networkx": "", "graphviz": "", "matplotlib": "", "safetensors": "", "tqdm": "",
     "pygraphviz": "render", "llvmlite": "native", "scikit-learn": "sklearn", "onnx": "onnx",
@@ -69,7 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     render = verbs.add_parser("render", help="draw a graph into a file")
     render.add_argument("source", metavar="FILE[:NAME]", help=where)
     render.add_argument("-o", "--output", required=True, help="the picture: .svg, .png, .pdf, .html or .dot")
-    render.add_argument("--view", choices=("forward", "backward", "both"), help="forward unless said; of a page both")
+    views = ("forward", "backward", "both", "plan")
+    render.add_argument("--view", choices=views, help="forward unless said; of a page both; of what is compiled plan")
+    render.add_argument("--depth", type=int, help="how many nested scopes are open: 0 closes all of them")
     render.set_defaults(do=_render)
     info = verbs.add_parser("info", help="list a graph, its parameters and its sizes")
     info.add_argument("source", metavar="FILE[:NAME]", help=where)
@@ -82,12 +85,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _render(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    path = _graph(options.source).render(options.output, view=options.view)
+    thing = _declared(options.source)
+    if isinstance(thing, Executable):
+        path = thing.render(options.output, options.view, options.depth)
+    elif options.view == "plan":
+        raise GraphError(f"{options.source} is not compiled: only what gn.compile returns has a plan.")
+    else:
+        path = _as_graph(thing).render(options.output, options.view, options.depth)
     return {"text": path, "path": path, "view": options.view}, 0
 
 
 def _info(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    graph = _graph(options.source)
+    graph = _as_graph(_declared(options.source))
     parameters = {name: str(p.spec) for name, p in graph.parameters.items()}
     count = sum(p.storage.size for p in graph.parameters.values())
     text = f"{graph}\n\n{len(graph.nodes)} nodes, {count} numbers in {len(parameters)} parameters"
@@ -120,8 +129,8 @@ def _version(name: str, extra: str) -> str:
         return f"missing; run: pip install 'graphnn[{extra}]'" if extra else f"missing; run: pip install {name}"
 
 
-def _graph(source: str) -> Graph:
-    """The graph that a file declares under a name, or the only one it declares."""
+def _declared(source: str) -> _Thing:
+    """What a file declares under a name, or the only graph it declares."""
     path, name = source, ""
     if not source.endswith(".py"):
         path, _, name = source.rpartition(":")
@@ -129,28 +138,30 @@ def _graph(source: str) -> Graph:
         space = runpy.run_path(path or source)
     except (OSError, SyntaxError) as error:
         raise GraphError(f"{path or source} cannot be run: {error}.") from None
-    found = {key: graph for key, value in space.items() if (graph := _as_graph(value)) is not None}
+    found = {key: value for key, value in space.items() if _has_graph(value)}
     if name:
         if name not in found:
             raise GraphError(f"{path} has no graph {name!r}; it has {', '.join(found) or 'none'}.")
         return found[name]
-    whole = {key: g for key, g in found.items() if not isinstance(space[key], Node)} or found
+    whole = {key: value for key, value in found.items() if not isinstance(value, Node)} or found
     if len(whole) != 1:
         raise GraphError(f"{path} has {', '.join(found) or 'no graph'}: say which, as in {path}:loss.")
     return next(iter(whole.values()))
 
 
-def _as_graph(value: Any) -> Graph | None:
-    match value:
+def _has_graph(value: Any) -> TypeGuard[_Thing]:
+    return isinstance(value, (Graph, Executable, Model)) or (isinstance(value, Node) and bool(value.operands))
+
+
+def _as_graph(thing: _Thing) -> Graph:
+    match thing:
         case Graph():
-            return value
-        case Node() if value.operands:
-            return Graph(value)
+            return thing
         case Executable():
-            return value.graph
+            return thing.graph
         case Model():
-            return Graph(value.loss)
-    return None
+            return Graph(thing.loss)
+    return Graph(thing)
 
 
 if __name__ == "__main__":

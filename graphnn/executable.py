@@ -15,7 +15,7 @@ from .backends.program import Program
 from .backends.registry import find_backend
 from .bisect import Finding, bisect, kept_parameters
 from .blame import Rewind, blame, replay
-from .errors import CheckpointError, GraphError, NonFiniteError
+from .errors import CheckpointError, GraphError, NonFiniteError, RenderError
 from .feeds import Feeds
 from .footprint import Budget, Memory, max_batch, measure, measure_state
 from .ir.graph import Graph, Outputs
@@ -344,10 +344,39 @@ class Executable:
         return self._program.assembly()
 
     def render(
-        self, path: str | os.PathLike[str], view: str | None = None, feeds: Mapping[str, ArrayLike] | None = None
+        self,
+        path: str | os.PathLike[str],
+        view: str | None = None,
+        depth: int | None = None,
+        profile: Profile | None = None,
+        feeds: Mapping[str, ArrayLike] | None = None,
+        **sizes: int,
     ) -> str:
-        """Draw the graph as declared into a file, and return the path: see `Graph.render`."""
-        return self.graph.render(path, view, feeds=feeds)
+        """Draw what the compiler made, the plan, into a file, and return the path.
+
+        Steps that were brought together stand in one frame; buffers have colours and numbers, and what is written to
+        each has its bytes: as formulas, or as numbers for given `sizes`. With a `profile` of this program, colours
+        are the time of each step. `depth` opens nested scopes, as in `Graph.render`.
+
+        `view` is "plan"; or "forward", "backward" or "both", for the graph as declared: see `Graph.render`. A page,
+        .html, shows the latter unless the plan is asked for.
+
+        Raises:
+            RenderError: as for `Graph.render`; for a profile of another plan, or sizes, where no plan is drawn.
+            FeedError: when a named size is missing, or unknown.
+
+        >>> import graphnn as gn
+        >>> from tempfile import mkdtemp
+        >>> x = gn.Input("x", ("N", 2))
+        >>> path = gn.compile(gn.Sum(gn.Exp(gn.Tanh(x)))).render(f"{mkdtemp()}/plan.svg", N=30)
+        """
+        if view == "plan" or (view is None and feeds is None and not os.fspath(path).lower().endswith(".html")):
+            from .view.plan import render_plan  # a door
+
+            return render_plan(path, [(s.graph, s.record) for s in self._stages], self.plan, depth, profile, sizes)
+        if profile is not None or sizes:
+            raise RenderError('a profile and sizes are drawn with the plan alone: use view="plan".')
+        return self.graph.render(path, view, depth, feeds)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         from .view.notebook import show_graph  # a door

@@ -30,7 +30,7 @@ DOORS = {
     "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
     "profile.py": {"view.report"},
-    "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.report"},
+    "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.plan", "view.report"},
     "train/history.py": {"view.notebook"},
     "train/model.py": {"view.notebook"},
     "view/plot.py": {"view.figure"},

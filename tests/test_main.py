@@ -40,6 +40,17 @@ def test_a_page_has_both_halves_unless_one_is_asked_for(net, tmp_path):
     assert '"half":"backward"' not in out.read_text()
 
 
+def test_render_opens_scopes_and_draws_the_plan_of_what_is_compiled(net, tmp_path, capsys):
+    net.write_text(NET.replace("y = x @ w", "with gn.scope('s'):\n    y = x @ w") + "f = gn.compile(loss)\n")
+    out = tmp_path / "net.dot"
+    assert main(["render", f"{net}:loss", "-o", str(out), "--depth", "0"]) == 0
+    assert "depth=1 opens one level more" in out.read_text()
+    assert main(["render", f"{net}:f", "-o", str(out)]) == 0
+    assert "%0 MatMul" in out.read_text() and "slot 0" in out.read_text()
+    assert main(["render", f"{net}:f", "-o", str(out), "--view", "forward"]) == 0
+    assert "slot" not in out.read_text()
+
+
 def test_info_lists_and_counts(net, capsys):
     assert main(["info", f"{net}:y"]) == 0
     text = capsys.readouterr().out
@@ -64,6 +75,8 @@ def test_a_file_with_one_graph_needs_no_name(tmp_path, capsys):
         (["info", "nowhere.py"], 1, "cannot be run"),
         (["render", "{net}:y", "-o", "y.gif"], 1, "the suffix is one of"),
         (["render", "{net}:y"], 2, "required: -o"),
+        (["render", "{net}:y", "-o", "y.svg", "--view", "plan"], 1, "only what gn.compile returns has a plan"),
+        (["render", "{net}:y", "-o", "y.svg", "--depth", "-1"], 1, "the number of nested scopes to open"),
         (["paint"], 2, "invalid choice"),
     ],
 )

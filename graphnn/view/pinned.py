@@ -93,7 +93,8 @@ class _Painter:
 def _words(dot: graphviz.Digraph, name: str, at: Point, text: str) -> None:
     """Text from a place to the right."""
     wide = text_width(text)
-    dot.node(name, f"{label([text])}\\l", shape="plain", style="", **_size((at[0] + wide / 2, at[1]), wide, HEADING))
+    place = _size((at[0] + wide / 2, at[1]), wide, HEADING)
+    dot.node(name, f"{label([text])}\\l", shape="box", color="transparent", style="", margin="0", **place)
 
 
 def _size(middle: Point, width: float, height: float) -> dict[str, str]:

@@ -6,12 +6,16 @@ Names such as `%3` are those of the printed plan.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
+from typing import Protocol
 
+from ..errors import RenderError
 from ..ir.graph import Graph
 from ..ir.node import Node
+from ..ir.spec import check_known
 from ..plan.memory import Plan, Step, Value
 from ..plan.polynomial import Polynomial, bytes_of
 from ..plan.usage import show_bytes, specs_of
@@ -21,16 +25,48 @@ from .groups import Groups, find_groups
 from .label import inline_words, title
 from .memory import show_slots
 from .picture import Box, Frame, Picture, Place, exchange, halves_of, mirror
+from .render import render_picture
 from .text import names
 
-__all__ = ["HEAT", "SLOTS", "STATE", "plan_picture"]
+__all__ = ["HEAT", "SLOTS", "STATE", "plan_picture", "render_plan"]
 
-SLOTS = ("#f3b58a", "#a9d6f2", "#8fcdb6", "#e6bcd6", "#c9c9c9", "#8fb4dd", "#c9b6ea")
-"""Of buffers, after the palette of Okabe and Ito, light enough for black text; each is numbered as well."""
+SLOTS = ("#c2cbf4", "#e29e5a", "#b6d8b6", "#c99cb2", "#e88f7d", "#ada0ee", "#e2e25a")
+"""Of buffers: light enough for black text, and far apart to the colour-blind as well; each is numbered besides."""
 STATE = "#fbe7a1"
 """Of parameters, and of what is written into them."""
 HEAT = ("#ffffff", "#fdc88c", "#e8543a")
 """From no time to the most: ever darker, so that it is read without colours too."""
+
+
+class Profiled(Protocol):
+    """The seconds of each step of a plan."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+        ...
+
+    @property
+    def seconds(self) -> Sequence[float]:
+        """One for each step."""
+        ...
+
+
+def render_plan(
+    path: str | os.PathLike[str],
+    stages: Sequence[tuple[Graph, Record]],
+    plan: Plan,
+    depth: int | None,
+    profile: Profiled | None,
+    sizes: Mapping[str, int],
+) -> str:
+    """Draw a plan into a file: see `Executable.render`."""
+    if profile is not None and profile.plan is not plan:
+        raise RenderError("the profile is not one of this plan: make one by profile() of the same program.")
+    if sizes:
+        check_known(plan.graph.sizes, sizes)
+    seconds = None if profile is None else profile.seconds
+    return render_picture(plan_picture(stages, plan, depth, seconds, sizes or None), "both", path)
 
 
 def plan_picture(

@@ -24,7 +24,7 @@ from .sheet import Sheet, sheet_of
 from .steps import Observer
 from .svg import sheet_to_svg, to_svg
 
-__all__ = ["paint", "render", "render_sheet", "renderers"]
+__all__ = ["paint", "render", "render_picture", "render_sheet", "renderers"]
 
 _SUFFIXES = (".svg", ".png", ".pdf", ".html", ".dot")
 _SECONDS = 20
@@ -62,9 +62,20 @@ def render(
     if observer is not None:
         raise RenderError(f"cannot show values in {Path(path).name!r}: only a page, .html, steps through a run.")
     view = view or "forward"
-    shown = collapse(picture(graph, view), depth)
+    return render_picture(collapse(picture(graph, view), depth), view, path)
+
+
+def render_picture(shown: Picture, view: str, path: str | os.PathLike[str]) -> str:
+    """Draw a picture of a view into a file, and return its path.
+
+    Raises:
+        RenderError: as for `render`.
+    """
+    suffix = suffix_of(path)
     if suffix == ".dot":
         data = picture_to_dot(shown, view).encode()
+    elif suffix == ".html":
+        data = _page(to_svg(shown, view), Path(path).stem).encode()
     else:
         data = paint(shown, view, suffix[1:])
     return write(path, data)
@@ -82,7 +93,7 @@ def render_sheet(sheet: Sheet, path: str | os.PathLike[str]) -> str:
     elif suffix == ".svg":
         data = sheet_to_svg(sheet).encode()
     elif suffix == ".html":
-        data = _page(sheet_to_svg(sheet).encode(), Path(path).stem).encode()
+        data = _page(sheet_to_svg(sheet), Path(path).stem).encode()
     else:
         data = draw(sheet_to_dot(sheet), suffix[1:], pinned=True)
     return write(path, data)
@@ -164,15 +175,13 @@ def _run(command: list[str], dot: str, name: str) -> bytes:
     return done.stdout
 
 
-def _page(svg: bytes, title: str) -> str:
-    """One page that needs no network: the picture inside, scaled to the window."""
-    picture = svg.decode()
-    picture = picture[picture.index("<svg") :]
+def _page(svg: str, title: str) -> str:
+    """A page that needs no network: the picture alone, scaled to the window."""
     safe = "".join(c if c.isalnum() or c in " ._-" else "_" for c in title)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{safe}</title>\n'
         "<style>body{margin:1em;font-family:sans-serif}svg{max-width:100%;height:auto}</style></head>\n"
-        f"<body>\n{picture}\n</body>\n</html>\n"
+        f"<body>\n{svg[svg.index('<svg') :]}</body>\n</html>\n"
     )
 
 
