@@ -1,4 +1,4 @@
-"""Stepping: a loop from Python, step by step, for a program that has NumPy calls among its steps."""
+"""Stepping: loops that come back to Python: at each step, where it has NumPy calls, or for Ctrl-C now and then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 from ..errors import NonFiniteError
 from .program import Batches
 
-__all__ = ["run_in_python"]
+__all__ = ["next_budget", "run_in_python"]
+
+SECONDS = 0.05
+"""How long compiled code runs before Python looks for Ctrl-C."""
 
 
 class Stepped(Protocol):
@@ -46,3 +49,10 @@ def run_in_python(
             if stop():
                 raise KeyboardInterrupt
         progress(epoch + 1)
+
+
+def next_budget(budget: int, took: float) -> int:
+    """Steps for about as long as Ctrl-C may wait."""
+    if took < SECONDS / 8:
+        return budget * 4
+    return max(1, int(budget * SECONDS / took))

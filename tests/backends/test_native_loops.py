@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.backends import stepping
 from graphnn.backends.native import loops
 
 pytestmark = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
@@ -44,9 +45,9 @@ def test_a_loop_is_that_of_numpy(shuffle, drop_last):
 
 
 def test_how_long_the_driver_runs_follows_what_it_took():
-    assert loops._next_budget(8, 0.001) == 32
-    assert loops._next_budget(1000, 1.0) == 50
-    assert loops._next_budget(1, 10.0) == 1
+    assert stepping.next_budget(8, 0.001) == 32
+    assert stepping.next_budget(1000, 1.0) == 50
+    assert stepping.next_budget(1, 10.0) == 1
 
 
 @pytest.mark.parametrize("shuffle", [None, 0])
@@ -66,7 +67,7 @@ def test_the_same_bits_however_a_loop_is_cut(monkeypatch):
     """Whether the driver runs one step at a time or all at once, and whatever is pulled ahead."""
     X, T = gn.data.spiral()
     whole = net("native").loop({"x": X, "t": T}, 30, epochs=6, shuffle=0)
-    monkeypatch.setattr(loops, "_next_budget", lambda budget, took: 1)
+    monkeypatch.setattr(loops, "next_budget", lambda budget, took: 1)
     stepwise = net("native").loop({"x": X, "t": T}, 30, epochs=6, shuffle=0)
     np.testing.assert_array_equal(whole, stepwise)
     monkeypatch.undo()

@@ -112,15 +112,20 @@ class Bound(Works[Launch]):
                 run += [self.device.ready(launch, self.room.status.ptr) for launch in work.kernels]
         return parts
 
-    def begin(self) -> None:
-        """Parameters are sent where the host's are newer, and nothing has stopped the program."""
+    def send_parameters(self) -> None:
+        """Send the parameters that the host has changed."""
         for held in self._copies:
             held.send()
-        self.device.upload(self.room.status.ptr, np.zeros(1, np.int64))
+
+    def note_updates(self) -> None:
+        """What was updated is newer on the device."""
+        for held in self._updated:
+            held.updated()
 
     def send(self, feeds: Mapping[str, np.ndarray]) -> None:
-        """Begin, and feed the inputs on the device."""
-        self.begin()
+        """Feed the inputs on the device, and let nothing have stopped the program."""
+        self.send_parameters()
+        self.device.upload(self.room.status.ptr, np.zeros(1, np.int64))
         self.feed(feeds)
         self.mirror.upload(self.arrays[node] for node in self.plan.graph.inputs.values())
 
@@ -149,9 +154,13 @@ class Bound(Works[Launch]):
         code = np.zeros(1, np.int64)
         self.device.download(code, self.room.status.ptr)
         if code[0]:
-            work = self.stops[int(code[0])]
-            self.mirror.download(work.operands)
-            self.fail(work)
+            self.stopped(int(code[0]))
+
+    def stopped(self, code: int) -> None:
+        """Raise the error of the check that left a code in the status."""
+        work = self.stops[code]
+        self.mirror.download(work.operands)
+        self.fail(work)
 
     def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
         """Run once; `take` is given the outputs before updates land."""
@@ -160,8 +169,7 @@ class Bound(Works[Launch]):
         self.mirror.download(self.outputs)
         take(self.outputs)
         self.run(self.after)
-        for held in self._updated:
-            held.updated()
+        self.note_updates()
 
     def by_step(self) -> list[list[list[Ready] | Work[Launch]]]:
         """The parts of each step of the plan, to be timed."""

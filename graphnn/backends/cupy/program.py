@@ -11,10 +11,12 @@ from ...ir.spec import Spec
 from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
 from ..numpy.program import aligned_bytes
-from ..program import Batches, batch_names, batched, best_times
+from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
 from ..stepping import run_in_python
 from .bound import Bound, Room
 from .device import open_device
+from .feeding import STATUS_BYTES
+from .loops import Loop
 from .types import PRELUDE
 
 __all__ = ["CupyProgram", "bind"]
@@ -60,7 +62,7 @@ class CupyProgram:
             device = open_device()
             self._bound.clear()
             self._room = None  # the old memory goes before the new comes
-            self._room = Room(aligned_bytes(needed), device.allocate(needed), device.allocate(8))
+            self._room = Room(aligned_bytes(needed), device.allocate(needed), device.allocate(STATUS_BYTES))
         elif len(self._bound) >= _KEPT:
             self._bound.pop(next(iter(self._bound)))
         return self._room
@@ -81,7 +83,14 @@ class CupyProgram:
         progress: Callable[[int], None],
         ahead: int = 1,
     ) -> None:
-        """Run whole epochs."""
+        """Run whole epochs: on the device alone where every step has a kernel."""
+        try:
+            loop = Loop(self.bound, batches, open_device())
+            if loop.whole:
+                loop.run(iter(orders), records, stop, progress, ahead)
+                return
+        except MemoryError as error:
+            raise out_of_memory("cupy", self.plan, batches.first_sizes) from error
         with np.errstate(all="ignore"):
             run_in_python(self.bound, batches, orders, records, stop, progress)
 
@@ -96,7 +105,10 @@ class CupyProgram:
         return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
-        """All samples and the order of an epoch, which lie on the device; without their number, those of one batch."""
+        """All samples and the orders of the epochs that run at once, which lie on the device.
+
+        Without the number of samples, those of one batch: the device holds all, so there is no most.
+        """
         inputs = self.plan.graph.inputs
         names = batch_names(inputs)
         if len(names) != 1:
@@ -104,7 +116,8 @@ class CupyProgram:
         [name] = names
         count = sizes[name] if samples is None else samples
         row = sum(node.spec.bytes({**sizes, name: 1}) for node in batched(inputs, name).values())
-        return count * (row + 8)
+        steps = -(-count // max(1, min(sizes[name], count)))
+        return count * (row + 8 * max(1, AHEAD_STEPS // max(1, steps)))
 
     def source(self) -> str:
         """The kernels as CUDA C++, in the order of their first use."""

@@ -17,15 +17,13 @@ import numpy as np
 
 from ...errors import NonFiniteError
 from ..program import Batches
-from ..stepping import run_in_python
+from ..stepping import next_budget, run_in_python
 from .bound import Bound, Part
 from .driver import LOOP_WORDS, RUN_WORDS, gather_kernel, loop_kernel
 from .tape import Invocation, Tape, address_of, driver
 
 __all__ = ["run_loop"]
 
-SECONDS = 0.05
-"""How long the driver runs before it is back in Python."""
 _DONE, _TIRED, _STOPPED, _FAILED = range(4)
 _SMALL_ROW = 256
 """Rows of up to so many bytes are copied by a kernel of their own."""
@@ -186,7 +184,7 @@ class _Loop:
             status = run_steps(words)
             took = time.perf_counter() - start
             if status == _TIRED:  # else it did less than it might have
-                budget = _next_budget(budget, took)
+                budget = next_budget(budget, took)
             while told < self._get("epoch"):
                 told += 1
                 progress(done + told)
@@ -223,10 +221,3 @@ def _together(orders: Sequence[np.ndarray | None]) -> np.ndarray | None:
     if not given:
         return None
     return np.ascontiguousarray(given[0] if len(given) == 1 else np.concatenate(given), np.int64)
-
-
-def _next_budget(budget: int, took: float) -> int:
-    """Steps for about as long as Ctrl-C may wait."""
-    if took < SECONDS / 8:
-        return budget * 4
-    return max(1, int(budget * SECONDS / took))

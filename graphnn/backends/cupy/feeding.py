@@ -1,0 +1,79 @@
+"""Feeding: kernels that bring a batch to where the program reads it, keep its scalar outputs, and count the steps.
+
+The number of the step stands in device memory behind the status, so that one captured step serves them all.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from ..kernels import DType
+from .maps import Address
+from .writer import Kernel, Launch, Writer, launch
+
+__all__ = ["STATUS_BYTES", "lower_gather", "lower_place", "lower_record", "lower_tick"]
+
+STATUS_BYTES = 16
+"""Two words: the code of the check that has stopped the program, and the number of steps done."""
+_STEP = "status[1]"
+
+
+def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, int], at: Address) -> list[Launch]:
+    """The launch that copies the samples of a step into `out`: those that `order` names, or without it, in a row.
+
+    `data` and `order` are addresses; `epoch` is how many steps one has, samples of a batch, and samples. The orders
+    of epochs follow each other.
+    """
+    if not out.size:
+        return []
+    words = [at(out), data, order, out.size, out.size // len(out), *epoch]
+    return [launch(_gather_kernel(out.dtype, bool(order)), words, out.size)]
+
+
+def lower_place(out: np.ndarray, data: int, at: Address) -> list[Launch]:
+    """The launch that copies all of an input into `out`: a batch of one sample, the same at every step."""
+    if not out.size:
+        return []
+    words = [at(out), data, 0, out.size, out.size, 1, 0, 0]
+    return [launch(_gather_kernel(out.dtype, False), words, out.size)]
+
+
+@cache
+def _gather_kernel(dtype: DType, shuffled: bool) -> Kernel:
+    w = Writer()
+    out, data, order = w.pointer(dtype, written=True), w.pointer(dtype), w.pointer(np.dtype(np.int64))
+    count, width, steps, batch_size, samples = (w.word() for _ in range(5))
+    i = w.thread(count)
+    place = w.put("long long", f"{_STEP} % {steps} * {batch_size} + {i} / {width}")
+    row = w.put("long long", f"{order}[{_STEP} / {steps} * {samples} + {place}]") if shuffled else place
+    w.line(f"{out}[{i}] = {data}[{row} * {width} + {i} % {width}];")
+    return w.kernel()
+
+
+def lower_record(value: np.ndarray, records: int, at: Address) -> list[Launch]:
+    """The launch that keeps a scalar as that of this step, in an array of all steps."""
+    return [launch(_record_kernel(value.dtype), [records, at(value)], 1)]
+
+
+@cache
+def _record_kernel(dtype: DType) -> Kernel:
+    w = Writer()
+    records, value = w.pointer(dtype, written=True), w.pointer(dtype)
+    w.thread("1")
+    w.line(f"{records}[{_STEP}] = *{value};")
+    return w.kernel()
+
+
+def lower_tick() -> list[Launch]:
+    """The launch that counts the step."""
+    return [launch(_tick_kernel(), [], 1)]
+
+
+@cache
+def _tick_kernel() -> Kernel:
+    w = Writer()
+    w.thread("1")
+    w.line(f"{_STEP} += 1;")
+    return w.kernel()

@@ -1,0 +1,182 @@
+"""Loops: whole epochs on the device, from data that lies there, as replays of captured steps.
+
+One step is captured: it gathers its batch, runs the program, keeps the scalar outputs and counts itself. So is a row
+of steps, up to a whole epoch, that one replay launches. Python launches replays until it is time to look for Ctrl-C;
+only then it waits, and learns whether a check has stopped the program. What follows a check that failed does nothing,
+so that everything stands as before the step that it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ...errors import NonFiniteError
+from ..program import Batches
+from ..stepping import next_budget
+from .bound import Bound
+from .device import Device, Ready
+from .feeding import lower_gather, lower_place, lower_record, lower_tick
+from .writer import Launch
+
+__all__ = ["Loop"]
+
+LONGEST = 64
+"""So many steps are captured as one replay, at most."""
+
+Replay = Callable[[], None]
+
+
+class Loop:
+    """The epochs of one loop."""
+
+    def __init__(self, bound: Callable[[Mapping[str, int]], Bound], batches: Batches, device: Device) -> None:
+        self.batches, self.device = batches, device
+        size = min(batches.batch_size, batches.samples)
+        rest = 0 if batches.drop_last else batches.samples % size
+        self.full = bound({**batches.sizes, batches.size_name: size})
+        self.odd = bound({**batches.sizes, batches.size_name: rest}) if rest else None
+        self.steps = len(batches.starts)
+
+    @property
+    def whole(self) -> bool:
+        """Is every step in kernels?"""
+        return self.full.whole and (self.odd is None or self.odd.whole)
+
+    def run(
+        self,
+        orders: Iterator[np.ndarray | None],
+        records: Sequence[np.ndarray],
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        ahead: int,
+    ) -> None:
+        """Run epochs in the orders given, as many at a time as may be pulled ahead; see `Program.loop`."""
+        done = 0
+        captured: _Captured | None = None
+        while pulled := list(islice(orders, ahead)):
+            captured = captured or _Captured(self, len(pulled), pulled[0] is not None, records)
+            captured.run(pulled, done, stop, progress)
+            done += len(pulled)
+
+
+class _Captured:
+    """Steps captured, with what they read and write on the device: data, orders, records."""
+
+    def __init__(self, loop: Loop, epochs: int, shuffled: bool, records: Sequence[np.ndarray]) -> None:
+        self.loop, self.device, self.records = loop, loop.device, records
+        self.room = loop.full.room
+        batches, device = loop.batches, loop.device
+        self.data = {name: _sent(array, device) for name, array in (*batches.data.items(), *batches.fixed.items())}
+        self.order = device.allocate(8 * epochs * batches.samples) if shuffled else None
+        self.kept = [device.allocate(epochs * loop.steps * record.itemsize) for record in records]
+        full, odd = self._step(loop.full), self._step(loop.odd) if loop.odd else []
+        self._warm_up([*full, *odd])
+        self.replays = self._replays(full, odd)
+        self.budget = 1
+
+    def _step(self, bound: Bound) -> list[Ready]:
+        """All launches of a step."""
+        launches = [*self._gather(bound), *(k for work in bound.works_before for k in work.kernels)]
+        scalars = [array for array in bound.outputs if not array.ndim]
+        for value, memory in zip(scalars, self.kept, strict=True):
+            launches += lower_record(value, memory.ptr, bound.mirror.address)
+        launches += [*(k for work in bound.works_after for k in work.kernels), *lower_tick()]
+        self.device.compile(launch.kernel for launch in launches)
+        return [self.device.ready(launch, self.room.status.ptr) for launch in launches]
+
+    def _gather(self, bound: Bound) -> list[Launch]:
+        """The batch, and the inputs that stay the same: another batch size has them in another place."""
+        batches, at, launches = self.loop.batches, bound.mirror.address, list[Launch]()
+        order = int(self.order.ptr) if self.order is not None else 0
+        epoch = self.loop.steps, min(batches.batch_size, batches.samples), batches.samples
+        for name, node in bound.plan.graph.inputs.items():
+            out, data = bound.arrays[node], int(self.data[name].ptr)
+            launches += (
+                lower_gather(out, data, order, epoch, at) if name in batches.data else lower_place(out, data, at)
+            )
+        return launches
+
+    def _warm_up(self, launches: Sequence[Ready]) -> None:
+        """Launch everything once with the program stopped, so that nothing happens but that kernels are loaded."""
+        self.device.upload(self.room.status.ptr, np.array([-1, 0], np.int64))
+        self.device.run(launches)
+        self.device.synchronize()
+
+    def _replays(self, full: Sequence[Ready], odd: Sequence[Ready]) -> list[tuple[Replay, int]]:
+        """The replays that make an epoch, each with its number of steps."""
+        whole = self.loop.steps - bool(odd)
+
+        def capture(times: int, last: Sequence[Ready] = ()) -> Replay:
+            def body() -> None:
+                for _ in range(times):
+                    self.device.run(full)
+                self.device.run(last)
+
+            return self.device.capture(body)
+
+        if self.loop.steps <= LONGEST:
+            return [(capture(whole, odd), self.loop.steps)]
+        many, rest = divmod(whole, LONGEST)
+        replays = [(capture(LONGEST), LONGEST)] * many
+        if rest or odd:
+            replays.append((capture(rest, odd), rest + bool(odd)))
+        return replays
+
+    def run(
+        self, orders: Sequence[np.ndarray | None], done: int, stop: Callable[[], bool], progress: Callable[[int], None]
+    ) -> None:
+        """Run epochs, of which so many were done before."""
+        given = [order for order in orders if order is not None]
+        if self.order is not None:
+            self.device.upload(self.order.ptr, np.ascontiguousarray(np.concatenate(given), np.int64))
+        self.device.upload(self.room.status.ptr, np.zeros(2, np.int64))
+        replays = self.replays * len(orders)
+        at, told = 0, 0
+        while at < len(replays):
+            self.loop.full.send_parameters()
+            begun, launched = perf_counter(), 0
+            while at < len(replays) and (not launched or launched < self.budget):
+                replay, steps = replays[at]
+                replay()
+                at, launched = at + 1, launched + steps
+            self.loop.full.note_updates()
+            epochs = self._wait(done) // self.loop.steps
+            self.budget = next_budget(self.budget, perf_counter() - begun)
+            self._keep(done, told, epochs)
+            for epoch in range(told, epochs):
+                progress(done + epoch + 1)
+            told = epochs
+            if stop():
+                raise KeyboardInterrupt
+
+    def _wait(self, done: int) -> int:
+        """Wait for what was launched; the steps done. Raises the error of a check that failed."""
+        status = np.zeros(2, np.int64)
+        self.device.download(status, self.room.status.ptr)
+        code, step = (int(word) for word in status)
+        if code:
+            epoch, place = divmod(step, self.loop.steps)
+            bound = self.loop.odd if self.loop.odd and place == self.loop.steps - 1 else self.loop.full
+            try:
+                bound.stopped(code)
+            except NonFiniteError as error:
+                raise NonFiniteError(f"epoch {done + epoch + 1}, step {place + 1}: {error}") from None
+        return step
+
+    def _keep(self, done: int, first: int, last: int) -> None:
+        """Bring the scalar outputs of some epochs to the host."""
+        for record, memory in zip(self.records, self.kept, strict=True):
+            begin = first * self.loop.steps * record.itemsize
+            self.device.download(record[done + first : done + last], int(memory.ptr) + begin)
+
+
+def _sent(array: np.ndarray, device: Device) -> Any:
+    """Memory of the device that holds an array."""
+    memory = device.allocate(array.nbytes)
+    device.upload(memory.ptr, np.ascontiguousarray(array))
+    return memory
