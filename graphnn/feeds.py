@@ -106,9 +106,9 @@ class Feeds:
 def _bounded(graph: Graph) -> dict[Size, Node]:
     """The dimensions that some numbers would make negative, each with the first node that has it."""
     found: dict[Size, Node] = {}
-    for node in graph.nodes:
-        specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-        for dim in (*(dim for spec in specs for dim in spec.shape), *node.room()):
+    asking = graph.of(*(op for op in graph.by_op if op.room is not Node.room))
+    for dims, node in (*((spec.shape, node) for spec, node in graph.specs.items()), *((n.room(), n) for n in asking)):
+        for dim in dims:
             if isinstance(dim, Size) and (dim.offset < 0 or dim.scale < 0):
                 found.setdefault(dim, node)
     return found

@@ -16,6 +16,7 @@ from ..errors import BackendError
 from ..ir.body import Body, Program
 from ..ir.leaf import Parameter
 from ..ir.node import Call, Node, describe
+from ..ir.spec import Spec
 from ..plan.memory import BodyPlan, Plan, Step
 
 __all__ = ["Placed"]
@@ -39,11 +40,21 @@ class Placed:
         self.plan, self.arena, self.sizes = plan, arena, sizes
         self.offsets = plan.offsets(sizes)[0] if offsets is None else offsets
         self.arrays: dict[Node, Any] = dict(given or {})
+        self._shapes: dict[Spec, tuple[int, ...]] = {}
         self._places: dict[tuple[int, tuple[int, ...], np.dtype[Any]], np.ndarray] = {}
         self._bodies: dict[tuple[int, ...], tuple[Program, ...]] = {}
         self._place_values()
-        self._tables = [[np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()] for step in plan.steps]
+        self._tables = [
+            tuple([np.empty(s.concrete(sizes), s.dtype) for s in step.node.tables()]) for step in plan.steps
+        ]
         self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
+
+    def _in_slot(self, slot: int, spec: Spec) -> np.ndarray:
+        """The array of a spec in a slot."""
+        shape = self._shapes.get(spec)
+        if shape is None:
+            shape = self._shapes[spec] = spec.concrete(self.sizes)
+        return self.memory(slot, shape, spec.dtype)
 
     def memory(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """The array of that shape and dtype in a slot."""
@@ -71,12 +82,11 @@ class Placed:
             elif node in into:
                 arrays[node] = into[node].storage
             else:
-                specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-                made = [
-                    self.memory(slot, spec.concrete(sizes), spec.dtype)
-                    for slot, spec in zip(value.slots, specs, strict=True)
-                ]
-                arrays[node] = tuple(made) if isinstance(node.spec, tuple) else made[0]
+                spec = node.spec
+                if isinstance(spec, tuple):
+                    arrays[node] = tuple(map(self._in_slot, value.slots, spec))
+                else:
+                    arrays[node] = self._in_slot(value.slots[0], spec)
 
     def view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
         """The view that a node is, of where its operand lies."""
@@ -89,11 +99,9 @@ class Placed:
 
     def working_memory(self, i: int, step: Step, node: Node) -> tuple[np.ndarray, ...]:
         """The scratch and tables of the plan's i-th step."""
-        scratch = [
-            self.memory(slot, spec.concrete(self.sizes), spec.dtype)
-            for slot, spec in zip(step.scratch, node.scratch(), strict=True)
-        ]
-        return (*scratch, *self._tables[i])
+        if not step.scratch:
+            return self._tables[i]
+        return (*map(self._in_slot, step.scratch, node.scratch()), *self._tables[i])
 
     def numpy_calls(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> list[Call]:
         """The plan's i-th step as NumPy calls; bodies of loops and branches are bound as the backend binds them."""

@@ -23,7 +23,7 @@ from .node import Node
 __all__ = ["guarded"]
 
 _conditions: WeakKeyDictionary[Node, Node | None] = WeakKeyDictionary()
-"""For gradients, the condition outside which they are 0; None for those that were asked and have none.
+"""For gradients, the condition outside which they are 0; None for sums and choices that were asked and have none.
 
 A sum is asked when it is differentiated through, after its parts: with every answer kept, none asks far."""
 
@@ -85,9 +85,10 @@ def _nonzero(g: Node | tuple[Node | None, ...]) -> Node | None:
     """The condition outside which a gradient is 0, when one is known."""
     if not isinstance(g, Node):
         return None
+    if not isinstance(g, (Node.roles["where"], Node.roles["add_n"])):
+        return _conditions.get(g) if _conditions else None
     if g not in _conditions:
-        known = _chosen(g) if isinstance(g, Node.roles["where"]) else None
-        _conditions[g] = _of_any(g.operands) if isinstance(g, Node.roles["add_n"]) else known
+        _conditions[g] = _chosen(g) if isinstance(g, Node.roles["where"]) else _of_any(g.operands)
     return _conditions[g]
 
 

@@ -6,14 +6,16 @@ exempt: `1 - y` stays one node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ..errors import ShapeError
 from .leaf import scalar_constant
 from .node import Node, describe
 from .spec import Shape, Size
 
-__all__ = ["broadcast_shape", "broadcast_to", "zeros_like"]
+__all__ = ["broadcast_shape", "broadcast_to", "repeating_once", "zeros_like"]
 
 
 def broadcast_shape(op: str, operands: Mapping[str, Node]) -> Shape:
@@ -54,8 +56,36 @@ def _mend(a: int | Size, b: int | Size) -> str:
     return "Sizes must be equal, or one of them 1."
 
 
+class _Now(threading.local):
+    repeated: dict[tuple[Node, Shape], Node] | None = None
+
+
+_now = _Now()
+
+
+@contextmanager
+def repeating_once() -> Iterator[None]:
+    """A context in which a value met by many of one shape is repeated once: the learning rate, say, in all updates."""
+    outer = _now.repeated
+    _now.repeated = {}
+    try:
+        yield
+    finally:
+        _now.repeated = outer
+
+
 def broadcast_to(node: Node, shape: Shape) -> Node:
     """The node brought to `shape` by a Reshape for missing axes and a Repeat for each stretched one."""
+    made = _now.repeated
+    if made is None:
+        return _repeated(node, shape)
+    known = made.get((node, shape))
+    if known is None:
+        known = made[node, shape] = _repeated(node, shape)
+    return known
+
+
+def _repeated(node: Node, shape: Shape) -> Node:
     missing = len(shape) - node.ndim
     if missing:
         node = Node.roles["reshape"](node, (1,) * missing + node.shape)

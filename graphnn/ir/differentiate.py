@@ -80,7 +80,7 @@ def pullback(
     wanted = set(wrt)
     active: set[Node] = set()
     for node in order:
-        if node in wanted or any(operand in active for operand in node.operands):
+        if node in wanted or not active.isdisjoint(node.operands):
             active.add(node)
 
     pending: dict[Node, list[Any]] = {}
@@ -97,9 +97,9 @@ def pullback(
             if isinstance(node, Item):
                 pending.setdefault(node.node, []).append((node.index, g))
                 continue
+            contributions = _contributions(node, g)
             sent = tuple(
-                contribution if operand in active else None
-                for operand, contribution in zip(node.operands, _contributions(node, g), strict=True)
+                [k if operand in active else None for operand, k in zip(node.operands, contributions, strict=True)]
             )
             for operand, contribution in zip(node.operands, guarded(node, g, sent, forward), strict=True):
                 if contribution is not None:
@@ -135,7 +135,7 @@ def _contributions(node: Node, g: Any) -> tuple[Node | None, ...]:
 
 
 def _check(node: Node, operand: Node, g: Node) -> None:
-    if g.spec != operand.spec:
+    if g.spec is not operand.spec and g.spec != operand.spec:
         raise ShapeError(
             f"{node.op}.vjp gives a gradient {g.spec} for its operand {describe(operand)}: "
             "the gradient of a value has its shape and dtype."

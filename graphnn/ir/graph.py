@@ -7,7 +7,7 @@ iterative, so that a chain of 100,000 nodes is no deeper than one of ten.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -47,14 +47,18 @@ class Graph:
         outputs: Outputs,
         updates: Mapping[Parameter, Node] | None = None,
         among: Sequence[Node] | None = None,
+        stirred: Collection[int] = (),
     ) -> None:
-        """With `among`, an order of nodes that is likely to hold all that are needed, those are found faster."""
+        """With `among`, an order of nodes that is likely to hold all that are needed, those are found faster.
+
+        `stirred` are the serials there of which nodes stand in any order.
+        """
         self.outputs: dict[str, Node] = name_outputs(outputs)
         self.updates: dict[Parameter, Node] = dict(updates or {})
         for parameter, value in self.updates.items():
             _check_update(parameter, value)
         self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
-        found = None if among is None else _needed(self.roots, among)
+        found = None if among is None else _needed(self.roots, among, stirred)
         self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)) if found is None else found)
         self.inputs: dict[str, Input] = {}
         self.parameters: dict[str, Parameter] = {}
@@ -67,6 +71,18 @@ class Graph:
         digraph.add_nodes_from(self.nodes)
         digraph.add_edges_from((operand, node) for node in self.nodes for operand in node.operands)
         return digraph
+
+    @cached_property
+    def by_op(self) -> dict[type[Node], list[Node]]:
+        """The nodes of each op, in order."""
+        found: dict[type[Node], list[Node]] = {}
+        for node in self.nodes:
+            found.setdefault(node.__class__, []).append(node)
+        return found
+
+    def of(self, *ops: type[Node]) -> list[Node]:
+        """The nodes of some ops, and of those derived from them: in order within each."""
+        return [node for op, nodes in self.by_op.items() if issubclass(op, ops) for node in nodes]
 
     @cached_property
     def schedule(self) -> tuple[Node, ...]:
@@ -112,14 +128,26 @@ class Graph:
     def sizes(self) -> tuple[str, ...]:
         """The named sizes that occur, in order of first appearance."""
         names: dict[str, None] = {}
-        for node in self.nodes:
-            for spec in node.spec if isinstance(node.spec, tuple) else (node.spec,):
-                for dim in spec.shape:
-                    if isinstance(dim, Size):
-                        names.setdefault(dim.name)
-            for body in node.bodies():
-                names.update(dict.fromkeys(body.graph.sizes))
+        for spec in self.specs:
+            for dim in spec.shape:
+                if isinstance(dim, Size):
+                    names.setdefault(dim.name)
+        for op, nodes in self.by_op.items():
+            if op.bodies is not Node.bodies:
+                names.update({name: None for node in nodes for body in node.bodies() for name in body.graph.sizes})
         return tuple(names)
+
+    @cached_property
+    def specs(self) -> dict[Spec, Node]:
+        """The specs that occur, in order of first appearance, each with the first node of it."""
+        found: dict[Spec, Node] = {}
+        for node in self.nodes:
+            spec = node.spec
+            if isinstance(spec, Spec):
+                found.setdefault(spec, node)
+            else:
+                found.update({part: node for part in spec if part not in found})
+        return found
 
     def with_gradients(self) -> Graph:
         """This graph, with the gradients of its trainable parameters when it is one of a scalar and has none.
@@ -195,7 +223,7 @@ class Graph:
         return show_graph(self, view="both" if "backward" in self.roles.values() else "forward")
 
 
-def _needed(roots: Iterable[Node], among: Sequence[Node]) -> list[Node] | None:
+def _needed(roots: Iterable[Node], among: Sequence[Node], stirred: Collection[int]) -> list[Node] | None:
     """Those of an order of nodes that the roots need; None when they need others too."""
     needed = set(roots)
     found: list[Node] = []
@@ -206,7 +234,25 @@ def _needed(roots: Iterable[Node], among: Sequence[Node]) -> list[Node] | None:
     if len(found) < len(needed):
         return None
     found.reverse()
-    return found
+    return _settled(found, stirred) if stirred else found
+
+
+def _settled(nodes: list[Node], stirred: Collection[int]) -> list[Node]:
+    """Nodes in order of declaration; those of one of these serials as a walk finds them, operands by their readers."""
+    places: dict[int, list[int]] = {serial: [] for serial in stirred}
+    for i, node in enumerate(nodes):
+        serial = node.birth.serial
+        if serial in places:
+            places[serial].append(i)
+    for where in places.values():
+        group = [nodes[i] for i in where]
+        inside = set(group)
+        read = {operand for node in group for operand in node.operands}
+        ends = [node for node in group if node not in read]
+        within = walk(ends, needs=lambda node: tuple([op for op in node.operands if op in inside]))  # noqa: B023
+        for i, node in zip(where, within, strict=True):
+            nodes[i] = node
+    return nodes
 
 
 def name_outputs(outputs: Outputs) -> dict[str, Node]:

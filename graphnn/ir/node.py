@@ -16,6 +16,7 @@ from ..errors import DTypeError, GraphError
 from .context import Birth, Origin, birth, built, like, settle
 from .dtype import operand_array
 from .spec import Dim, Shape, Spec
+from .verdicts import keep_verdict, question, verdict
 
 if TYPE_CHECKING:
     from .body import Body, Program
@@ -31,7 +32,7 @@ _INFIX = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "&": "and", "|": "or", "^": "xor",
 }  # fmt: skip
 _PREFIX = {"-": "neg", "~": "invert", "abs": "abs"}
-_KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_kept")
+_KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_shared")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
@@ -55,6 +56,8 @@ class Node:
     _usual: ClassVar[frozenset[str]] = frozenset()
     """What a node of this op normally holds: no more than this is derived anew when its operands are replaced."""
     node_fields: ClassVar[tuple[str, ...]] = ()
+    attribute_names: ClassVar[tuple[str, ...]] = ()
+    """The fields that do not hold one node: attributes, and operands in tuples."""
     samples: ClassVar[tuple[Any, ...]] = ()
     """On which operands the op is to be tested, and what it must refuse: see `graphnn.ops.sample`."""
     adjoint: ClassVar[str | None] = None
@@ -69,6 +72,11 @@ class Node:
     """True for an op whose `class_labels` are places along an axis, not classes: messages say so."""
     indifferent: ClassVar[bool] = False
     """True for an op that gives the same bits however its operands lie in memory: it treats each element alone."""
+    by_specs: ClassVar[bool] = False
+    """True for an op whose checks look at nothing but specs and attributes: see `graphnn.ir.verdicts`.
+
+    A subclass that checks in its own way has to say it again.
+    """
 
     birth: Birth
     operands: tuple[Node, ...]
@@ -90,7 +98,10 @@ class Node:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the line above made it one
         cls.field_names = tuple(f.name for f in fields)
         cls.node_fields = tuple(f.name for f in fields if "Node" in str(f.type) and "tuple" not in str(f.type))
+        cls.attribute_names = tuple(name for name in cls.field_names if name not in cls.node_fields)
         cls._usual = frozenset((*cls.field_names, *_KNOWN))
+        if not cls.__dict__.keys().isdisjoint(("prepare", "infer")):
+            cls.by_specs = cls.__dict__.get("by_specs", False)
         for name in ("shape", "dtype", "spec", "operands"):
             if name in cls.field_names:
                 raise GraphError(f"{cls.__name__}: a field may not be called '{name}', which every node has already.")
@@ -117,11 +128,32 @@ class Node:
         mine = self.__dict__
         born = mine["birth"] = birth(3)  # the frames of birth, this, and the generated constructor
         self._coerce()
+        if self.by_specs:
+            self._check_once(born)
+        else:
+            self._check(born)
+        built(self)
+
+    def _check(self, born: Birth) -> None:
+        mine = self.__dict__
         self.prepare()
         mine["birth"] = settle(born)
         self._find_operands()
         mine["spec"] = self.infer()
-        built(self)
+
+    def _check_once(self, born: Birth) -> None:
+        """As `_check`, for nodes alike once."""
+        self._find_operands()
+        operands, asked = self.operands, question(self)
+        known = verdict(asked)
+        if known is None:
+            self._check(born)
+            keep_verdict(asked, self, operands)
+        else:
+            mine = self.__dict__
+            mine["birth"] = settle(born)
+            mine.update(known.attributes)
+            mine["spec"], mine["_shared"] = known.spec, known.shared
 
     def _find_operands(self) -> None:
         mine = self.__dict__
@@ -281,6 +313,12 @@ class Node:
         return self.spec
 
     @property
+    def shared(self) -> dict[str, Any]:
+        """Where an op keeps what it works out of specs and attributes alone: nodes alike share it."""
+        found: dict[str, Any] | None = self.__dict__.get("_shared")
+        return self.__dict__.setdefault("_shared", {}) if found is None else found
+
+    @property
     def op(self) -> str:
         """The name of the op."""
         return type(self).__name__
@@ -323,39 +361,48 @@ class Node:
 
         It stands in this node's place, or in that of another: no earlier than its operands.
         """
-        place = self if place is None else place
-        alike = self.__dict__.keys() <= self._usual
-        changed = False
-        for old in self.operands:
-            new = replaced.get(old)
-            if new is not None:
+        mine = self.__dict__
+        operands: list[Node] = []
+        changed, static, alike, kin = False, not self.random, mine.keys() <= self._usual, self.by_specs
+        for old in mine["operands"]:
+            new = replaced.get(old, old)
+            if new is not old:
                 changed = True
-                alike = alike and (new.spec is old.spec or new.spec == old.spec) and new.static >= old.static
+                if (new.spec is not old.spec and new.spec != old.spec) or new.static < old.static:
+                    alike = False
+                if new.static is not old.static:
+                    kin = False
+            if not new.static:
+                static = False
+            operands.append(new)
         if not changed:
             return self
-        mine = self.__dict__
+        place = self if place is None else place
         node = object.__new__(self.__class__)
         fields = node.__dict__
-        for name in self.field_names:
+        for name in self.node_fields:
+            fields[name] = replaced.get(mine[name], mine[name])
+        for name in self.attribute_names:
             value = mine[name]
-            if isinstance(value, Node):
-                value = replaced.get(value, value)
-            elif value.__class__ is tuple:
-                value = tuple([replaced.get(v, v) if isinstance(v, Node) else v for v in value])
+            if value.__class__ is tuple and value and isinstance(value[0], Node):
+                value = tuple([replaced.get(v, v) for v in value])
             fields[name] = value
         if not alike:
             with like(place):
                 return type(self)(**fields)
         # Operands of the same specs: all that the constructor would check and infer is known.
-        fields["birth"], fields["spec"] = place.birth, self.spec
-        node._find_operands()
+        fields["birth"], fields["spec"], fields["operands"] = place.birth, mine["spec"], tuple(operands)
+        fields["static"] = static
+        if kin and "_shared" in mine:
+            fields["_shared"] = mine["_shared"]
+        built(node)
         return node
 
     def with_fields(self, **fields: Any) -> Node:
         """A copy with other attributes over the same operands, unchecked: for `at`, which knows what it does."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, **fields)
-        copy.__dict__.pop("_kept", None)  # what followed from the fields
+        copy.__dict__.pop("_shared", None)  # what followed from the fields
         return copy
 
     def cast(self, dtype: np.dtype[Any]) -> Node:

@@ -7,7 +7,7 @@ a named axis, and little enough that two dimensions are equal exactly when they 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias
@@ -135,6 +135,12 @@ class Spec:
 
     shape: Shape
     dtype: np.dtype[Any]
+    _hash: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        if not self._hash:  # specs are looked up far more often than they are made
+            object.__setattr__(self, "_hash", hash((self.shape, self.dtype)) or 1)
+        return self._hash
 
     def __str__(self) -> str:
         return short_name(self.dtype) + show_shape(self.shape)

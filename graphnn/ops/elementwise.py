@@ -11,13 +11,13 @@ import numpy as np
 from ..errors import DTypeError, FormatError
 from ..ir import formula as language
 from ..ir.broadcast import broadcast_shape, stretch
-from ..ir.formula import Formula
+from ..ir.formula import Formula, Literal
 from ..ir.functions import ufunc
 from ..ir.leaf import scalar_constant
 from ..ir.node import Call, Node, describe
 from ..ir.slopes import derivative, times
 from ..ir.spec import Shape, Spec
-from .registers import Instruction, Registers, registers
+from .registers import Registers, registers
 from .ufuncs import bind_ufunc
 
 __all__ = ["Elementwise", "Map", "operand_dtypes"]
@@ -49,6 +49,7 @@ class Elementwise(Node):
 
     formula: ClassVar[str]
     indifferent = True
+    by_specs = True
     elements = "alike"
 
     def named_operands(self) -> dict[str, Node]:
@@ -120,23 +121,21 @@ class Elementwise(Node):
         return tuple(self._slope(g, name, operands) for name in operands)
 
     def _slope(self, g: Node, by: str, operands: dict[str, Node]) -> Node | None:
-        slope = derivative(self.body, by)
-        if operands[by].dtype.kind != "f" or slope is language.literal(0):
+        if operands[by].dtype.kind != "f":
             return None
-        upstream = next(name for i in count() if (name := f"g{i or ''}") not in operands)
-        body = times(language.name(upstream), slope)
-        if body is language.name(upstream):
-            return g
-        used = body.names()
-        return Map(str(body), used, tuple(g if name == upstream else operands[name] for name in used))
+        slope = _sent(self.body, by, tuple(operands))
+        if slope is None:
+            return None
+        text, used, upstream = slope
+        return g if text == upstream else Map(text, used, tuple([operands.get(name, g) for name in used]))
 
     # On NumPy and CuPy: one ufunc call an instruction -------------------------------------------------------------
 
     def _registers(self) -> Registers:
-        kept: Registers | None = self.__dict__.get("_kept")  # planning and binding ask several times
-        if kept is None:
-            kept = registers(self.body, self._signature(self.named_operands()), self.dtype)
-            self.__dict__["_kept"] = kept
+        shared = self.shared  # planning and binding ask several times
+        if "registers" not in shared:
+            shared["registers"] = registers(self.body, self._signature(self.named_operands()), self.dtype)
+        kept: Registers = shared["registers"]
         return kept
 
     def work(self) -> tuple[Shape, ...]:
@@ -145,29 +144,32 @@ class Elementwise(Node):
 
     def scratch(self) -> tuple[Spec, ...]:
         """One array for each value that has to be kept beside the result."""
-        return tuple(Spec(self.shape, dtype) for dtype in self._registers().scratch)
+        shared = self.shared
+        if "scratch" not in shared:
+            shared["scratch"] = tuple([Spec(self.shape, dtype) for dtype in self._registers().scratch])
+        specs: tuple[Spec, ...] = shared["scratch"]
+        return specs
 
     def overwrites(self) -> tuple[int, ...]:
         """The operands that have been read for the last time when the result is first written to."""
-        free = self._registers().overwritable
-        return tuple(
-            i
-            for i, (name, node) in enumerate(self.named_operands().items())
-            if name in free and not scalar_constant(node)
-        )
+        shared = self.shared
+        if "overwrites" not in shared:
+            free, operands = self._registers().overwritable, self.named_operands()
+            shared["overwrites"] = tuple(
+                [i for i, (name, n) in enumerate(operands.items()) if name in free and not scalar_constant(n)]
+            )
+        places: tuple[int, ...] = shared["overwrites"]
+        return places
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """The formula as ufunc calls with `out=`."""
-        arrays = _as_simple_as_possible([out, *scratch, *map(_scalar_if_one_element, ins)])
-        memory = arrays[: 1 + len(scratch)]
-        operands = dict(zip(self.named_operands(), arrays[len(memory) :], strict=True))
-
-        def value(of: Any) -> Any:
-            return memory[of] if isinstance(of, int) else operands[of] if isinstance(of, str) else of.value
-
+        arrays = _as_simple_as_possible([out, *scratch, *[_scalar_if_one_element(array) for array in ins]])
+        # What instructions name: operands by name, registers by number.
+        known = dict(zip((*range(1 + len(scratch)), *self.named_operands()), arrays, strict=True))
         calls: list[Call] = []
-        for instruction in self._registers().instructions:
-            calls += _calls(xp, instruction, [value(a) for a in instruction.arguments], memory[instruction.target])
+        for function, arguments, target in self._registers().instructions:
+            values = [a.value if isinstance(a, Literal) else known[a] for a in arguments]
+            calls += _calls(xp, function, values, known[target])
         return calls
 
 
@@ -179,6 +181,20 @@ def _read(op: str, text: str, attributes: tuple[tuple[str, Any], ...], operands:
         has = ", ".join((*operands, *(name for name, _ in attributes)))
         raise FormatError(f"{op}: the formula {text!r} uses {unknown[0]!r}, but has {has}.")
     return body
+
+
+@lru_cache(maxsize=4096)
+def _sent(body: Formula, by: str, operands: tuple[str, ...]) -> tuple[str, tuple[str, ...], str] | None:
+    """What a formula sends to one of its operands: a formula, the names in it, and that of the upstream gradient.
+
+    None when it sends nothing.
+    """
+    slope = derivative(body, by)
+    if slope is language.literal(0):
+        return None
+    upstream = next(name for i in count() if (name := f"g{i or ''}") not in operands)
+    sent = times(language.name(upstream), slope)
+    return str(sent), sent.names(), upstream
 
 
 @lru_cache(maxsize=4096)
@@ -203,9 +219,9 @@ def _refused(node: Elementwise, error: Exception) -> DTypeError:
 
 def _scalar_if_one_element(array: Any) -> Any:
     """One element seen through zero strides, as the scalar it is: ufuncs are several times faster on that."""
-    repeated = (
-        array.ndim and array.size and all(n == 1 or not s for n, s in zip(array.shape, array.strides, strict=True))
-    )
+    if not array.ndim or not array.size or (array.strides[-1] and array.shape[-1] > 1):
+        return array
+    repeated = all(n == 1 or not s for n, s in zip(array.shape, array.strides, strict=True))
     return array[(0,) * array.ndim + (...,)] if repeated else array
 
 
@@ -215,21 +231,25 @@ def _as_simple_as_possible(arrays: list[Any]) -> list[Any]:
     The first is the result. An array that occurs twice stays one object: where the result overwrites an operand,
     NumPy then need not look for an overlap.
     """
-    vectors = [a for a in arrays if a.ndim] if arrays[0].ndim else arrays
-    if any(a.shape != vectors[0].shape or not a.flags.c_contiguous for a in vectors):
+    shape = arrays[0].shape
+    if len(shape) == 1:
         return arrays
-    flat = {id(a): a if a.ndim == 1 else a.reshape(-1) for a in vectors}
+    flat: dict[int, Any] = {}
+    for a in arrays:
+        if (a.ndim or not shape) and id(a) not in flat:
+            if a.shape != shape or not a.flags.c_contiguous:
+                return arrays
+            flat[id(a)] = a.reshape(-1)
     return [flat.get(id(a), a) for a in arrays]
 
 
-def _calls(xp: Any, instruction: Instruction, arguments: list[Any], target: Any) -> list[Call]:
-    match instruction.function, arguments:
-        case "where", [condition, x, y]:  # NumPy's where has no out
-            return [partial(xp.copyto, target, y), partial(xp.copyto, target, x, "same_kind", condition)]
-        case "copy", [x]:
-            return [partial(xp.copyto, target, x)]
-        case function, _:
-            return [bind_ufunc(ufunc(xp, function), arguments, target)]
+def _calls(xp: Any, function: str, arguments: list[Any], target: Any) -> list[Call]:
+    if function == "where":  # NumPy's where has no out
+        condition, x, y = arguments
+        return [partial(xp.copyto, target, y), partial(xp.copyto, target, x, "same_kind", condition)]
+    if function == "copy":
+        return [partial(xp.copyto, target, *arguments)]
+    return [bind_ufunc(ufunc(xp, function), arguments, target)]
 
 
 class Map(Elementwise):

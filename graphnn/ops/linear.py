@@ -37,6 +37,7 @@ class MatMul(Node, infix="@"):
 
     x: Node
     W: Node
+    by_specs = True
     samples = (
         sample(("N", "K"), ("K", "M")),
         sample(("B", "N", "K"), ("B", "K", "M")),

@@ -47,6 +47,7 @@ class Reduction(Node):
     axis: int | tuple[int, ...] | None = None
     keepdims: bool = False
     ufunc: ClassVar[str] = ""
+    by_specs = True
 
     def prepare(self) -> None:
         """Write the axes out."""

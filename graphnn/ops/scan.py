@@ -236,7 +236,7 @@ class Scan(Node):
 
     def kept(self, missing: Sequence[Node]) -> Scan:
         """The same loop that also stacks what placeholders were in each turn."""
-        known: dict[tuple[Node, ...], Scan] = self.__dict__.setdefault("_kept", {})
+        known: dict[tuple[Node, ...], Scan] = self.shared.setdefault("known", {})
         key = tuple(missing)
         if key not in known:
             body = Body(self.body.own, self.body.captured, (*self.body.results, *missing))

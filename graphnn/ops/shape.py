@@ -33,6 +33,7 @@ class Reshape(Node, method="reshape", role="reshape"):
     adjoint = "Reshape"
     onnx = "Reshape"
     indifferent = True
+    by_specs = True
     elements = "moved"
     samples = (
         sample(("N", "M"), to=("N", 1, "M")),
@@ -67,7 +68,7 @@ class Reshape(Node, method="reshape", role="reshape"):
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """A view where NumPy can make one."""
         # The shape in numbers follows from the array's where it can, since this may run before any size is known.
-        return xp.reshape(arrays[0], self.numbers(arrays[0].shape))
+        return arrays[0].reshape(self.numbers(arrays[0].shape))
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """A copy, for operands whose elements do not lie in C order."""
@@ -83,6 +84,8 @@ class Reshape(Node, method="reshape", role="reshape"):
 
     def at(self, sizes: Mapping[str, int]) -> Node:
         """With numbers for the sizes that the operand does not tell."""
+        if not self.spec.sizes:
+            return self
         to = Spec(self.to, self.dtype)
         return self.with_fields(to=to.concrete(sizes)) if to.sizes - self.x.spec.sizes <= sizes.keys() else self
 
@@ -92,6 +95,8 @@ class Reshape(Node, method="reshape", role="reshape"):
 
     def numbers(self, actual: tuple[int, ...]) -> tuple[int, ...]:
         """The shape asked for, when the operand's is `actual`."""
+        if not self.spec.sizes:
+            return tuple(self.to)
         sizes: dict[str, int] = {}
         self.x.spec.unify(actual, sizes, "x", {})
         return Spec(self.to, self.dtype).concrete(sizes)
@@ -146,6 +151,7 @@ class Transpose(Node, method="transpose"):
     adjoint = "Transpose"
     onnx = "Transpose"
     indifferent = True
+    by_specs = True
     elements = "moved"
     samples = (
         sample(("N", "M")),
@@ -174,7 +180,7 @@ class Transpose(Node, method="transpose"):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """A view."""
-        return xp.transpose(arrays[0], self.axes)
+        return arrays[0].transpose(self.axes)
 
     def view(self, dense: bool) -> bool | None:
         """Always; dense still when only axes of size 1 change places."""
@@ -206,6 +212,7 @@ class Repeat(Node, role="repeat"):
     axis: int = 0
     adjoint = "Sum"
     indifferent = True
+    by_specs = True
     elements = "moved"
     samples = (
         sample((1, "M"), n="N"),

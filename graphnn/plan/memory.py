@@ -7,9 +7,9 @@ slots once, whatever the named sizes (`plan/arena.py`), so the arena is a formul
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ..ir.body import Body, Placeholder
 from ..ir.graph import Graph
@@ -24,8 +24,7 @@ __all__ = ["ALIGNMENT", "BodyPlan", "Plan", "Slot", "Step", "Value", "aligned", 
 Place = Literal["input", "state", "constant", "arena"]
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """Where a node's value lies: in its own memory, or (a view) in that of `base`."""
 
     node: Node
@@ -45,16 +44,14 @@ class Value:
         return self.base is not self.node
 
 
-@dataclass(frozen=True, slots=True)
-class BodyPlan:
+class BodyPlan(NamedTuple):
     """A body that a step runs: planned by itself, its arena in a slot of the plan around it."""
 
     plan: Plan
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One node computed, into its slot, into an operand's memory, or into the parameter it updates."""
 
     node: Node
@@ -124,7 +121,7 @@ class _Planner:
         self.last_use = self._lifetimes()
         self.buffers: list[Buffer] = []
         self.numbers: dict[Node, tuple[int, ...]] = {}
-        self.working: list[list[int]] = []
+        self.working: dict[int, list[int]] = {}
         self.bodies: dict[int, tuple[list[Plan], int]] = {}
 
     def _classify(self, node: Node) -> None:
@@ -166,7 +163,7 @@ class _Planner:
         own = [node for node in graph.nodes if isinstance(node, Placeholder) and node not in self.given]
         for node in (*graph.inputs.values(), *own):
             self.numbers[node] = self._need(node, -1, self.end)
-        steps = [self._decide(i, node, into.get(node)) for i, node in enumerate(self.computed)]
+        over = [self._decide(i, node, node in into) for i, node in enumerate(self.computed)]
         saved = {p: self._buffer(p.spec, self.end, self.end) for p, node in landings if values[node].place == "state"}
         slots, slot_of = place(self.buffers, self.end)
         for node, numbers in self.numbers.items():
@@ -174,13 +171,18 @@ class _Planner:
             last = self.end if first < 0 else self.last_use[node]
             where = tuple([slot_of[number] for number in numbers])
             values[node] = Value(node, node, values[node].place, True, where, first, last)
-        for i, working in enumerate(self.working):
-            if working:
-                steps[i] = replace(steps[i], scratch=tuple([slot_of[number] for number in working]))
-        for i, (plans, number) in self.bodies.items():
-            steps[i] = replace(steps[i], bodies=tuple(BodyPlan(plan, slot_of[number]) for plan in plans))
+        scratch = {i: tuple([slot_of[number] for number in working]) for i, working in self.working.items()}
+        bodies = {
+            i: tuple([BodyPlan(plan, slot_of[number]) for plan in plans]) for i, (plans, number) in self.bodies.items()
+        }
+        steps = tuple(
+            [
+                Step(node, scratch.get(i, ()), over[i], into.get(node), bodies.get(i, ()))
+                for i, node in enumerate(self.computed)
+            ]
+        )
         snapshots = {p: slot_of[number] for p, number in saved.items()}
-        return Plan(graph, values, tuple(steps), tuple(slots), tuple(landings), snapshots, outputs_done)
+        return Plan(graph, values, steps, tuple(slots), tuple(landings), snapshots, outputs_done)
 
     def _land_at_once(self, outputs_done: int) -> dict[Node, Parameter]:
         """The updates whose last step may write straight into the parameter: nobody reads the old value later."""
@@ -198,15 +200,18 @@ class _Planner:
 
     def _may_overwrite(self, node: Node, operand: Node, allowed: tuple[int, ...]) -> bool:
         """May the step write over this operand? In every place where it stands; not when a view of it is read too."""
-        return all(
-            i in allowed if other is operand else self.values[other].base is not operand
-            for i, other in enumerate(node.operands)
-        )
+        for i, other in enumerate(node.operands):
+            if other is operand:
+                if i not in allowed:
+                    return False
+            elif self.values[other].base is operand:
+                return False
+        return True
 
-    def _decide(self, i: int, node: Node, into: Parameter | None) -> Step:
-        """Whether a step takes over an operand's memory, and which buffers it needs; where they lie comes later."""
+    def _decide(self, i: int, node: Node, lands: bool) -> Node | None:
+        """The operand whose memory a step takes over, if any; which buffers it needs, and not yet where they lie."""
         over = None
-        if into is None:
+        if not lands:
             over = self._dying_operand(i, node)
             if over is not None:
                 [number] = self.numbers[over]
@@ -214,12 +219,14 @@ class _Planner:
                 self.numbers[node] = (number,)
             else:
                 self.numbers[node] = self._need(node, i, self.last_use[node])
-        self.working.append([self._buffer(spec, i, i) for spec in node.scratch()])
+        scratch = node.scratch()
+        if scratch:
+            self.working[i] = [self._buffer(spec, i, i) for spec in scratch]
         if node.bodies():
             plans = [self._body(node, body) for body in node.bodies()]
             self.buffers.append(Buffer(Whole(tuple(plan.slots for plan in plans)), i, i))
             self.bodies[i] = plans, len(self.buffers) - 1
-        return Step(node, (), over, into)
+        return over
 
     def _body(self, node: Node, body: Body) -> Plan:
         captured = node.operands[len(node.operands) - len(body.captured) :]
@@ -239,20 +246,18 @@ class _Planner:
 
     def _dying_operand(self, i: int, node: Node) -> Node | None:
         """The operand whose place the step takes over: one that nobody needs later, and that may be written over."""
-        spec = node.spec
-        dying = {
-            operand
-            for operand in node.operands
-            if self.last_use.get(operand) == i
-            and self.values[operand].place == "arena"
-            and (operand.spec is spec or operand.spec == spec)
-            and len(self.numbers.get(operand, ())) == 1
-        }
-        if not dying:
-            return None
         allowed = node.overwrites()
         for k in allowed:
             operand = node.operands[k]
-            if operand in dying and self._may_overwrite(node, operand, allowed):
+            if self._dies(operand, i, node.spec) and self._may_overwrite(node, operand, allowed):
                 return operand
         return None
+
+    def _dies(self, operand: Node, i: int, spec: Spec | tuple[Spec, ...]) -> bool:
+        """Is this a buffer of that spec which no later step reads?"""
+        return (
+            self.last_use.get(operand) == i
+            and self.values[operand].place == "arena"
+            and (operand.spec is spec or operand.spec == spec)
+            and len(self.numbers.get(operand, ())) == 1
+        )

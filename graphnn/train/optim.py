@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import GraphError
+from ..ir.broadcast import repeating_once
+from ..ir.collector import collector_paused
 from ..ir.differentiate import grad
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
@@ -158,6 +160,12 @@ class Optimizer:
             ShapeError: when the loss is not a scalar.
             GraphError: when it depends on no trainable parameter, or not on one given.
         """
+        with collector_paused():
+            return self._updates(loss, params, max_grad, max_value)
+
+    def _updates(
+        self, loss: Node, params: Sequence[Parameter] | None, max_grad: float | None, max_value: float | None
+    ) -> dict[Parameter, Node]:
         targets = trainable_parameters(loss) if params is None else list(params)
         if not targets:
             raise GraphError(f"the loss {describe(loss)} depends on no trainable parameter: there is nothing to learn.")
@@ -170,10 +178,11 @@ class Optimizer:
         lr = self._learning_rate(targets)
         rules = self._rules(targets)
         moves: dict[Parameter, Node] = {}
-        for parameter, gradient in zip(targets, gradients, strict=True):
-            rule, scale = rules.get(parameter, (self, 1.0))
-            rate = lr if scale == 1.0 else lr * scale
-            moves.update(rule.step(parameter, gradient, rate.cast(parameter.dtype)))
+        with repeating_once():
+            for parameter, gradient in zip(targets, gradients, strict=True):
+                rule, scale = rules.get(parameter, (self, 1.0))
+                rate = lr if scale == 1.0 else lr * scale
+                moves.update(rule.step(parameter, gradient, rate.cast(parameter.dtype)))
         steps = self._states.get((None, "steps"))
         if steps is not None:
             moves[steps] = steps + 1

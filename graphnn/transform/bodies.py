@@ -14,7 +14,7 @@ __all__ = ["through_bodies"]
 
 def through_bodies(graph: Graph, apply: Callable[[Graph], Graph]) -> Graph:
     """The graph with a transformation applied to each body in it, once for those that several nodes run."""
-    running = [node for node in graph.nodes if node.bodies()]
+    running = [node for op, nodes in graph.by_op.items() if op.bodies is not Node.bodies for node in nodes]
     if not running:
         return graph
     done: dict[Body, Body] = {}

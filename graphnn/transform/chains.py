@@ -28,10 +28,13 @@ Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 
 def _apply(graph: Graph) -> Graph:
+    products = graph.of(MatMul)
+    if not any(isinstance(operand, MatMul) for node in products for operand in node.operands):
+        return graph
     once = read_once(graph)
     inner: set[Node] = set()  # products that are but a factor of another
     outer: dict[Node, int] = {}  # how many factors the chain under a product has
-    for node in graph.nodes:
+    for node in products:
         if isinstance(node, MatMul) and _plain(node):
             parts = [op for op in node.operands if op in outer and op in once]
             factors = sum(outer[op] for op in parts) + 2 - len(parts)

@@ -9,7 +9,7 @@ import numpy as np
 from ..ir.leaf import Constant
 from ..ir.node import Node
 from ..ops.arithmetic import Add, Div, Mul, Neg, Power, Sub
-from .match import is_number, number
+from .match import is_number, number, numberless
 from .passes import Rules, made_of
 
 __all__ = ["constants", "rules"]
@@ -19,6 +19,8 @@ rules = Rules()
 
 @rules.on(Add, Sub)
 def _plus_numbers(node: Node) -> Node | None:
+    if numberless(node):
+        return None
     match node:
         case Add(x, zero) | Add(zero, x) | Sub(x, zero) if number(zero) == 0 and x.spec == node.spec:
             return x
@@ -47,6 +49,8 @@ def _signed(node: Node) -> tuple[float | None, Node | None]:
 
 @rules.on(Mul, Div)
 def _times_numbers(node: Node) -> Node | None:
+    if numberless(node):
+        return None
     outer, inside = _factor(node)
     if outer is None or inside is None:
         return None

@@ -28,13 +28,13 @@ def _made_of(node: Node) -> tuple[Composite, Node] | None:
 
 def _apply(graph: Graph) -> Graph:
     """In one sweep over the graph and all expansions: an expansion may hold composites again."""
-    if not any(isinstance(node, Composite) for node in graph.nodes):
+    if not graph.of(Composite):
         return graph
     record = current()
     replaced: dict[Node, Node] = {}
     order: list[Node] = []
     for node in ordered(walk(graph.roots, needs=_parts)):
-        made = _made_of(node)
+        made = _made_of(node) if isinstance(node, (Composite, Item)) else None
         if made is not None:
             composite, result = made
             replaced[node] = replaced.get(result, result)

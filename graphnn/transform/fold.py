@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..ir.graph import Graph
 from ..ir.leaf import Constant
 from ..ir.node import Node
-from .passes import Pass, Rules, rewrite
+from .passes import Pass, rewrite
 
 __all__ = ["fold"]
 
 
-rules = Rules()
-
-
-@rules.on(Node)
 def _known_beforehand(node: Node) -> Node | None:
     operands = node.operands
-    if not node.static or not operands or isinstance(node.spec, tuple) or node.spec.sizes:
+    if isinstance(node.spec, tuple) or node.spec.sizes:
         return None
     # A view of a constant costs nothing: folding would only spend memory.
     if not all(isinstance(op, Constant) for op in operands) or node.view(True) is not None:
@@ -30,5 +27,9 @@ def _known_beforehand(node: Node) -> Node | None:
     return Constant(value)
 
 
-# Unguarded: a constant lies where and how the value that it stands for would have lain.
-fold = Pass("fold constants", "exact", lambda graph: rewrite(graph, rules))
+def _apply(graph: Graph) -> Graph:
+    # Unguarded: a constant lies where and how the value that it stands for would have lain.
+    return rewrite(graph, {node: _known_beforehand for node in graph.nodes if node.static and node.operands})
+
+
+fold = Pass("fold constants", "exact", _apply)

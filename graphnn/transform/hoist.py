@@ -21,7 +21,7 @@ rules = Rules()
 
 @rules.on(Elementwise)
 def _once_before_repeating(node: Node) -> Node | None:
-    if node.static or node.random:
+    if node.static or node.random or Repeat not in map(type, node.operands):
         return None
     inner = {op: op for op in node.operands if not scalar_constant(op)}
     peeled: list[tuple[object, int]] = []
@@ -62,10 +62,10 @@ def _only_what_is_picked(node: Node) -> Node | None:
 
 
 def _apply(graph: Graph) -> Graph:
-    picks = [node for node in graph.nodes if isinstance(node, Pick) and isinstance(node.x, Elementwise)]
+    picks = [node for node in graph.of(Pick) if isinstance(node.operands[0], Elementwise)]
     if picks:
         once = read_once(graph)
-        picks = [node for node in picks if node.x in once]
+        picks = [node for node in picks if node.operands[0] in once]
         graph = rewrite(graph, dict.fromkeys(picks, _only_what_is_picked), exact=True)
     return rewrite(graph, rules, exact=True)
 

@@ -10,17 +10,24 @@ from ..ir.leaf import Constant
 from ..ir.node import Node
 from ..ops.shape import Repeat, Reshape
 
-__all__ = ["alike", "is_number", "number", "read_once"]
+__all__ = ["alike", "is_number", "number", "numberless", "read_once"]
 
 
 def number(node: Node) -> float | int | None:
     """The number that a constant is, be it repeated to a shape; None for all else."""
+    if not node.static:
+        return None
     while isinstance(node, (Repeat, Reshape)):
         node = node.x
     if isinstance(node, Constant) and node.value.size == 1 and node.dtype.kind in "iuf":
         value: float | int = node.value.item()
         return value
     return None
+
+
+def numberless(node: Node) -> bool:
+    """Is no operand known before the run, and so none a number? Most nodes are of this kind: rules ask this first."""
+    return True not in [operand.static for operand in node.operands]
 
 
 def is_number(node: Node, value: float) -> bool:

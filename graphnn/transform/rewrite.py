@@ -6,11 +6,11 @@ names, so that a node nobody has a rule for costs a look into a dictionary. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ..errors import GraphError
-from ..ir.context import standing_in
+from ..ir.context import recording, standing_in
 from ..ir.graph import Graph
 from ..ir.node import Node, describe
 from .layout import faithful, reaches, reads_alike
@@ -39,27 +39,35 @@ class Rules:
 
     def __init__(self, *everywhere: Rule) -> None:
         self._known: list[tuple[tuple[type[Node], ...], Rule]] = [((Node,), rule) for rule in everywhere]
-        self._of: dict[type[Node], tuple[Rule, ...]] = {}
+        self.of: Mapping[type[Node], tuple[Rule, ...]] = _ByOp(self._known)
+        """The rules about an op, in the order in which they were added."""
 
     def on(self, *ops: type[Node]) -> Callable[[Rule], Rule]:
         """Add a rule about nodes of these ops, and of those derived from them."""
 
         def add(rule: Rule) -> Rule:
             self._known.append((ops, rule))
-            self._of.clear()
+            self.of = _ByOp(self._known)
             return rule
 
         return add
 
-    def of(self, op: type[Node]) -> tuple[Rule, ...]:
-        """The rules about an op, in the order in which they were added."""
-        found = self._of.get(op)
-        if found is None:
-            found = self._of[op] = tuple(rule for ops, rule in self._known if issubclass(op, ops))
+
+class _ByOp(dict[type[Node], tuple[Rule, ...]]):
+    """Rules found by op, and kept: asking about a node is one look into a dictionary."""
+
+    def __init__(self, known: Sequence[tuple[tuple[type[Node], ...], Rule]]) -> None:
+        super().__init__()
+        self._known = known
+
+    def __missing__(self, op: type[Node]) -> tuple[Rule, ...]:
+        found = self[op] = tuple(rule for ops, rule in self._known if issubclass(op, ops))
         return found
 
 
-def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False) -> Graph:
+def rewrite(
+    graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False, ask_first: bool = True
+) -> Graph:
     """The graph with rules applied to each node, operands first; the same graph when nothing changed.
 
     `rule` is one rule for all nodes, or `Rules` by op, or a mapping from nodes of the graph to the rule of each.
@@ -68,7 +76,8 @@ def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool 
     What it builds takes the node's place in the order. It is asked again about its own answer, except the rule of
     a single node. With `exact`, or
     inside an exact pass, a product or a reduction goes on reading memory that lies as before: its bits depend on
-    that.
+    that. Rules are asked about the nodes as they stand before anything is rewritten, in any order; one that
+    remembers what it was asked needs `ask_first=False`.
 
     Raises:
         GraphError: when an answer has another shape or dtype than the node, or a rule never settles.
@@ -79,47 +88,105 @@ def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool 
         rules = {node: (only,) for node, only in rule.items()}
     else:
         rules = rule if isinstance(rule, Rules) else Rules(rule)
-    replaced, order = _sweep(graph, rules, record, exact or record.exact)
-    if replaced:
-        record.moves.append(replaced)
-    return replace(graph, replaced, order)
+    quiet = _quiet(graph, rules) if ask_first else set()
+    if quiet is None:
+        return graph
+    sweep = _Sweep(rules, record, exact or record.exact, quiet)
+    sweep.over(graph)
+    if sweep.replaced:
+        record.moves.append(sweep.replaced)
+    return replace(graph, sweep.replaced, sweep.order, sweep.stirred)
 
 
-def _sweep(
-    graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool
-) -> tuple[dict[Node, Node], list[Node]]:
-    """What stands for the nodes replaced or rebuilt, and all that stand now, in order."""
-    order: list[Node] = []
-    replaced: dict[Node, Node] = {}
-    aside: dict[Node, Node] = {}  # what a rule's answer stands for, in case that a reader must not see the answer
+def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node] | None:
+    """Nodes that their rules have no answer to as they stand, up to the first that has one; None when none has.
+
+    Most passes find nothing in most graphs: what they then cost is asking those nodes that have rules.
+    """
+    quiet: set[Node] = set()
     with standing_in() as place:
-        for node in graph.nodes:
-            new = node
-            for operand in node.operands:
-                if operand in replaced:
-                    new = node.with_operands(replaced)
-                    if exact and not node.indifferent and reaches(node, aside) and not reads_alike(node, new):
-                        new = _as_before(node, replaced, aside)
-                    break
-            asked = rules.of(node.__class__) if isinstance(rules, Rules) else rules.get(node, ())
-            if asked:
-                place(node)
-                for rule in asked:
-                    answer = rule(new)
-                    if answer is not None and answer is not new and _heard(rule, node, new, answer, record):
-                        aside[node] = new
-                        new = _settled(node, answer, rules, record) if isinstance(rules, Rules) else answer
+        for node, asked in _asked(graph, rules):
+            place(node)
+            for rule in asked:
+                answer = rule(node)
+                if answer is not None and answer is not node:
+                    return quiet
+            quiet.add(node)
+    return None
+
+
+def _asked(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> Iterator[tuple[Node, tuple[Rule, ...]]]:
+    if not isinstance(rules, Rules):
+        yield from rules.items()
+        return
+    for op, nodes in graph.by_op.items():
+        asked = rules.of[op]
+        if asked:
+            for node in nodes:
+                yield node, asked
+
+
+class _Sweep:
+    """One sweep over a graph, operands first."""
+
+    def __init__(
+        self, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool, quiet: set[Node]
+    ) -> None:
+        self.rules, self.record, self.exact, self.quiet = rules, record, exact, quiet
+        self.replaced: dict[Node, Node] = {}
+        """What stands for the nodes replaced or rebuilt."""
+        self.order: list[Node] = []
+        """All that stand now, in order, and what answers were built with."""
+        self.stirred: set[int] = set()
+        """The places, by serial, where an answer stands."""
+        self.aside: dict[Node, Node] = {}
+        """What an answer stands for, in case that a reader must not see the answer."""
+
+    def over(self, graph: Graph) -> None:
+        replaced, quiet, order = self.replaced, self.quiet, self.order
+        by_op = self.rules.of if isinstance(self.rules, Rules) else None
+        by_node: Mapping[Node, tuple[Rule, ...]] = {} if isinstance(self.rules, Rules) else self.rules
+        with standing_in() as place, recording() as built:
+            for node in graph.nodes:
+                new = node
+                for operand in node.operands:
+                    if operand in replaced:
+                        new = self._rebuilt(node)
                         break
-            if new is not node:
-                replaced[node] = new
-            order.append(new)
-    return replaced, order
+                asked = by_op[node.__class__] if by_op is not None else by_node.get(node, ())
+                if asked and (new is not node or node not in quiet):
+                    place(node)
+                    known = len(built)
+                    answer = self._answer(node, new, asked)
+                    if answer is not None:
+                        new = answer
+                        order += built[known:]
+                        self.stirred.add(node.birth.serial)
+                if new is not node:
+                    replaced[node] = new
+                order.append(new)
+
+    def _rebuilt(self, node: Node) -> Node:
+        """A node over what stands for its operands."""
+        new = node.with_operands(self.replaced)
+        if self.exact and not node.indifferent and reaches(node, self.aside) and not reads_alike(node, new):
+            return _as_before(node, self.replaced, self.aside)
+        return new
+
+    def _answer(self, node: Node, new: Node, asked: tuple[Rule, ...]) -> Node | None:
+        """What the first rule that has something to say puts in a node's place."""
+        for rule in asked:
+            answer = rule(new)
+            if answer is not None and answer is not new and _heard(rule, node, new, answer, self.record):
+                self.aside[node] = new
+                return _settled(node, answer, self.rules, self.record) if isinstance(self.rules, Rules) else answer
+        return None
 
 
 def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
     """What stands for a node once no rule has anything more to say."""
     for _ in range(_PATIENCE):
-        for rule in rules.of(node.__class__):
+        for rule in rules.of[node.__class__]:
             answer = rule(node)
             if answer is not None and answer is not node and _heard(rule, original, node, answer, record):
                 break
@@ -155,12 +222,21 @@ def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, N
     return node.with_operands({operand: new for operand, new in kept.items() if new is not operand})
 
 
-def replace(graph: Graph, replaced: Mapping[Node, Node], order: Sequence[Node] | None = None) -> Graph:
-    """The graph with its roots replaced; itself when none is. `order`, if known, has the nodes that stand now."""
+def replace(
+    graph: Graph,
+    replaced: Mapping[Node, Node],
+    order: Sequence[Node] | None = None,
+    stirred: Collection[int] = (),
+) -> Graph:
+    """The graph with its roots replaced; itself when none is.
+
+    `order`, if known, has the nodes that stand now, and `stirred` the places in it where there are new ones.
+    """
     if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
         return graph
     return Graph(
         {name: replaced.get(node, node) for name, node in graph.outputs.items()},
         {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
         among=None if order is None else tuple(dict.fromkeys(order)),
+        stirred=stirred,
     )

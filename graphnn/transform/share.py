@@ -17,27 +17,34 @@ _LARGE = 1024
 
 
 def _apply(graph: Graph) -> Graph:
+    keys = {node: _key(node) for node in graph.nodes}
+    if len(set(keys.values())) == len(keys):
+        return graph
     first: dict[Hashable, Node] = {}
 
     def equal_nodes_are_one(node: Node) -> Node | None:
-        key = _key(node)
+        return first.setdefault(keys[node] if node in keys else _key(node), node)
+
+    return rewrite(graph, Rules(equal_nodes_are_one), exact=True, ask_first=False)
+
+
+def _key(node: Node) -> Hashable:
+    """What two nodes have in common exactly when one may stand for both: itself, where none may stand for it."""
+    mine = node.__dict__
+    if node.operands and not node.random:
+        if not node.attribute_names:
+            return (node.__class__, node.operands)
+        key = (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
         try:
-            return None if key is None else first.setdefault(key, node)
+            hash(key)
         except TypeError:  # a user's op with a list or an array for an attribute
-            return None
-
-    return rewrite(graph, Rules(equal_nodes_are_one), exact=True)
-
-
-def _key(node: Node) -> Hashable | None:
+            return node
+        return key
     if isinstance(node, (Input, Parameter)) or node.random:
-        return None
+        return node
     if isinstance(node, Constant):
         value = node.value
-        return (Constant, node.spec, value.tobytes()) if value.nbytes <= _LARGE else None
-    if node.field_names == node.node_fields and len(node.operands) == len(node.field_names):
-        return (node.__class__, node.operands)
-    mine = node.__dict__
+        return (Constant, node.spec, value.tobytes()) if value.nbytes <= _LARGE else node
     return (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
 
 
@@ -46,7 +53,10 @@ def _told_apart(value: Any) -> Hashable:
     if isinstance(value, Node) or value.__class__ is str:
         return value  # both are hashable
     if value.__class__ is tuple:
-        return tuple([_told_apart(part) for part in value])
+        for part in value:
+            if part.__class__ is not int:
+                return tuple([_told_apart(part) for part in value])
+        return value
     if isinstance(value, (bool, int, float)):
         return (type(value), repr(value))
     return value  # type: ignore[no-any-return]  # unhashable ones are found out when they are looked up

@@ -15,7 +15,7 @@ from ..ops.elementwise import Elementwise
 from ..ops.reductions import Max, Sum
 from ..ops.shape import Repeat, Reshape, Transpose
 from ..ops.structure import Branch, Cast, StopGradient
-from .match import is_number, positions
+from .match import is_number, numberless, positions
 from .passes import Rules, made_of
 
 __all__ = ["rules", "simplify"]
@@ -25,6 +25,8 @@ rules = Rules()
 
 @rules.on(Mul, Div, Power)
 def _times_one(node: Node) -> Node | None:
+    if numberless(node):
+        return None
     match node:
         case Mul(x, one) | Div(x, one) | Power(x, one) if is_number(one, 1) and x.spec == node.spec:
             return x
@@ -39,6 +41,8 @@ def _times_one(node: Node) -> Node | None:
 
 @rules.on(Add, Sub)
 def _plus_nothing(node: Node) -> Node | None:
+    if numberless(node):
+        return None
     nothing = -0.0 if isinstance(node, Add) and node.dtype.kind == "f" else 0
     match node:
         case Add(x, zero) | Sub(x, zero) if is_number(zero, nothing) and x.spec == node.spec:
@@ -140,6 +144,8 @@ def _over_no_axis(node: Node) -> Node | None:
 @rules.on(Elementwise)
 def _scalars_unrepeated(node: Node) -> Node | None:
     """Scalar constants repeated to the full shape, back to scalars: elementwise ops take them as they are."""
+    if numberless(node):
+        return None
     operands = node.operands
     repeated = {op: scalar for op in operands if op.static and (scalar := _scalar(op)) is not op}
     if not repeated or all(op.static for op in operands):

@@ -17,7 +17,7 @@ from ..ops.measures import LogSumExp
 from ..ops.reductions import Sum
 from ..ops.shape import Repeat
 from ..ops.softmax import LogSoftmax, Softmax
-from .match import alike, is_number
+from .match import alike, is_number, numberless
 from .passes import Rules, made_of
 
 __all__ = ["rules", "stabilise"]
@@ -69,6 +69,8 @@ def _log_of_exp(node: Node) -> Node | None:
 
 @rules.on(Sub, Add)
 def _exp_minus_one(node: Node) -> Node | None:
+    if numberless(node):
+        return None
     match node:
         case Sub(Exp(x), one) if is_number(one, 1):
             return Expm1(x)

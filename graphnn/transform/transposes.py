@@ -33,10 +33,10 @@ def _sum_of_transpose(node: Node) -> Node | None:
 
 
 def _apply(graph: Graph) -> Graph:
-    once = read_once(graph)
-    flipped = [node for node in graph.nodes if isinstance(node, Transpose) and node.x in once and _swaps(node)]
+    flipped = [node for node in graph.of(Transpose) if isinstance(node, Transpose) and _swaps(node)]
     if flipped:
-        graph = rewrite(graph, dict.fromkeys(flipped, _transposed_product))
+        once = read_once(graph)
+        graph = rewrite(graph, {node: _transposed_product for node in flipped if node.operands[0] in once})
     return rewrite(graph, rules)
 
 
