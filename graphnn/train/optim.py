@@ -160,12 +160,6 @@ class Optimizer:
             ShapeError: when the loss is not a scalar.
             GraphError: when it depends on no trainable parameter, or not on one given.
         """
-        with collector_paused():
-            return self._updates(loss, params, max_grad, max_value)
-
-    def _updates(
-        self, loss: Node, params: Sequence[Parameter] | None, max_grad: float | None, max_value: float | None
-    ) -> dict[Parameter, Node]:
         targets = trainable_parameters(loss) if params is None else list(params)
         if not targets:
             raise GraphError(f"the loss {describe(loss)} depends on no trainable parameter: there is nothing to learn.")
@@ -178,7 +172,7 @@ class Optimizer:
         lr = self._learning_rate(targets)
         rules = self._rules(targets)
         moves: dict[Parameter, Node] = {}
-        with repeating_once():
+        with collector_paused(), repeating_once():
             for parameter, gradient in zip(targets, gradients, strict=True):
                 rule, scale = rules.get(parameter, (self, 1.0))
                 rate = lr if scale == 1.0 else lr * scale

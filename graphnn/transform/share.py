@@ -32,7 +32,7 @@ def _key(node: Node) -> Hashable:
     """What two nodes have in common exactly when one may stand for both: itself, where none may stand for it."""
     mine = node.__dict__
     if node.operands and not node.random:
-        if not node.attribute_names:
+        if len(node.operands) == len(node.field_names) and not node.attribute_names:
             return (node.__class__, node.operands)
         key = (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
         try:

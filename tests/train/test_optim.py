@@ -193,3 +193,18 @@ def test_a_rule_of_the_users_own_is_ten_lines():
         step(target=target[None])
     moved = np.abs(p.value - START)
     assert np.all((np.abs(moved - 0.15) < 1e-6) | (np.abs(moved - 0.05) < 1e-6))  # a step of 0.1, then one of 0.05
+
+
+def test_updates_stand_on_the_line_that_asked_for_them():
+    w = gn.Parameter("w", [1.0, 2.0])
+    [moved] = gn.SGD().updates(gn.Sum(w * w)).values()
+    assert moved.origin.file == __file__ and moved.adjoint_of is None
+
+
+def test_the_rate_is_repeated_once_for_parameters_of_one_shape():
+    ones = [gn.Parameter(f"w{i}", np.ones(3)) for i in range(5)]
+    other = gn.Parameter("v", np.ones((2, 3)))
+    loss = gn.Sum(gn.AddN(tuple(ones)) * other)
+    graph = gn.Graph(loss, gn.SGD().updates(loss))
+    rate = next(p for p in graph.parameters.values() if p.name == "lr")
+    assert len([node for node in graph.nodes if node.op == "Reshape" and node.operands == (rate,)]) == 2
