@@ -13,10 +13,13 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any, TypeAlias, TypeGuard
+from zipfile import BadZipFile
+
+import numpy as np
 
 from . import __version__
 from .backends.registry import backends
-from .errors import GraphError, GraphNNError
+from .errors import FeedError, GraphError, GraphNNError
 from .executable import Executable
 from .ir.graph import Graph
 from .ir.node import Node
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     views = ("forward", "backward", "both", "plan")
     render.add_argument("--view", choices=views, help="forward unless said; of a page both; of what is compiled plan")
     render.add_argument("--depth", type=int, help="how many nested scopes are open: 0 closes all of them")
+    render.add_argument("--feeds", metavar="FILE.npz", help="arrays by the inputs' names: a page shows that run")
     render.set_defaults(do=_render)
     info = verbs.add_parser("info", help="list a graph, its parameters and its sizes")
     info.add_argument("source", metavar="FILE[:NAME]", help=where)
@@ -85,14 +89,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _render(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
+    feeds = None if options.feeds is None else _arrays(options.feeds)
     thing = _declared(options.source)
     if isinstance(thing, Executable):
-        path = thing.render(options.output, options.view, options.depth)
+        path = thing.render(options.output, options.view, options.depth, feeds=feeds)
     elif options.view == "plan":
         raise GraphError(f"{options.source} is not compiled: only what gn.compile returns has a plan.")
     else:
-        path = _as_graph(thing).render(options.output, options.view, options.depth)
+        path = _as_graph(thing).render(options.output, options.view, options.depth, feeds=feeds)
     return {"text": path, "path": path, "view": options.view}, 0
+
+
+def _arrays(path: str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, by name."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            return dict(held)
+    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
+        raise FeedError(f"{path} holds no arrays by name, as numpy.savez writes them: {error}.") from None
 
 
 def _info(options: argparse.Namespace) -> tuple[dict[str, Any], int]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import graphnn as gn
@@ -49,6 +50,23 @@ def test_render_opens_scopes_and_draws_the_plan_of_what_is_compiled(net, tmp_pat
     assert "%0 MatMul" in out.read_text() and "slot 0" in out.read_text()
     assert main(["render", f"{net}:f", "-o", str(out), "--view", "forward"]) == 0
     assert "slot" not in out.read_text()
+
+
+def test_a_page_shows_the_run_on_feeds_from_a_file(net, tmp_path, capsys):
+    feeds, out = tmp_path / "feeds.npz", tmp_path / "net.html"
+    np.savez(feeds, x=[[1.0, 2.0], [3.0, 4.0]])
+    assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(feeds)]) == 0
+    assert '"numbers":[5.0,11.0]' in out.read_text()  # x @ w
+    out.unlink()
+    np.save(tmp_path / "one.npy", [1.0])
+    np.savez(tmp_path / "objects.npz", x=np.array([{}]))
+    (tmp_path / "text.npz").write_text("no arrays")
+    for name in ("one.npy", "objects.npz", "text.npz", "nowhere.npz"):
+        assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(tmp_path / name)]) == 1
+        assert f"{name} holds no arrays by name, as numpy.savez writes them" in capsys.readouterr().err
+    np.savez(feeds, y=[1.0])
+    assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(feeds)]) == 1
+    assert "not fed: 'x'" in capsys.readouterr().err and not out.exists()
 
 
 def test_info_lists_and_counts(net, capsys):

@@ -11,7 +11,7 @@ from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
 from .text import apply, attributes, line, names, spec
 
-__all__ = ["list_graph", "names", "table"]
+__all__ = ["bodies", "list_graph", "names", "table"]
 
 _GAP = "   "
 _WIDEST = 60
@@ -61,11 +61,11 @@ def _halves(graph: Graph, called: Mapping[Node, str]) -> dict[str, list[Row]]:
         partner = by_serial.get(node.adjoint_of) if node.adjoint_of is not None else None
         note = "" if partner is None else f"adjoint of {called[partner]}"
         row = (f"{called[node]} = {apply(node, called)}", spec(node), line(str(node.origin)), note)
-        halves[graph.roles[node]] += [row, *_bodies(node)]
+        halves[graph.roles[node]] += [row, *bodies(node)]
     return halves
 
 
-def _bodies(node: Node) -> Iterator[Row]:
+def bodies(node: Node) -> Iterator[Row]:
     """What a loop or branch runs, indented: its placeholders, its nodes, and what it returns."""
     fields = {body: name for name, body in node.__dict__.items() if name in node.field_names and isinstance(body, Body)}
     for body in node.bodies():
@@ -75,7 +75,7 @@ def _bodies(node: Node) -> Iterator[Row]:
         for part in body.graph.nodes:
             if called[part].startswith("%"):
                 yield (f"|   {called[part]} = {apply(part, called)}", spec(part), line(str(part.origin)))
-                yield from ((f"|   {first}", *rest) for first, *rest in _bodies(part))
+                yield from ((f"|   {first}", *rest) for first, *rest in bodies(part))
         yield (f"|   -> {', '.join(called[result] for result in body.results)}",)
 
 

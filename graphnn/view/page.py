@@ -27,7 +27,7 @@ __all__ = ["to_page"]
 
 _MANY = 2000
 """Up to so many boxes are drawn as they are when no depth is asked for: a page can be searched and zoomed."""
-_SCRIPTS = ("camera.js", "values.js", "steps.js")
+_SCRIPTS = ("camera.js", "values.js", "panel.js", "search.js", "steps.js")
 _IN_SCRIPT = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 """So that JSON inside a script element cannot end it; all three only stand in its texts."""
 

@@ -15,6 +15,7 @@ from ..ir.walk import ordered, walk
 from .algebra import write
 from .chain import Chain
 from .label import inline_words, title
+from .listing import bodies
 from .picture import Box, Picture
 from .summary import summarise
 from .text import line, spec
@@ -36,8 +37,9 @@ def tell(shown: Picture, chain: Chain, observer: Observer | None) -> dict[str, A
     """The story of a picture: its `boxes` and `arrows` as they are drawn, the `order` of the run, and the `values`.
 
     A box has its `name`, `kind`, `half`, `spec`, and the boxes that it `reads`; of one node also the `formula`, the
-    line of source (`where` and `code`), the forward box `of` whose adjoint it belongs to, and, as places in `values`,
-    its `value` and its `gradient`. Gradients that are drawn are found at `arrives`.
+    line of source (`where` and `code`), what a loop or branch runs (`body`), the forward box `of` whose adjoint it
+    belongs to, and, as places in `values`, its `value` and its `gradient`. Gradients that are drawn are found at
+    `arrives`.
     """
     return _Story(shown, chain, observer).told()
 
@@ -99,6 +101,8 @@ class _Story:
         }
         if node.operands:
             told["formula"] = str(write(node, [self.words[operand] for operand in node.operands]))[:_LONGEST]
+        if node.bodies():
+            told["body"] = "\n".join("   ".join(row) for row in bodies(node))
         if node.adjoint_of in self.forward:
             told["of"] = self.forward[node.adjoint_of]
         if node in self.values:

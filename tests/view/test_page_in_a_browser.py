@@ -143,6 +143,11 @@ def test_clicks_step_through_the_run_forward_and_then_backward(page):
     assert not page.by("#next").is_enabled()
     page.click("#back")
     assert page.name == page.names[-2]
+    page.click("#halves .forward")
+    assert page.name == page.names[0]
+    pale = "return [...document.querySelectorAll('#picture > text')].filter((t) => getComputedStyle(t).fillOpacity < 1)"
+    said = [text.text for text in page.driver.execute_script(pale)]
+    assert "× (1 - Sigmoid)" in said and not {"forward", "backward", "adjoint of Affine"} & set(said)
     page.click("#halves .backward")
     assert page.name == page.names[sum(box["half"] == "forward" for box in page.told["boxes"])]
     page.click("#start")
@@ -312,6 +317,19 @@ def test_it_follows_the_colour_scheme_of_the_reader(page):
     assert paper < 150 and ink > 600
     paper, ink = dark("light")
     assert paper > 700 and ink < 150
+
+
+def test_what_is_not_finite_stands_out(chromium, tmp_path):
+    x = gn.Input("x", (3,))
+    path = tmp_path / "odd.html"
+    gn.Graph(gn.Sum(gn.Log(x))).render(path, feeds={"x": [1.0, 0.0, -1.0]})
+    chromium.get(path.as_uri())
+    page = Page(chromium)
+    assert [button.text for button in page.all("#panel .links button")][:2] == ["Log", "L"]
+    page.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    assert page.name == "Log" and [cell.text for cell in page.all("#panel td.odd")] == ["-inf", "nan"]
+    assert "2 not finite" in page.by("#panel figcaption").text
+    assert len(page.all("#picture g.odd")) == 2
 
 
 def test_hostile_names_stay_text_in_a_browser(chromium, hostile, tmp_path):

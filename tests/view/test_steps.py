@@ -119,3 +119,10 @@ def test_a_closed_scope_lists_what_it_holds():
 def test_numbers_without_a_box_are_written_where_they_are_read():
     told = by_name(story(gn.Graph(gn.Input("x", ("N",)) * 2 + 1), "forward"))
     assert told["Mul"]["formula"] == "x * 2" and told["Add"]["formula"] == "Mul + 1"
+
+
+def test_a_loop_tells_what_it_runs():
+    xs, w = gn.Input("xs", ("T", 1, 2)), gn.Parameter("w", np.eye(2))
+    last, _ = gn.Scan(lambda h, x: (gn.Tanh(h @ w + x), h), init=np.zeros((1, 2)), xs=xs)
+    told = by_name(story(gn.Graph(gn.Sum(last)), "forward", {"xs": np.ones((3, 1, 2))}))
+    assert "Tanh" in told["Scan"]["body"] and "value" not in told["Scan"]

@@ -1,4 +1,4 @@
-/* Steps: where the run stands, what the panel says of it, and every way to go on. */
+/* Steps: where the run stands, and every way to go on. */
 
 const told = JSON.parse(document.getElementById("told").textContent);
 const { boxes, order, values } = told;
@@ -11,6 +11,8 @@ const arrows = [...picture.querySelectorAll(":scope > path")];
 const stepOf = new Map(order.map((box, step) => [box, step]));
 const readers = boxes.map(() => []);
 boxes.forEach((box, i) => box.reads.forEach((read) => readers[read].push(i)));
+
+const odd = new Set(order.filter(isOdd));
 
 let at = -1; // the step shown; -1 is the overview
 let hits = new Set(); // the boxes that a search found
@@ -40,7 +42,8 @@ function mark(now) {
   const { reads = [], of } = boxes[now] || {};
   groups.forEach((group, box) => {
     const faced = box === of, read = reads.includes(box);
-    look(group, ["node", boxes[box].kind], { ahead: isAhead(box), now: box === now, read, faced, hit: hits.has(box) });
+    const words = { ahead: isAhead(box), now: box === now, read, faced, hit: hits.has(box), odd: odd.has(box) };
+    look(group, ["node", boxes[box].kind], words);
     group.tabIndex = box === now ? 0 : -1;
     if (box === now) group.setAttribute("aria-current", "step");
     else group.removeAttribute("aria-current");
@@ -79,137 +82,9 @@ function walk(step) {
   go(step);
 }
 
-/* The panel --------------------------------------------------------------------------------------------------- */
-
 function showPanel(box) {
   $("panel").replaceChildren(...(box === undefined ? overview() : details(box)));
   $("panel").scrollTop = 0;
-}
-
-function details(i) {
-  const box = boxes[i];
-  const parts = [
-    make("p", { class: "chips" }, make("span", { class: `chip ${box.half}` }, box.half), ...kindOf(box)),
-    make("h2", {}, box.name),
-    make("p", { class: "formula" }, box.formula ? `${box.name} = ${box.formula}` : "", " ", make("code", {}, box.spec)),
-  ];
-  const line = make("p", { class: "source" }, make("code", {}, box.code || ""), " ", make("span", {}, box.where || ""));
-  if (box.where) parts.push(line);
-  if (box.inside) parts.push(make("ul", { class: "inside" }, ...box.inside.map((text) => make("li", {}, text))));
-  if (box.value !== undefined) parts.push(make("h3", {}, "Value"), showValue(values[box.value]));
-  parts.push(...gradientOf(box));
-  if (box.of !== undefined) parts.push(links("Differentiates", [box.of]));
-  parts.push(links("Reads", box.reads), links("Read by", readers[i]));
-  return parts;
-}
-
-function kindOf(box) {
-  return box.kind === box.half ? [] : [make("span", { class: `chip ${box.kind}` }, box.kind)];
-}
-
-function gradientOf(box) {
-  if (box.gradient === undefined && box.arrives === undefined) return [];
-  const parts = [make("h3", {}, `Gradient d${told.loss}/d${box.name}`)];
-  if (box.gradient !== undefined) parts.push(showValue(values[box.gradient]));
-  if (box.arrives !== undefined) parts.push(links("Arrives as", [box.arrives]));
-  return parts;
-}
-
-function links(words, targets) {
-  if (!targets.length) return "";
-  const list = make("p", { class: "links" }, make("span", {}, words));
-  for (const box of targets) {
-    const button = make("button", { class: boxes[box].half }, boxes[box].name);
-    button.addEventListener("click", () => walk(stepOf.get(box)));
-    list.append(button);
-  }
-  return list;
-}
-
-const MIRROR = " Values flow forward; gradients flow back, under the nodes they differentiate.";
-
-function overview() {
-  const mirrored = ["forward", "backward"].every((half) => boxes.some((box) => box.half === half));
-  const count = (half) => boxes.filter((box) => box.half === half).length;
-  const halves = ["forward", "backward", "update"].filter(count).map((half) => `${count(half)} ${half}`);
-  const kinds = ["input", "parameter", "constant"].filter((kind) => boxes.some((box) => box.kind === kind));
-  const keys = [
-    ["← →", "step"], ["space", "play"], ["m", "to the mirror image"], ["/", "search"], ["+ − 0", "zoom"],
-  ];
-  return [
-    make("h2", {}, document.title),
-    make("p", {}, `${halves.join(", ")} boxes.`, mirrored ? MIRROR : ""),
-    make("p", {}, values.length ? "A run is recorded: step through it." : "No run is recorded: feeds= records one."),
-    ...result(),
-    make("dl", { class: "keys" }, ...keys.flatMap(([key, does]) => [make("dt", {}, key), make("dd", {}, does)])),
-    ...(told.remark ? [make("p", {}, told.remark)] : []),
-    make("p", { class: "chips" }, ...kinds.map((kind) => make("span", { class: `chip ${kind}` }, kind))),
-    links("Inputs", order.filter((box) => boxes[box].kind === "input")),
-    links("Parameters", order.filter((box) => boxes[box].kind === "parameter")),
-  ];
-}
-
-/** What the run comes to: the value of each output of the forward half. */
-function result() {
-  const outputs = boxes.filter((box) => box.output && box.half === "forward" && box.value !== undefined);
-  return outputs.flatMap((box) => [make("h3", {}, `${box.name} = ${box.formula}`), showValue(values[box.value])]);
-}
-
-/* Searching --------------------------------------------------------------------------------------------------- */
-
-let chosen = -1;
-
-function search() {
-  const words = $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = ({ name, op, spec, where, kind, half, inside = [] }) =>
-    [name, op, spec, where, kind, half, ...inside].join(" ").toLowerCase();
-  const matches = (box) => words.every((word) => text(boxes[box]).includes(word));
-  const found = words.length ? order.filter(matches) : [];
-  hits = new Set(found);
-  mark(order[at]);
-  $("found").replaceChildren(...found.slice(0, 50).map(hit));
-  if (words.length && !found.length) $("found").append(make("li", { class: "none" }, "Nothing by that name"));
-  choose(found.length ? 0 : -1);
-  $("found").hidden = !words.length;
-  $("search").setAttribute("aria-expanded", String(words.length > 0));
-}
-
-function hit(box) {
-  const { name, spec, half, where = "" } = boxes[box];
-  const item = make("li", { role: "option", id: `hit${box}`, "data-box": box });
-  item.append(make("b", {}, name), ` ${spec} `, make("small", {}, `${half} ${where}`));
-  item.addEventListener("pointerdown", (event) => event.preventDefault()); // keeps the field in focus
-  item.addEventListener("click", () => take(box));
-  return item;
-}
-
-function choose(index) {
-  const items = [...$("found").querySelectorAll("[role=option]")];
-  chosen = Math.min(items.length - 1, Math.max(items.length ? 0 : -1, index));
-  items.forEach((item, i) => item.setAttribute("aria-selected", String(i === chosen)));
-  if (chosen >= 0) $("search").setAttribute("aria-activedescendant", items[chosen].id);
-  else $("search").removeAttribute("aria-activedescendant");
-  items[chosen]?.scrollIntoView({ block: "nearest" });
-}
-
-function take(box) {
-  $("search").value = "";
-  search();
-  $("stage").focus();
-  walk(stepOf.get(box));
-}
-
-function typed(event) {
-  const item = $("found").querySelectorAll("[role=option]")[chosen];
-  if (event.key === "ArrowDown") choose(chosen + 1);
-  else if (event.key === "ArrowUp") choose(chosen - 1);
-  else if (event.key === "Enter" && item) take(Number(item.dataset.box));
-  else if (event.key === "Escape") {
-    $("search").value = "";
-    search();
-    $("stage").focus();
-  } else return;
-  event.preventDefault();
 }
 
 /* Pointing and keys ------------------------------------------------------------------------------------------- */

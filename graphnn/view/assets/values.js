@@ -23,6 +23,8 @@ function axes(value) {
   return (value.spec.match(/\[(.*)\]/)[1].match(/\d+/g) || []).map(Number);
 }
 
+const NOT_FINITE = "magenta";
+
 /** Between -1 and 1: how much of the largest magnitude, for colours. */
 function share(number, value) {
   return typeof number === "number" ? number / (Math.max(Math.abs(value.low), Math.abs(value.high)) || 1) : 0;
@@ -69,6 +71,7 @@ function table(value) {
     const line = make("tr");
     for (const number of value.numbers.slice(row * wide, (row + 1) * wide)) {
       const cell = make("td", { title: String(number), "data-number": String(number) }, short(number));
+      cell.classList.toggle("odd", ["nan", "inf", "-inf"].includes(number));
       cell.style.backgroundColor = colour(share(number, value) * 0.55);
       line.append(cell);
     }
@@ -86,7 +89,7 @@ function heatMap(value) {
   canvas.style.aspectRatio = `${wide} / ${Math.min(rows, wide * 1.2)}`;
   const paint = canvas.getContext("2d");
   codes.forEach((code, i) => {
-    paint.fillStyle = code ? colour((code - 128) / 127) : "magenta";
+    paint.fillStyle = code ? colour((code - 128) / 127) : NOT_FINITE;
     paint.fillRect(i % wide, Math.floor(i / wide), 1, 1);
   });
   return canvas;
