@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ..ir.graph import Graph
@@ -14,10 +14,15 @@ __all__ = ["Groups", "find_groups"]
 
 
 class Groups(NamedTuple):
-    """A graph as it was before its steps were brought together, and the node of the plan that each became."""
+    """A graph as it was before its steps were brought together.
+
+    `became` is what stands for each of its nodes in the plan; what a step computes on the way has no value there.
+    `steps` has, by the place of a step in the plan, the nodes that it computes.
+    """
 
     graph: Graph
     became: Mapping[Node, Node]
+    steps: Mapping[int, Sequence[Node]]
 
 
 def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
@@ -25,27 +30,34 @@ def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
 
     The graph is the earliest one before a pass that fuses in which each step has a node; else that of the plan.
     """
+    for graph, records in _candidates(stages, plan):
+        moved = {old: new for record in records for move in record.moves for old, new in move.items()}
+        taken = moved | {old: new for record in records if record.fuses for old, new in _taken(record)}
+        became = {node: _last(node, moved) for node in graph.nodes}
+        steps: dict[int, list[Node]] = {i: [] for i in range(len(plan.steps))}
+        place = {step.node: i for i, step in enumerate(plan.steps)}
+        for node in graph.nodes:
+            if (step := place.get(_last(node, taken))) is not None:
+                steps[step].append(node)
+        if all(steps.values()):
+            break
+    return Groups(graph, became, steps)
+
+
+def _candidates(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Iterator[tuple[Graph, list[Record]]]:
+    """Graphs with what the passes did to each later on."""
     for i, (_, record) in enumerate(stages):
         if record.fuses:
-            into = _replacements([record for _, record in stages[i:]])
-            graph = stages[i - 1][0]
-            became = {node: _last(node, into) for node in graph.nodes}
-            if {*became.values()}.issuperset(step.node for step in plan.steps):
-                return Groups(graph, became)
-    return Groups(plan.graph, {node: node for node in plan.graph.nodes})
+            yield stages[i - 1][0], [record for _, record in stages[i:]]
+    yield plan.graph, []
 
 
-def _replacements(records: Sequence[Record]) -> dict[Node, Node]:
-    """What stands for each node that was rebuilt, replaced, or taken into another."""
-    into: dict[Node, Node] = {}
-    for record in records:
-        for move in record.moves:
-            into.update(move)
-        for fired in record.fired if record.fuses else ():
-            kept = set(fired.after.operands)
-            into.update((inner, fired.after) for inner in fired.before.operands if inner not in kept)
-            into[fired.before] = fired.after
-    return into
+def _taken(record: Record) -> Iterator[tuple[Node, Node]]:
+    """Nodes, and the steps that they were taken into: those replaced, and operands that a step has no more."""
+    for fired in record.fired:
+        kept = set(fired.after.operands)
+        yield from ((inner, fired.after) for inner in fired.before.operands if inner not in kept)
+        yield fired.before, fired.after
 
 
 def _last(node: Node, into: Mapping[Node, Node]) -> Node:

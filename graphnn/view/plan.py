@@ -14,7 +14,7 @@ from typing import Protocol
 
 from ..errors import RenderError
 from ..ir.graph import Graph
-from ..ir.node import Node
+from ..ir.node import Item, Node
 from ..ir.spec import check_known
 from ..plan.memory import Plan, Step, Value
 from ..plan.polynomial import Polynomial, bytes_of
@@ -36,6 +36,9 @@ STATE = "#fbe7a1"
 """Of parameters, and of what is written into them."""
 HEAT = ("#ffffff", "#fdc88c", "#e8543a")
 """From no time to the most: ever darker, so that it is read without colours too."""
+_SEVERAL = "#f4f4f4"
+"""Of a frame whose step writes several buffers."""
+_ORDER = ("forward", "backward", "update")
 
 
 class Profiled(Protocol):
@@ -90,14 +93,10 @@ class _Drawing:
     def __init__(
         self, groups: Groups, plan: Plan, seconds: Sequence[float] | None, sizes: Mapping[str, int] | None
     ) -> None:
-        self._graph, self._became = groups
+        self._graph, self._became, self._members = groups
         self._plan, self._seconds, self._sizes = plan, seconds, sizes
         self._called = names(plan.graph.schedule)
-        self._steps = {step.node: i for i, step in enumerate(plan.steps)}
-        self._members: dict[int, list[Node]] = {}
-        for node in self._graph.nodes:
-            if (step := self._steps.get(self._became[node])) is not None:
-                self._members.setdefault(step, []).append(node)
+        self._step = {node: i for i, members in self._members.items() for node in members}
 
     def picture(self, depth: int | None) -> Picture:
         """All of it, with scopes open to a depth."""
@@ -109,45 +108,74 @@ class _Drawing:
         return shown._replace(legend=self._legend(shown))
 
     def _nodes(self) -> Picture:
-        """The mirror of the nodes that were planned; what is one step stands in one half, that of its result."""
-        graph, became = self._graph, self._became
-        halves = halves_of(graph)
-        for members in self._members.values():
-            halves.update(dict.fromkeys(members, halves[members[-1]]))
-        inline = inline_words(graph)
-        called = {node: self._called[new] for node, new in became.items() if new in self._called}
+        """The mirror of the nodes that were planned, each called as in the printed plan."""
+        halves, inline = self._halves(), inline_words(self._graph)
+        called = {node: self._called[new] for node, new in self._became.items() if self._has_value(node, new)}
         named = {node: text for node, text in called.items() if halves[node] == "forward" and node not in inline}
-        heads = {
-            node: f"{text} {title(node)}" if text.startswith("%") and self._is_result(node) else title(node)
-            for node, text in called.items()
-        }
-        keep = frozenset(node for node, new in became.items() if new in self._steps)
-        shown = mirror(graph, halves, named, heads, keep)
+        heads = {node: f"{text} {title(node)}" for node, text in called.items() if text.startswith("%")}
+        turned = {op for node in halves if halves[node] == "forward" for op in node.operands if halves[op] != "forward"}
+        shown = mirror(self._graph, halves, named, heads, frozenset(turned.union(self._step)))
         many, slots = len(self._plan.steps), len(self._plan.slots)
         time = "" if self._seconds is None else f" in {_time(sum(self._seconds))}"
         return shown._replace(remark=f"{many} step{'s' * (many != 1)}{time}, {slots} slot{'s' * (slots != 1)}.")
 
-    def _is_result(self, node: Node) -> bool:
-        """Is it a node by itself, or the one of a group that the others are computed for?"""
-        step = self._steps.get(self._became[node])
-        return step is None or self._members[step][-1] is node
+    def _has_value(self, node: Node, new: Node) -> bool:
+        """Has a node a value in the plan? What a step computes on the way has none."""
+        step = self._step.get(node)
+        return new in self._called and (step is None or len(self._members[step]) == 1 or not self._is_several(new))
+
+    def _is_several(self, node: Node) -> bool:
+        """Has a step several results, in a buffer each?"""
+        return len(self._plan.values[node].slots) > 1
+
+    def _halves(self) -> dict[Node, str]:
+        """Where each node stands. What is one step stands together: as early as it may, after all that it reads."""
+        halves = halves_of(self._graph)
+        for members in self._members.values():
+            read = {op for node in members for op in node.operands if op.operands and not op.static}
+            first = min((halves[node] for node in members), key=_ORDER.index)
+            half = max((first, *(halves[op] for op in read.difference(members))), key=_ORDER.index)
+            known = [
+                op
+                for node in members
+                for op in node.operands
+                if op.static and _ORDER.index(halves[op]) > _ORDER.index(half)
+            ]
+            halves.update(dict.fromkeys([*members, *known], half))
+        return halves
 
     def _dressed(self, shown: Picture) -> dict[Box, Box]:
         """Each box with its memory, its time, and its frame where it is one of several in a step."""
         boxes = {node: box for box in shown.boxes for node in box.nodes}
         dressed: dict[Box, Box] = {}
         for node, box in boxes.items():
-            step = self._steps.get(self._became[node])
-            members = [] if step is None else self._members[step]
-            if step is not None and len(members) > 1:
-                place = _shared([boxes[member].place for member in members])
-                frame = Frame("step", " · ".join(self._told(step)), step, self._fill(step))
-                dressed[box] = replace(box, place=(*place, frame), fill="#ffffff")
-            elif step is not None:
+            step = self._step.get(node)
+            if step is None:
+                dressed[box] = self._at_rest(box, self._plan.values[self._became[node]])
+            elif len(members := self._members[step]) == 1:
                 dressed[box] = replace(box, lines=(*box.lines, *self._told(step)), fill=self._fill(step))
             else:
-                dressed[box] = self._at_rest(box, self._plan.values[self._became[node]])
+                place = (*_shared([boxes[member].place for member in members]), self._frame(step))
+                dressed[box] = self._inside(replace(box, place=place, fill=HEAT[0]), node, step)
         return dressed
+
+    def _frame(self, step: int) -> Frame:
+        """The frame of a step: with its memory where it has one result, else the results say where they are."""
+        if self._is_several(node := self._plan.steps[step].node):
+            time = [] if self._seconds is None else [self._time(self._seconds[step])]
+            fill = _SEVERAL if self._seconds is None else self._fill(step)
+            return Frame("step", " · ".join([f"{self._called[node]}, one step", *time]), step, fill)
+        return Frame("step", " · ".join(self._told(step)), step, self._fill(step))
+
+    def _inside(self, box: Box, node: Node, step: int) -> Box:
+        """A node within the frame of its step; with its memory where it is one of several results."""
+        result = self._became[node]
+        slots = self._plan.values[self._plan.steps[step].node].slots
+        if not isinstance(result, Item) or len(slots) < 2:
+            return box
+        slot = slots[result.index]
+        fill = self._colour(slot) if self._seconds is None else HEAT[0]
+        return replace(box, lines=(*box.lines, f"slot {slot} · {self._bytes(result)}"), fill=fill)
 
     def _at_rest(self, box: Box, value: Value) -> Box:
         """What no step computes: inputs, state, views, and what is known before the run."""
@@ -193,7 +221,7 @@ class _Drawing:
     def _closed(self, box: Box) -> Box:
         """A closed scope with the time of the steps inside."""
         assert self._seconds is not None
-        inside = {self._steps[new] for node in box.nodes if (new := self._became[node]) in self._steps}
+        inside = {self._step[node] for node in box.nodes if node in self._step}
         total = sum(self._seconds[step] for step in inside)
         heat = _heat(min(1.0, total / (max(self._seconds) or 1.0)))
         return replace(box, lines=(*box.lines, self._time(total)), fill=heat)
@@ -202,8 +230,9 @@ class _Drawing:
         if self._seconds is not None:
             most = max(self._seconds, default=0.0)
             return tuple((_heat(part), _time(part * most)) for part in (0.0, 1 / 3, 2 / 3, 1.0))
-        drawn = {self._became[node] for box in shown.boxes if len(box.nodes) == 1 for node in box.nodes}
-        slots = {slot for node in drawn for slot in self._plan.values[node].slots}
+        drawn = [node for box in shown.boxes if len(box.nodes) == 1 for node in box.nodes]
+        owners = [self._plan.steps[self._step[n]].node if n in self._step else self._became[n] for n in drawn]
+        slots = {slot for owner in owners for slot in self._plan.values[owner].slots}
         said = show_slots(self._plan)
         return tuple((self._colour(slot), f"slot {slot}: {said[slot]}") for slot in sorted(slots))
 

@@ -60,6 +60,8 @@ def check_steps(f):
     shown = drawn(f)
     called = re.findall(r"^  (%\d+) = .*   (?:slot|into)", str(f.plan), re.MULTILINE)
     heads = [word for box in shown.boxes if box.kind != "saved" for word in re.findall(r"%\d+(?= )", box.lines[0])]
+    frames = {step_of(box) for box in shown.boxes if step_of(box)}
+    heads += [word for frame in frames for word in re.findall(r"%\d+(?=, one step)", frame.text)]
     assert set(called) <= set(heads) and len(heads) == len(set(heads))
     assert len(called) == len(f.plan.steps)
 
@@ -82,16 +84,33 @@ def test_what_is_one_step_stands_in_one_frame_with_the_nodes_that_it_computes(na
 
 def test_groups_of_a_training_step_are_those_of_the_plan(native):
     f, _ = trained("native")
-    shown = drawn(f)
     frames = {}
-    for box in shown.boxes:
+    for box in drawn(f).boxes:
         if frame := step_of(box):
             frames.setdefault(frame.serial, []).append(box)
-    maps = [i for i, step in enumerate(f.plan.steps) if type(step.node).__name__ == "Map"]
-    assert sorted(frames) == [i for i in maps if i in frames] and len(frames) >= 4
+    made = [i for i, step in enumerate(f.plan.steps) if type(step.node).__name__ in ("Map", "Rows")]
+    assert sorted(frames) == made and len(frames) >= 4
     assert ["Add", "%3 Sigmoid"] in [[box.lines[0] for box in boxes] for boxes in frames.values()]
-    for i, boxes in frames.items():  # each function of the formula has its node
+    for i, boxes in frames.items():
         assert len(boxes) >= 2 and len({box.half for box in boxes}) == 1, f.plan.steps[i]
+
+
+def test_a_step_with_several_results_says_at_each_where_it_is(native):
+    x, t = gn.Input("x", ("N", 3)), gn.Input("t", ("N",), dtype="int64")
+    W = gn.Parameter("W", np.ones((3, 3)))
+    loss = gn.SoftmaxCE(x @ W, t)
+    f = gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend="native")
+    [rows] = [step for step in f.plan.steps if type(step.node).__name__ == "Rows"]
+    shown = drawn(f)
+    inside = [box for box in shown.boxes if step_of(box) and step_of(box).text.endswith("one step")]
+    assert {"Max", "Exp", "Sum", "Log"} <= {box.lines[0] for box in inside}
+    assert {box.half for box in inside} == {"forward"}
+    found = [(re.match(r"slot (\d+) · ", box.lines[-1]), box) for box in inside]
+    told = {int(match[1]): box for match, box in found if match}
+    assert sorted(told) == sorted(f.plan.values[rows.node].slots) and len(told) == 2
+    assert all(box.fill == SLOTS[slot % len(SLOTS)] for slot, box in told.items())
+    timed = [box for box in drawn(f, seconds=[1e-6] * len(f.plan.steps)).boxes if step_of(box)]
+    assert any(f"one step · 1.0 us, {100 / len(f.plan.steps):.0f} %" in step_of(box).text for box in timed)
 
 
 def test_without_passes_that_fuse_each_step_is_by_itself(backend):
@@ -104,7 +123,8 @@ def test_equal_buffers_have_equal_colours_and_every_one_its_number(backend):
     shown = drawn(f)
     fills = {}
     for box in shown.boxes:
-        told, fill = (step_of(box).text, step_of(box).fill) if step_of(box) else (box.lines[-1], box.fill)
+        whole = step_of(box) and not step_of(box).text.endswith("one step")
+        told, fill = (step_of(box).text, step_of(box).fill) if whole else (box.lines[-1], box.fill)
         if found := re.match(r"slot (\d+)", told):
             assert fills.setdefault(int(found[1]), fill) == fill
             assert fill == SLOTS[int(found[1]) % len(SLOTS)]
