@@ -30,6 +30,7 @@ from .train.checkpoint import load, save
 from .train.model import Model, load_model
 from .train.optim import SGD, Group, Momentum, Nesterov, Optimizer
 from .train.scaling import LossScaling
+from .train.sweep import sweep
 from .train.trainer import Trainer
 from .transform.passes import Pass, Rules, rewrite
 from .view import plot

@@ -135,6 +135,18 @@ class Optimizer:
         if held is not None:
             held.value = np.asarray(value)
 
+    @property
+    def rate(self) -> Parameter:
+        """The parameter that holds the learning rate, once `updates` was asked for.
+
+        Raises:
+            GraphError: when it was not.
+        """
+        held = self._states.get((None, "lr"))
+        if held is None:
+            raise GraphError(f"{type(self).__name__} has no parameter for its rate yet: ask for its updates first.")
+        return held
+
     def _learning_rate(self, targets: Sequence[Parameter]) -> Node:
         dtype = np.result_type(*(p.dtype for p in targets))
         lr = self._remembered(None, "lr", np.asarray(self._initial_lr, dtype))

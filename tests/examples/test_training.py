@@ -1,4 +1,4 @@
-"""The pages about training do what they say: early stopping, a training that is killed and goes on."""
+"""The pages about training do what they say: early stopping, a training that is killed and goes on, a sweep."""
 
 import importlib.util
 import os
@@ -40,3 +40,12 @@ def test_a_killed_training_goes_on_with_the_same_bits():
     assert goes_on == "interrupted.safetensors: goes on after epoch 16"
     assert rows.startswith("after 40 epochs: loss 0.4") and rows.endswith("40 rows of history")
     assert same == "the same bits as a training never interrupted: True"
+
+
+def test_a_sweep_finds_a_rate_that_learns_the_spiral(monkeypatch, tmp_path, capsys):
+    here = page("11_learning_rate_sweep")
+    monkeypatch.setattr(here, "OUTPUT", tmp_path)
+    assert here.main(epochs=60) > 0.9
+    said = capsys.readouterr().out
+    assert "32 trainings in" in said and "the best: rate" in said
+    assert (tmp_path / "sweep_boundary.png").exists()

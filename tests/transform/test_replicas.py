@@ -1,0 +1,82 @@
+"""Replicas: every op that has a rule computes for each replica what it would compute alone."""
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.ir.node import Node
+from graphnn.ir.walk import evaluate
+from graphnn.testing.ops import SIZES
+from graphnn.testing.sampling import apply, attributes_in_numbers, feeds_for, fixed_dtype
+from graphnn.transform.replicas import replicate
+
+COUNT = 3
+LEAVES = {"Input", "Parameter", "Constant", "Count", "Item", "Placeholder"}
+NO_RULE = {
+    "AveragePool", "Conv", "ConvTranspose", "ConvWeight", "MaxPick", "MaxPool", "MaxUnpool", "WindowSpread",
+    "WindowSum", "Cond", "Scan", "Gemm", "GatherElements", "ScatterElements",
+}  # fmt: skip
+
+
+def floats(one):
+    """The names of a sample's operands that are floats."""
+    return [f"x{i}" for i, shape in enumerate(one.shapes) if shape is not None and fixed_dtype(one, i) is None]
+
+
+SAMPLES = [
+    pytest.param(op, one, id=f"{name}-{i}")
+    for name, op in Node.ops.items()
+    if op.__module__.startswith("graphnn.ops.") and name not in LEAVES
+    for i, one in enumerate(op.samples)
+    if one.error is None and floats(one)
+]
+
+
+def results(node, leaves):
+    [found] = evaluate([node], leaves, np, {})
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("which", ["all", "first", "last"])
+@pytest.mark.parametrize(("op", "one"), SAMPLES)
+def test_each_replica_computes_what_it_would_alone(op, one, which):
+    feeds = [feeds_for(one, SIZES[0], seed) for seed in range(COUNT)]
+    names = floats(one)
+    chosen = {"all": names, "first": names[:1], "last": names[-1:]}[which]
+    operands = [
+        None if shape is None else gn.Parameter(f"x{i}", feeds[0][f"x{i}"], feeds[0][f"x{i}"].dtype, trainable=False)
+        for i, shape in enumerate(one.shapes)
+    ]
+    in_numbers = gn.Sample(one.shapes, attributes_in_numbers(one, SIZES[0]), packed=one.packed, call=one.call)
+    node = apply(op, in_numbers, operands)
+    outputs = {f"out{i}": part for i, part in enumerate(node)} if isinstance(node.spec, tuple) else {"out0": node}
+    values = {p: np.stack([feed[p.name] for feed in feeds]) for p in operands if p is not None and p.name in chosen}
+    if op.__name__ in NO_RULE:
+        with pytest.raises(gn.GraphError, match=r"has no rule for replicas, so they cannot run as one program"):
+            replicate(gn.Graph(outputs), values, COUNT)
+        return
+    graph, stacked = replicate(gn.Graph(outputs), values, COUNT)
+    leaves = {p: p.value for g in (gn.Graph(outputs), graph) for p in g.parameters.values()}
+    for name, alone in outputs.items():
+        [together] = results(graph.outputs[name], leaves)
+        for i in range(COUNT):
+            own = leaves | {p: np.asarray(feeds[i if p in stacked else 0][p.name]) for p in operands if p is not None}
+            [expected] = results(alone, own)
+            mine = together[i] if graph.outputs[name].ndim > alone.ndim else together  # what differs may not be in it
+            np.testing.assert_allclose(mine, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_what_differs_spreads_through_updates_and_nothing_else_is_repeated():
+    x, w = gn.Input("x", ("N", 2)), gn.Parameter("w", [[0.0], [0.0]])
+    kept, steps = gn.Parameter("kept", [[1.0], [1.0]]), gn.Parameter("steps", 0)
+    graph = gn.Graph({"y": gn.Exp(x) @ w}, {kept: 0.5 * kept + w, steps: steps + 1})
+    many, stacked = replicate(graph, {w: np.ones((COUNT, 2, 1))}, COUNT)
+    assert {p.name for p in stacked} == {"w", "kept"}
+    assert many.parameters["kept"].shape == (COUNT, 2, 1) and many.parameters["steps"].shape == ()
+    assert [node.shape for node in many.nodes if node.op == "Exp"] == [(gn.Size("N"), 2)]
+
+
+def test_a_node_without_a_rule_is_named():
+    x, W = gn.Input("x", ("N", 1, 5, 5)), gn.Parameter("W", np.ones((2, 1, 3, 3)))
+    with pytest.raises(gn.GraphError, match=r"Conv f32\[N, 2, 3, 3\] \(test_replicas.py:\d+\) has no rule"):
+        replicate(gn.Graph(gn.Conv(x, W)), {W: np.ones((COUNT, 2, 1, 3, 3))}, COUNT)
