@@ -47,7 +47,8 @@ def compile(
 
     `precision` is None, everything in its declared dtype, or "mixed_float16" or "mixed_bfloat16" for a graph of
     float32: products read operands of 16 bits, what the backward half reads waits in 16 bits, and weights stay
-    float32. Optimisers take `scaling=gn.LossScaling()` for it.
+    float32. Optimisers take `scaling=gn.LossScaling()` for it. On the cupy backend it may be "tf32" or "bf16" too:
+    products of float32 on its tensor cores, with 10 or 7 bits of each factor's mantissa, and all else as declared.
 
     Raises:
         GraphError: for a cycle, a duplicate name, an update of something else than a parameter, unknown options.
@@ -71,13 +72,15 @@ def compile(
         taken = select(passes, chosen.passes)
         if check_finite == "all" and isinstance(passes, str):
             taken = tuple(p for p in taken if not p.fuses)  # what a step holds inside could not be watched
-        if precision is not None:
+        bind = chosen.bind if wait or chosen.begin is None else chosen.begin
+        if precision is not None and precision in chosen.precisions:
+            bind = chosen.precisions[precision]
+        elif precision is not None:
             taken = _with(precision_pass(precision), taken)
         stages = _stages(declared, taken)
         plan = make_plan(stages[-1].graph)
         if checking():
             demand_same_plan(plan, lambda: make_plan(_stages(declared, taken)[-1].graph))
-        bind = chosen.bind if wait or chosen.begin is None else chosen.begin
         program = bind(plan, check_finite)
     f = Executable(outputs, declared, plan, program, stages, backend)
     if budget is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
 from ..errors import BackendError
 from ..plan.memory import Plan
@@ -21,6 +22,8 @@ class Backend:
     passes: Sequence[Pass]
     bind: Callable[[Plan, str | None], Program]
     problem: Callable[[], str | None]
+    precisions: Mapping[str, Callable[[Plan, str | None], Program]] = field(default_factory=dict)
+    """The same with products of float32 computed in another precision, by its name."""
     begin: Callable[[Plan, str | None], Program] | None = None
     """Binds a program that runs at once, and better when what it needs has been compiled: `wait=False`."""
 
@@ -32,13 +35,14 @@ def _works() -> None:
 def _native() -> Backend:
     from . import native  # a door: a program on NumPy need not wait for it
 
-    return Backend(native.PASSES, native.bind, native.problem, native.begin)
+    return Backend(native.PASSES, native.bind, native.problem, begin=native.begin)
 
 
 def _cupy() -> Backend:
     from . import cupy  # a door, as above
 
-    return Backend(cupy.PASSES, cupy.bind, cupy.problem)
+    precisions = {name: partial(cupy.bind, precision=name) for name in cupy.PRECISIONS if name != "float32"}
+    return Backend(cupy.PASSES, cupy.bind, cupy.problem, precisions)
 
 
 _BACKENDS: dict[str, Callable[[], Backend]] = {

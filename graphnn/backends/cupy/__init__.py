@@ -12,10 +12,11 @@ from ...transform.group import group
 from ...transform.passes import Pass
 from ...transform.products import products as folded_updates
 from ..numpy import PASSES as INTERPRETED
+from .blaslt import PRECISIONS
 from .probe import problem
 from .program import CupyProgram, bind
 
-__all__ = ["PASSES", "CupyProgram", "bind", "problem"]
+__all__ = ["PASSES", "PRECISIONS", "CupyProgram", "bind", "problem"]
 
 PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group)
 """Those of NumPy, then what only pays where steps become kernels."""

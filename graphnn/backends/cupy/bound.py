@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...ir.leaf import Input
 from ...ir.node import Node
 from ...ir.spec import Dim
 from ...plan.memory import Plan
@@ -21,9 +22,10 @@ from ..works import Work, Works
 from .copies import copy_of
 from .device import Device, Ready
 from .labels import lower_finite_check, lower_label_check
-from .lower import copy, lower
+from .lower import Launched, copy, lower
 from .mirror import Mirror
-from .writer import Kernel, Launch
+from .site import Multiply, Site
+from .writer import Kernel
 
 __all__ = ["Bound", "Room"]
 
@@ -37,12 +39,21 @@ class Room:
     status: Any
 
 
-class Bound(Works[Launch]):
+class Bound(Works[Launched]):
     """The plan's works for one set of sizes."""
 
     backend = "cupy"
 
-    def __init__(self, plan: Plan, room: Room, sizes: dict[str, int], check: str | None, device: Device) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        room: Room,
+        sizes: dict[str, int],
+        check: str | None,
+        device: Device,
+        precision: str = "float32",
+    ) -> None:
+        library = None if isinstance(device.library, str) else device.library
         self.device, self.room = device, room
         self.mirror = Mirror(device)
         self.mirror.add(room.arena, room.memory)
@@ -52,6 +63,7 @@ class Bound(Works[Launch]):
         for held in self._copies:
             self.mirror.add(held.array, held.memory)
         self._codes = count(1)
+        self.site = Site(self.mirror.address, library, precision, self._may_fold(plan, check))
         super().__init__(plan, room.arena, sizes, check)
         self.device.compile(self.kernels())
         works = [*self.works_before, *self.works_after]
@@ -62,25 +74,31 @@ class Bound(Works[Launch]):
 
     # What this backend says --------------------------------------------------------------------------------------
 
-    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> list[Launch]:
+    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> Sequence[Launched]:
         """By the rules of this backend."""
-        return lower(node, ins, out, declared, self.mirror.address)
+        return lower(node, ins, out, declared, self.site)
 
-    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> list[Launch]:
+    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Launched]:
         """By a map."""
-        return copy(dims, target, source, self.mirror.address)
+        return copy(dims, target, source, self.site)
 
-    def lower_check(self, labels: np.ndarray, classes: int) -> list[Launch]:
+    def lower_check(self, labels: np.ndarray, classes: int) -> Sequence[Launched]:
         """By a thread for each label."""
-        return lower_label_check(labels, classes, next(self._codes), self.mirror.address)
+        return lower_label_check(labels, classes, next(self._codes), self.site)
 
-    def finite(self, array: np.ndarray) -> list[Launch]:
+    def finite(self, array: np.ndarray) -> Sequence[Launched]:
         """By a thread for each element."""
-        return lower_finite_check(array, next(self._codes), self.mirror.address)
+        return lower_finite_check(array, next(self._codes), self.site)
 
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
         """The body of a loop or branch, which runs on NumPy with the step that has it."""
         return BoundBody(HostBound(plan, self.arena, self.sizes, self.check, offsets, given))
+
+    @staticmethod
+    def _may_fold(plan: Plan, check: str | None) -> bool:
+        """May a product of the library update a parameter? Not where a check could fail after the outputs are taken."""
+        labels = (step.node.class_labels(dict.fromkeys(plan.graph.sizes, 1)) for step in plan.steps)
+        return check != "all" and all(not found or isinstance(found[0], Input) or found[0].static for found in labels)
 
     # Running -----------------------------------------------------------------------------------------------------
 
@@ -89,18 +107,26 @@ class Bound(Works[Launch]):
         """Is it all in kernels, so that a step can be captured?"""
         return not any(work.calls for work in (*self.works_before, *self.works_after))
 
+    @property
+    def products(self) -> list[Multiply]:
+        """The products that the library computes."""
+        works = (*self.works_before, *self.works_after)
+        return [launched for work in works for launched in work.kernels if isinstance(launched, Multiply)]
+
     def kernels(self) -> dict[Kernel, list[str]]:
         """Each distinct kernel, with the ops of the steps that launch it."""
         found: dict[Kernel, list[str]] = {}
         for work in (*self.works_before, *self.works_after):
             what = "check, or copy" if work.step is None else self.plan.steps[work.step].node.op
             for launch in work.kernels:
+                if isinstance(launch, Multiply):
+                    continue
                 found.setdefault(launch.kernel, []).append(what)
         return found
 
-    def _ready(self, works: Iterable[Work[Launch]]) -> list[list[Ready] | Work[Launch]]:
+    def _ready(self, works: Iterable[Work[Launched]]) -> list[list[Ready] | Work[Launched]]:
         """Launches in a row, and the works between them that are not in kernels."""
-        parts: list[list[Ready] | Work[Launch]] = []
+        parts: list[list[Ready] | Work[Launched]] = []
         for work in works:
             if work.calls:
                 parts.append(work)
@@ -122,6 +148,16 @@ class Bound(Works[Launch]):
         for held in self._updated:
             held.updated()
 
+    def fetch_updates(self) -> None:
+        """Bring what products of the library update to the host, where there are some."""
+        if any(product.onto for product in self.products):
+            for held in self._updated:
+                held.come_home()
+
+    def put_back(self) -> None:
+        """Send what was fetched."""
+        self.send_parameters()
+
     def send(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Feed the inputs on the device, and let nothing have stopped the program."""
         self.send_parameters()
@@ -129,7 +165,7 @@ class Bound(Works[Launch]):
         self.feed(feeds)
         self.mirror.upload(self.arrays[node] for node in self.plan.graph.inputs.values())
 
-    def run(self, parts: Iterable[list[Ready] | Work[Launch]]) -> None:
+    def run(self, parts: Iterable[list[Ready] | Work[Launched]]) -> None:
         """Run launches and NumPy calls in order.
 
         Raises:
@@ -144,7 +180,7 @@ class Bound(Works[Launch]):
                 self.device.run(part)
         self.look()
 
-    def _on_host(self, work: Work[Launch]) -> None:
+    def _on_host(self, work: Work[Launched]) -> None:
         self.mirror.download(work.operands)
         self.call(work)
         self.mirror.upload(work.results)
@@ -171,6 +207,6 @@ class Bound(Works[Launch]):
         self.run(self.after)
         self.note_updates()
 
-    def by_step(self) -> list[list[list[Ready] | Work[Launch]]]:
+    def by_step(self) -> list[list[list[Ready] | Work[Launched]]]:
         """The parts of each step of the plan, to be timed."""
         return [self._ready(group) for group in self.works]

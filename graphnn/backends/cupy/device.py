@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, cached_property, partial
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -16,13 +16,15 @@ import numpy as np
 
 from ...errors import BackendError
 from ...ir.collector import collector_paused
+from .blaslt import BlasLt, load
+from .site import Multiply
 from .types import PRELUDE
 from .writer import Kernel, Launch
 
 __all__ = ["Device", "Ready", "open_device"]
 
-Ready: TypeAlias = "tuple[Any, tuple[int], tuple[int], tuple[np.int64, ...]]"
-"""A launch as CuPy takes it: the function, blocks, threads, and the words."""
+Ready: TypeAlias = "Callable[[], None]"
+"""A launch with all that CuPy would look up at each call."""
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Products and sums are fused where a kernel says so, and nowhere else: so fused steps keep the bits of steps apart."""
 
@@ -91,16 +93,26 @@ class Device:
         module = self._cupy.RawModule(code=text, options=OPTIONS)
         self._functions.update({name: module.get_function(name) for name in new})
 
-    def ready(self, launch: Launch, status: int) -> Ready:
-        """A launch of a compiled kernel, with all that CuPy would look up at each call."""
-        words = tuple(np.array([status, *launch.words], np.int64))
-        return self._functions[launch.kernel.name], (launch.blocks,), (launch.threads,), words
+    @cached_property
+    def library(self) -> BlasLt | str:
+        """What multiplies large matrices, or why it does not work here."""
+        try:
+            return BlasLt(load(), self.allocate, self.upload)
+        except Exception as error:  # whatever looks for the library, or opens it, may fail in its own way
+            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+    def ready(self, launched: Launch | Multiply, status: int) -> Ready:
+        """A launch of a compiled kernel, or a product, to be called without arguments."""
+        if isinstance(launched, Multiply):
+            return partial(launched.run, self.stream.ptr)
+        words = tuple(np.array([status, *launched.words], np.int64))
+        return partial(self._functions[launched.kernel.name], (launched.blocks,), (launched.threads,), words)
 
     def run(self, launches: Sequence[Ready]) -> None:
         """Launch in order; returns before they are done."""
         with self.stream:
-            for function, blocks, threads, words in launches:
-                function(blocks, threads, words)
+            for launch in launches:
+                launch()
 
     def synchronize(self) -> None:
         """Wait until all is done."""

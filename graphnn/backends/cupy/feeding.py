@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from ..kernels import DType
-from .maps import Address
+from .site import Site
 from .writer import Kernel, Launch, Writer, launch
 
 __all__ = ["STATUS_BYTES", "lower_gather", "lower_place", "lower_record", "lower_tick"]
@@ -20,7 +20,7 @@ STATUS_BYTES = 16
 _STEP = "status[1]"
 
 
-def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, int], at: Address) -> list[Launch]:
+def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, int], at: Site) -> list[Launch]:
     """The launch that copies the samples of a step into `out`: those that `order` names, or without it, in a row.
 
     `data` and `order` are addresses; `epoch` is how many steps one has, samples of a batch, and samples. The orders
@@ -32,7 +32,7 @@ def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, 
     return [launch(_gather_kernel(out.dtype, bool(order)), words, out.size)]
 
 
-def lower_place(out: np.ndarray, data: int, at: Address) -> list[Launch]:
+def lower_place(out: np.ndarray, data: int, at: Site) -> list[Launch]:
     """The launch that copies all of an input into `out`: a batch of one sample, the same at every step."""
     if not out.size:
         return []
@@ -52,7 +52,7 @@ def _gather_kernel(dtype: DType, shuffled: bool) -> Kernel:
     return w.kernel()
 
 
-def lower_record(value: np.ndarray, records: int, at: Address) -> list[Launch]:
+def lower_record(value: np.ndarray, records: int, at: Site) -> list[Launch]:
     """The launch that keeps a scalar as that of this step, in an array of all steps."""
     return [launch(_record_kernel(value.dtype), [records, at(value)], 1)]
 

@@ -22,8 +22,9 @@ from ...ir.spec import Dim
 from ..kernels import DType, NoKernel
 from ..nests import Axis, make_axes
 from .formulas import write_formula
-from .maps import Address, Source, addresses, dtypes_of, item_bytes, lower_map, moves, pointers, read
+from .maps import Source, addresses, dtypes_of, item_bytes, lower_map, moves, pointers, read
 from .places import Walk
+from .site import Site
 from .types import convert, is_half, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer, launch
 
@@ -56,7 +57,7 @@ def lower_fold(
     over: Sequence[int],
     sources: Sequence[Source],
     out: np.ndarray,
-    at: Address,
+    at: Site,
 ) -> list[Launch]:
     """The launch that folds the formula of the sources over some axes into `out`, where those have size 1.
 

@@ -10,8 +10,8 @@ import numpy as np
 from ...ir.spec import Dim
 from ..kernels import DType
 from ..nests import Axis, make_axes
-from .maps import Address
 from .places import Walk
+from .site import Site
 from .types import memory_type
 from .writer import Kernel, Launch, Writer, launch
 
@@ -19,7 +19,7 @@ __all__ = ["lower_finite_check", "lower_label_check", "lower_take"]
 
 
 def lower_take(
-    dims: Sequence[Dim], out: np.ndarray, x: np.ndarray, index: np.ndarray, step: int, at: Address
+    dims: Sequence[Dim], out: np.ndarray, x: np.ndarray, index: np.ndarray, step: int, at: Site
 ) -> list[Launch]:
     """The launch that writes into each element of `out` the one of `x` that stands `index` steps further.
 
@@ -46,7 +46,7 @@ def _take_kernel(axes: tuple[Axis, ...], dtype: DType, labels: DType) -> Kernel:
     return w.kernel()
 
 
-def lower_label_check(labels: np.ndarray, classes: int, code: int, at: Address) -> list[Launch]:
+def lower_label_check(labels: np.ndarray, classes: int, code: int, at: Site) -> list[Launch]:
     """The launch that stops the program, with a code, when a label is none of 0..classes-1."""
     if not labels.size:
         return []
@@ -55,7 +55,7 @@ def lower_label_check(labels: np.ndarray, classes: int, code: int, at: Address) 
     return [launch(_check_kernel(axes, labels.dtype, "label"), [at(labels), *words, classes, code], labels.size, code)]
 
 
-def lower_finite_check(array: np.ndarray, code: int, at: Address) -> list[Launch]:
+def lower_finite_check(array: np.ndarray, code: int, at: Site) -> list[Launch]:
     """The launch that stops the program, with a code, when an element is NaN or infinite."""
     if not array.size:
         return []

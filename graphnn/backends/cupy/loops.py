@@ -21,6 +21,7 @@ from ..stepping import next_budget
 from .bound import Bound
 from .device import Device, Ready
 from .feeding import lower_gather, lower_place, lower_record, lower_tick
+from .lower import Launched
 from .writer import Launch
 
 __all__ = ["Loop"]
@@ -84,14 +85,14 @@ class _Captured:
         launches = [*self._gather(bound), *(k for work in bound.works_before for k in work.kernels)]
         scalars = [array for array in bound.outputs if not array.ndim]
         for value, memory in zip(scalars, self.kept, strict=True):
-            launches += lower_record(value, memory.ptr, bound.mirror.address)
+            launches += lower_record(value, memory.ptr, bound.site)
         launches += [*(k for work in bound.works_after for k in work.kernels), *lower_tick()]
-        self.device.compile(launch.kernel for launch in launches)
+        self.device.compile(launch.kernel for launch in launches if isinstance(launch, Launch))
         return [self.device.ready(launch, self.room.status.ptr) for launch in launches]
 
-    def _gather(self, bound: Bound) -> list[Launch]:
+    def _gather(self, bound: Bound) -> list[Launched]:
         """The batch, and the inputs that stay the same: another batch size has them in another place."""
-        batches, at, launches = self.loop.batches, bound.mirror.address, list[Launch]()
+        batches, at, launches = self.loop.batches, bound.site, list[Launched]()
         order = int(self.order.ptr) if self.order is not None else 0
         epoch = self.loop.steps, min(batches.batch_size, batches.samples), batches.samples
         for name, node in bound.plan.graph.inputs.items():
@@ -102,10 +103,16 @@ class _Captured:
         return launches
 
     def _warm_up(self, launches: Sequence[Ready]) -> None:
-        """Launch everything once with the program stopped, so that nothing happens but that kernels are loaded."""
+        """Launch everything once with the program stopped, so that nothing happens but that kernels are loaded.
+
+        Products of the library happen all the same: what they have updated is put back.
+        """
+        full = self.loop.full
+        full.fetch_updates()
         self.device.upload(self.room.status.ptr, np.array([-1, 0], np.int64))
         self.device.run(launches)
         self.device.synchronize()
+        full.put_back()
 
     def _replays(self, full: Sequence[Ready], odd: Sequence[Ready]) -> list[tuple[Replay, int]]:
         """The replays that make an epoch, each with its number of steps."""

@@ -6,7 +6,7 @@ The arrays are those of the host's twin of the device: what is read off them is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,17 +32,21 @@ from ...transform.products import Product
 from ..kernels import NoKernel
 from .folds import Folded, lower_fold
 from .labels import lower_take
-from .maps import Address, Source, coordinate_along, lower_map
+from .maps import Source, coordinate_along, lower_map
 from .products import lower_product
 from .scans import lower_extreme, lower_scan
+from .site import Multiply, Site
 from .writer import Launch
 
-__all__ = ["copy", "lower"]
+__all__ = ["Launched", "copy", "lower"]
+
+Launched: TypeAlias = "Launch | Multiply"
+"""What a step becomes: kernels, and products of the library."""
 
 Arrays = tuple[np.ndarray, ...]
 
 
-def lower(node: Node, ins: Arrays, out: Any, declared: Node, at: Address) -> list[Launch]:
+def lower(node: Node, ins: Arrays, out: Any, declared: Node, at: Site) -> Sequence[Launched]:
     """The launches that write the node's value into `out`. `declared` is the node with its named sizes.
 
     Raises:
@@ -55,61 +59,60 @@ def lower(node: Node, ins: Arrays, out: Any, declared: Node, at: Address) -> lis
     raise NoKernel("the op has no kernel")
 
 
-def copy(dims: Sequence[Dim], out: np.ndarray, x: np.ndarray, at: Address) -> list[Launch]:
+def copy(dims: Sequence[Dim], out: np.ndarray, x: np.ndarray, at: Site) -> Sequence[Launched]:
     """The launch that copies an array, whatever its layout and dtype."""
     return lower_map(language.name("x"), ("x",), dims, (x,), out, at)
 
 
-def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     return lower_map(node.body, tuple(node.named_operands()), declared.shape, ins, out, at)
 
 
-def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     return copy(declared.shape, out, ins[0], at)
 
 
-def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     return copy(declared.x.shape, out.reshape(ins[0].shape), ins[0], at)
 
 
-def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     result = out if node.keepdims else np.expand_dims(out, node.axes)
     how = Folded(node.ufunc, language.name("x"), ("x",), ins[0].dtype)
     return lower_fold(how, declared.x.shape, ins[0].shape, node.axes, ins, result, at)
 
 
-def _extreme(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _extreme(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     result = out if node.keepdims else np.expand_dims(out, node.axes)
     return lower_extreme(node.function, node.last, ins[0], node.axes, result, declared.x.shape, at)
 
 
-def _scan(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _scan(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     return lower_scan(node.ufunc, ins[0], out, node.axis, node.exclusive, node.reverse, declared.shape, at)
 
 
-def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     return lower_product(ins[0], ins[1], out, at)
 
 
-def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     x, w, onto, alpha = ins
     return lower_product(x, w, out, at, onto, alpha)
 
 
-def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     a, b = ins[0].T if node.transA else ins[0], ins[1].T if node.transB else ins[1]
     *c, alpha, beta = ins[2:]
     if not c:
-        launches = lower_product(a, b, out, at)
-        return launches + _scaled(declared, out, out, alpha, at)
-    return _scaled(declared, c[0], out, beta, at) + lower_product(a, b, out, at, out, alpha)
+        return [*lower_product(a, b, out, at), *_scaled(declared, out, out, alpha, at)]
+    return [*_scaled(declared, c[0], out, beta, at), *lower_product(a, b, out, at, out, alpha)]
 
 
-def _scaled(declared: Node, x: np.ndarray, out: np.ndarray, factor: np.ndarray, at: Address) -> list[Launch]:
+def _scaled(declared: Node, x: np.ndarray, out: np.ndarray, factor: np.ndarray, at: Site) -> Sequence[Launched]:
     return lower_map(language.parse("x * y"), ("x", "y"), declared.shape, (x, factor), out, at)
 
 
-def _einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     """The product of all operands, each seen along every letter, folded over those that the result has not."""
     terms, result = node.terms
     letters = result + "".join(dict.fromkeys(a for term in terms for a in term if a not in result))
@@ -135,12 +138,12 @@ def _along(x: np.ndarray, axes: Sequence[Sequence[int]], shape: Sequence[int]) -
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
-def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     x, labels = ins
     return lower_take(declared.shape, out, x[..., 0], labels, x.strides[-1], at) if x.size else []
 
 
-def _gather(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _gather(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     x, index = ins
     axis, ndim = node.axis, out.ndim
     before, inside = range(axis), range(axis, axis + index.ndim)
@@ -150,13 +153,13 @@ def _gather(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Address
     return lower_take(declared.shape, out, x_seen, index_seen, x.strides[axis], at)
 
 
-def _gather_elements(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _gather_elements(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     x, index = ins
     seen = _along(x, [[a] if a != node.axis else [] for a in range(x.ndim)], out.shape)
     return lower_take(declared.shape, out, seen, index, x.strides[node.axis], at)
 
 
-def _scatter_add(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _scatter_add(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     """Each slice of the result is the sum of those whose index names it, in their order: no two threads meet."""
     x, index = ins
     axis, many = node.axis, index.ndim
@@ -170,7 +173,7 @@ def _scatter_add(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Add
     return lower_fold(how, dims, shape, over, sources, np.expand_dims(out, tuple(over)), at)
 
 
-def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     [labels] = ins
     axis = node.axis % out.ndim
     points = [[a - (a > axis)] if a != axis else [] for a in range(out.ndim)]
@@ -180,15 +183,15 @@ def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Addres
     return lower_map(chosen, ("label", "place"), declared.shape, sources, out, at)
 
 
-def _trilu(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Address) -> list[Launch]:
+def _trilu(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     sources: list[Source] = [ins[0], coordinate_along(out.ndim - 2, out.ndim), coordinate_along(out.ndim - 1, out.ndim)]
     test = "column - row >= k" if node.upper else "column - row <= k"
     body = language.parse(f"where({test}, x, 0)").substitute({"k": language.literal(node.k)})
     return lower_map(body, ("x", "row", "column"), declared.shape, sources, out, at)
 
 
-def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
-    launches: list[Launch] = []
+def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
+    launches: list[Launched] = []
     start = 0
     for x, operand in zip(ins, declared.values, strict=True):
         place: tuple[Any, ...] = (*(slice(None),) * node.axis, slice(start, start + x.shape[node.axis]))
@@ -197,7 +200,7 @@ def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address)
     return launches
 
 
-def _pad(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) -> list[Launch]:
+def _pad(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     [x] = ins
     if node.mode != "constant":
         raise NoKernel(f"padding of mode {node.mode!r}")
@@ -205,10 +208,10 @@ def _pad(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Address) ->
     midst: tuple[Any, ...] = tuple(slice(b, b + n * (gap + 1), gap + 1) for n, b, gap in numbers)
     value = language.literal(out.dtype.type(node.value).item())
     filled = lower_map(value, (), declared.shape, (), out, at)
-    return filled + copy(declared.x.shape, out[(*midst, ...)], x, at)
+    return [*filled, *copy(declared.x.shape, out[(*midst, ...)], x, at)]
 
 
-_RULES: Mapping[type[Node], Callable[..., list[Launch]]] = {
+_RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Elementwise: _elementwise,
     Cast: _cast,
     Reshape: _reshape,

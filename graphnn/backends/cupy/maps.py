@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from ..kernels import DType
 from ..nests import Axis, make_axes
 from .formulas import Register, write_formula
 from .places import Walk
+from .site import Site
 from .types import load, register_type, stored
 from .writer import Kernel, Launch, Writer, launch
 
 __all__ = [
     "COORDINATE",
-    "Address",
     "Coordinate",
     "Source",
     "addresses",
@@ -35,9 +35,6 @@ __all__ = [
     "pointers",
     "read",
 ]
-
-Address: TypeAlias = Any
-"""A function: where on the device an array of the host's twin begins."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def axes_of(dims: Sequence[Dim], shape: Sequence[int], sources: Sequence[Source]
     return make_axes(dims, shape, [moves(sources, axis) for axis in range(len(shape))], sizes)
 
 
-def addresses(sources: Sequence[Source], at: Address) -> list[int]:
+def addresses(sources: Sequence[Source], at: Site) -> list[int]:
     """Where the arrays among the sources begin."""
     return [at(s) for s in sources if not isinstance(s, Coordinate)]
 
@@ -101,7 +98,7 @@ def read(
 
 
 def lower_map(
-    body: Formula, names: Sequence[str], dims: Sequence[Dim], sources: Sequence[Source], out: np.ndarray, at: Address
+    body: Formula, names: Sequence[str], dims: Sequence[Dim], sources: Sequence[Source], out: np.ndarray, at: Site
 ) -> list[Launch]:
     """The launch that writes `body` of the sources into `out`; `dims` are its sizes as declared."""
     if not out.size:

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from ..kernels import DType, NoKernel
-from .maps import Address
+from .site import Multiply, Site
 from .types import is_half, load, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer
 
@@ -41,11 +41,11 @@ def lower_product(
     x: np.ndarray,
     w: np.ndarray,
     out: np.ndarray,
-    at: Address,
+    at: Site,
     onto: np.ndarray | None = None,
     alpha: np.ndarray | None = None,
-) -> list[Launch]:
-    """The launch that writes `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+) -> list[Launch | Multiply]:
+    """What writes `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
 
     Raises:
         NoKernel: for a product of bools.
@@ -55,6 +55,12 @@ def lower_product(
     if out.dtype.kind == "b":
         raise NoKernel("a product of bools")
     a, b, c, plus = matrices(x, w, out, onto)
+    if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous and c.flags.c_contiguous and plus is None:
+        a, c = a.reshape(-1, a.shape[-1]), c.reshape(-1, c.shape[-1])  # the rows of one product
+    if c.ndim == 2 and a.size and (plus is None or (at(plus) == at(c) and plus.strides == c.strides)):
+        by_library = at.multiply(a, b, c, alpha)
+        if by_library is not None:
+            return [by_library]
     batches, (rows, columns), inner = c.shape[:-2], c.shape[-2:], a.shape[-1]
     given = [c, a, b, *([] if plus is None else [plus])]
     how = _Product(out.dtype, plus is not None, alpha is not None, len(batches))

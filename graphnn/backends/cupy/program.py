@@ -25,16 +25,23 @@ _KEPT = 8
 """Sets of sizes that stay bound."""
 
 
-def bind(plan: Plan, check_finite: str | None) -> CupyProgram:
-    """The plan as a program."""
-    return CupyProgram(plan, check_finite)
+def bind(plan: Plan, check_finite: str | None, precision: str = "float32") -> CupyProgram:
+    """The plan as a program; products of float32 are computed in that precision, one of `blaslt.PRECISIONS`.
+
+    Raises:
+        BackendError: for another precision than float32 where cuBLASLt does not work.
+    """
+    library = open_device().library
+    if precision != "float32" and isinstance(library, str):
+        raise BackendError(f"cupy: precision={precision!r} needs cuBLASLt, which does not work here: {library}.")
+    return CupyProgram(plan, check_finite, precision)
 
 
 class CupyProgram:
     """A plan and one arena; for each set of sizes what is bound to it."""
 
-    def __init__(self, plan: Plan, check_finite: str | None) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, check_finite: str | None, precision: str = "float32") -> None:
+        self.plan, self.precision = plan, precision
         self.check_finite = check_finite
         self._room: Room | None = None
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
@@ -51,7 +58,9 @@ class CupyProgram:
         if found is None:
             try:
                 room = self._roomy(self.plan.offsets(sizes)[1])
-                found = self._bound[key] = Bound(self.plan, room, dict(sizes), self.check_finite, device)
+                found = self._bound[key] = Bound(
+                    self.plan, room, dict(sizes), self.check_finite, device, self.precision
+                )
             except MemoryError as error:
                 raise out_of_memory("cupy", self.plan, sizes) from error
         return found
@@ -137,9 +146,15 @@ class CupyProgram:
         raise BackendError("the cupy backend shows no machine code: see f.source for its kernels as CUDA C++.")
 
     def notes(self) -> str:
-        """Which steps run on NumPy, and why."""
-        reasons = self._any().reasons
-        if not reasons:
-            return "every step has a kernel: nothing but what is fed and read back leaves the device"
-        lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in reasons.items()]
-        return "\n".join([f"{len(lines)} steps run on NumPy, so their operands and results pass the host:", *lines])
+        """Which steps run on NumPy, and why; and who multiplies matrices."""
+        bound = self._any()
+        lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]
+        said = [f"{len(lines)} steps run on NumPy, so their operands and results pass the host:", *lines]
+        if not lines:
+            said = ["every step has a kernel: nothing but what is fed and read back leaves the device"]
+        library = open_device().library
+        if isinstance(library, str):
+            said.append(f"all products are by kernels of graphnn's own, for cuBLASLt does not work here: {library}")
+        else:
+            said.append(f"{len(bound.products)} products are by cuBLASLt, in {self.precision}")
+        return "\n".join(said)

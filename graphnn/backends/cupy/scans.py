@@ -12,8 +12,8 @@ from ...ir.spec import Dim
 from ..kernels import DType
 from ..nests import Axis, make_axes
 from .folds import both, neutral
-from .maps import Address
 from .places import Walk
+from .site import Site
 from .types import convert, is_half, load, number, register_type, stored
 from .writer import Kernel, Launch, Writer, launch
 
@@ -28,7 +28,7 @@ def lower_scan(
     exclusive: bool,
     reverse: bool,
     dims: Sequence[Dim],
-    at: Address,
+    at: Site,
 ) -> list[Launch]:
     """The launch that writes the running fold of `x` along an axis into `out`."""
     if not out.size:
@@ -77,7 +77,7 @@ def lower_extreme(
     over: Sequence[int],
     out: np.ndarray,
     dims: Sequence[Dim],
-    at: Address,
+    at: Site,
 ) -> list[Launch]:
     """The launch that writes where the extreme of `x` over some axes stands, counted in C order; `out` keeps them."""
     if not out.size:

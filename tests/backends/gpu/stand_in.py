@@ -10,6 +10,7 @@ import hashlib
 import re
 import subprocess
 import types
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,12 +129,16 @@ class World:
         if self.captured is not None:
             raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: {what} during capture")
 
-    def launch(self, name, blocks, threads, words):
-        """Run a kernel, or note it for the graph."""
+    def launch(self, work):
+        """Do it, or note it for the graph."""
         if self.captured is not None:
-            self.captured.append((name, blocks, threads, words))
-            return
-        self.launched += 1
+            self.captured.append(work)
+        else:
+            self.launched += 1
+            work()
+
+    def run_kernel(self, name, blocks, threads, words):
+        """Run a kernel on the CPU."""
         given = (ctypes.c_longlong * len(words))(*map(int, words))
         assert self.library.function(name)(blocks, threads, given) == 0, f"{name}: not all threads reach a barrier"
 
@@ -169,7 +174,7 @@ def make_cupy(world):
 
         def launch(self, stream):
             for node in self.nodes:
-                world.launch(*node)
+                world.launch(node)
 
     class RawModule:
         def __init__(self, code, options=()):
@@ -182,7 +187,7 @@ def make_cupy(world):
                 assert world.current is not None, "launched on the default stream"
                 assert len(grid) == len(block) == 1 and 0 < grid[0] < 2**31 and 0 < block[0] <= 1024
                 assert len(args) == len(parameters) and all(isinstance(a, np.int64) for a in args)
-                world.launch(name, grid[0], block[0], args)
+                world.launch(partial(world.run_kernel, name, grid[0], block[0], args))
 
             return function
 

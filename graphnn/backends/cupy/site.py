@@ -1,0 +1,53 @@
+"""The site: where a program lies on the device, and who multiplies large matrices there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from .blaslt import BlasLt, matrix_of
+
+__all__ = ["Multiply", "Site"]
+
+LARGE = 32**3
+"""Multiplications from which a product is left to the library. Not measured: it awaits a GPU."""
+
+
+@dataclass(frozen=True)
+class Multiply:
+    """A product by the library, which is given the stream to run on."""
+
+    run: Callable[[int], None]
+    onto: bool
+    """Is it added to what is there, an update that nothing could hold back?"""
+    code: int = 0
+
+
+@dataclass(frozen=True)
+class Site:
+    """What lowering asks of the device: called with an array of the host's twin, it says where that begins."""
+
+    address: Callable[[np.ndarray], int]
+    library: BlasLt | None = None
+    precision: str = "float32"
+    folds: bool = True
+    """May updates be folded into products of the library, which do not ask whether a check has stopped the program?"""
+
+    def __call__(self, array: np.ndarray) -> int:
+        """Where an array begins on the device."""
+        return self.address(array)
+
+    def multiply(self, x: np.ndarray, w: np.ndarray, out: np.ndarray, alpha: np.ndarray | None) -> Multiply | None:
+        """`x @ w` into `out`, or with `alpha` added to it times that; None where the library does not do it."""
+        if self.library is None or out.dtype.kind != "f" or out.itemsize < 4 or (alpha is not None and not self.folds):
+            return None
+        matrices = [matrix_of(array) for array in (x, w, out)]
+        a, b, c = matrices
+        if a is None or b is None or c is None or c.transposed or out.size * x.shape[1] < LARGE:
+            return None
+        addresses = (self(x), self(w), self(out), *(() if alpha is None else (self(alpha),)))
+        made = self.library.multiply(a, b, c, out.dtype, self.precision, alpha is not None)
+        return None if made is None else Multiply(partial(made, *addresses), alpha is not None)

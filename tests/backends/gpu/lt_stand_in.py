@@ -1,0 +1,102 @@
+# ruff: noqa: N802 - the library has names of its own
+"""A stand-in for cuBLASLt: it reads layouts and descriptors literally, column by column, and computes with NumPy."""
+
+import ctypes
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+REAL = {0: np.float32, 1: np.float64}
+TRANSPOSE_A, TRANSPOSE_B, POINTERS = 3, 4, 2
+
+
+@dataclass
+class Layout:
+    """A matrix of the library: rows and columns of its own, which lie column by column."""
+
+    real: type
+    rows: int
+    columns: int
+    line: int
+
+    def at(self, address):
+        """The matrix there."""
+        assert self.line >= self.rows, "columns overlap"
+        count = self.line * (self.columns - 1) + self.rows
+        kind = ctypes.c_float if self.real is np.float32 else ctypes.c_double
+        flat = np.ctypeslib.as_array((kind * count).from_address(address))
+        strides = (flat.itemsize, flat.itemsize * self.line)
+        return np.lib.stride_tricks.as_strided(flat, (self.rows, self.columns), strides)
+
+
+@dataclass
+class Descriptor:
+    """What a product is."""
+
+    compute: int
+    real: type
+    attributes: dict[int, int] = field(default_factory=dict)
+
+
+class Lt:
+    """The functions that the backend calls, over objects that are found by number."""
+
+    def __init__(self, world, algorithms=1):
+        self.world, self.algorithms = world, algorithms
+        self.objects, self.products = {}, []
+
+    def _new(self, place, made):
+        self.objects[len(self.objects) + 1] = made
+        place._obj.value = len(self.objects)
+        return 0
+
+    def _of(self, handle):
+        return self.objects[handle.value]
+
+    def cublasLtCreate(self, place):
+        return self._new(place, "handle")
+
+    def cublasLtMatrixLayoutCreate(self, place, real, rows, columns, line):
+        return self._new(place, Layout(REAL[real.value], rows.value, columns.value, line.value))
+
+    def cublasLtMatmulDescCreate(self, place, compute, real):
+        return self._new(place, Descriptor(compute.value, REAL[real.value]))
+
+    def cublasLtMatmulDescSetAttribute(self, of, attribute, value, size):
+        assert size.value == 4
+        self._of(of).attributes[attribute.value] = value._obj.value
+        return 0
+
+    def cublasLtMatmulPreferenceCreate(self, place):
+        return self._new(place, "preference")
+
+    def cublasLtMatmulPreferenceSetAttribute(self, of, attribute, value, size):
+        assert (self._of(of), attribute.value, size.value) == ("preference", 1, 8)
+        return 0
+
+    def cublasLtMatmulAlgoGetHeuristic(self, handle, operation, a, b, c, d, preference, wanted, found, count):
+        assert (self._of(handle), self._of(preference)) == ("handle", "preference")
+        assert ctypes.sizeof(found._obj) == 96
+        count._obj.value = min(wanted.value, self.algorithms)
+        return 0
+
+    def cublasLtMatmul(self, handle, operation, alpha, a, la, b, lb, beta, c, lc, d, ld, found, space, size, stream):
+        how = self._of(operation)
+        real = ctypes.c_float if how.real is np.float32 else ctypes.c_double
+
+        def scalar(pointer):
+            if how.attributes[POINTERS]:
+                return real.from_address(pointer.value).value  # when it runs, from the device
+            return pointer._obj.value
+
+        by_value = None if how.attributes[POINTERS] else (scalar(alpha), scalar(beta))
+        self.products.append(how.compute)
+        self.world.launch(partial(self._run, how, alpha, beta, by_value, scalar, a, la, b, lb, c, lc, d, ld))
+        return 0
+
+    def _run(self, how, alpha, beta, by_value, scalar, a, la, b, lb, c, lc, d, ld):
+        x, y, onto, out = (self._of(layout).at(p.value) for layout, p in ((la, a), (lb, b), (lc, c), (ld, d)))
+        x, y = (m.T if how.attributes[which] else m for m, which in ((x, TRANSPOSE_A), (y, TRANSPOSE_B)))
+        factor, share = by_value or (scalar(alpha), scalar(beta))
+        out[...] = factor * (x @ y) + (share * onto if share else 0)

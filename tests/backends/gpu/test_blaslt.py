@@ -1,0 +1,117 @@
+"""Large products by cuBLASLt, against a stand-in that reads what it is told literally."""
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.backends.cupy import device, site
+
+from .lt_stand_in import Lt
+
+BOTH = ("numpy", "cupy")
+
+
+@pytest.fixture
+def lt(world, monkeypatch):
+    """The library, for products of any size."""
+    made = Lt(world)
+    monkeypatch.setattr(device, "load", lambda: made)
+    monkeypatch.setattr(site, "LARGE", 1)
+    return made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_products_of_any_layout(lt, dtype):
+    rng = np.random.default_rng(0)
+    x, w = gn.Input("x", ("M", "K"), dtype=dtype), gn.Input("w", ("K", "N"), dtype=dtype)
+    xt, wt = gn.Input("xt", ("K", "M"), dtype=dtype), gn.Input("wt", ("N", "K"), dtype=dtype)
+    outputs = [x @ w, xt.T @ w, x @ wt.T, xt.T @ wt.T, x[:, 1:] @ w[1:], xt[:, 0] @ w, x @ w[:, 0]]
+    for m, k, n in ((5, 7, 3), (1, 4, 1), (4, 2, 1), (1, 3, 2), (16, 33, 8)):
+        a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+        feeds = {"x": a, "w": b, "xt": np.ascontiguousarray(a.T), "wt": np.ascontiguousarray(b.T)}
+        gn.testing.agree({f"y{i}": y for i, y in enumerate(outputs)}, feeds, BOTH)
+    assert len(lt.products) > 50
+
+
+def test_rows_of_batches_are_one_product(lt):
+    x, w = gn.Input("x", ("B", "N", 4)), gn.Parameter("w", np.arange(12.0).reshape(4, 3))
+    gn.testing.agree(x @ w, {"x": np.ones((2, 3, 4))}, BOTH, passes=["none"])
+    assert len(lt.products) == 1
+
+
+def training(backend, precision=None):
+    x, t = gn.Input("x", ("N", 6)), gn.Input("t", ("N",), dtype="int64")
+    rng = np.random.default_rng(0)
+    w, v = gn.Parameter("w", rng.normal(size=(6, 8))), gn.Parameter("v", rng.normal(size=(8, 3)))
+    loss = gn.SoftmaxCE(gn.Tanh(x @ w) @ v, t)
+    return gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend=backend, precision=precision)
+
+
+DATA = {"x": np.random.default_rng(1).normal(size=(20, 6)), "t": np.arange(20) % 3}
+
+
+def test_updates_are_folded_into_products_and_captured_with_the_rest(lt):
+    losses, state = {}, {}
+    for backend in BOTH:
+        f = training(backend)
+        losses[backend] = f.loop(DATA, 6, epochs=3, shuffle=0)
+        f.set("lr", 0.1)  # read from the device when the product runs
+        losses[backend] = np.concatenate([losses[backend], f.loop(DATA, 6, epochs=1)])
+        state[backend] = f.state
+    np.testing.assert_allclose(losses["cupy"], losses["numpy"], rtol=1e-4)
+    for name, value in state["numpy"].items():
+        np.testing.assert_allclose(state["cupy"][name], value, 1e-4, 1e-6, err_msg=name)
+
+
+def test_a_loop_that_fails_leaves_the_last_good_step_though_products_update(lt):
+    x, w = gn.Input("x", ("N", 2)), gn.Parameter("w", np.ones((2, 2)))
+    loss = gn.Mean(gn.Log(x @ w))
+    step = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend="cupy")
+    good = gn.compile(loss, gn.SGD(lr=0.1).updates(loss))
+    data = np.array([[1.0, 2.0], [2.0, 1.0], [-1.0, -1.0], [1.0, 1.0], [3.0, 1.0]])
+    with pytest.raises(gn.NonFiniteError, match="batch 3"):
+        step.loop({"x": data}, 1)
+    assert lt.products
+    stopped = w.value
+    w.value = np.ones((2, 2))
+    good.loop({"x": data[:2]}, 1)
+    np.testing.assert_allclose(stopped, w.value, rtol=1e-6)
+
+
+def test_nothing_holds_back_a_product_so_it_updates_only_where_no_check_comes_later(lt):
+    x, t = gn.Input("x", ("N", 6)), gn.Input("t", ("N",), dtype="int64")
+    w = gn.Parameter("w", np.ones((6, 3)))
+    loss = gn.SoftmaxCE(x @ w, t - 1)
+    step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
+    step(x=DATA["x"], t=DATA["t"] + 1)
+    updating = [product.onto for bound in step._program._bound.values() for product in bound.products]
+    assert updating == [False]
+
+
+@pytest.mark.parametrize(("precision", "computed"), [(None, 68), ("tf32", 77), ("bf16", 75)])
+def test_precisions(lt, precision, computed):
+    f = training("cupy", precision)
+    f(**DATA)
+    assert set(lt.products) == {computed}
+    assert f"products are by cuBLASLt, in {precision or 'float32'}" in f.explain()
+
+
+def test_a_precision_needs_the_library(world, monkeypatch):
+    def missing():
+        raise OSError("libcublasLt.so.13: cannot open shared object file")
+
+    monkeypatch.setattr(device, "load", missing)
+    with pytest.raises(gn.BackendError, match=r"precision='tf32' needs cuBLASLt, .*: libcublasLt\.so\.13: cannot open"):
+        training("cupy", "tf32")
+    f = training("cupy")
+    f(**DATA)
+    assert "cuBLASLt does not work here: libcublasLt.so.13: cannot open shared object file" in f.explain()
+    with pytest.raises(gn.GraphError, match=r"precision 'tf32' is none of .* the cupy backend has 'tf32' and 'bf16'"):
+        training("numpy", "tf32")
+
+
+def test_without_an_algorithm_a_kernel_multiplies(lt):
+    lt.algorithms = 0
+    f, g = training("cupy"), training("numpy")
+    np.testing.assert_allclose(f(**DATA), g(**DATA), rtol=1e-6)
+    assert not lt.products
