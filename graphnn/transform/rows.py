@@ -1,7 +1,7 @@
 """Grouping by rows: reductions of short rows, and what is computed beside and from them, become one step.
 
 A kernel then walks the rows once: softmax, its loss and its gradient are one loop. Each fold keeps its order, so the
-bits are those of the steps apart. Only rows of a fixed, small width are grouped: their elements stay in registers.
+bits are those of the steps apart. Only rows of a fixed width are grouped: what is kept of a row lies on the stack.
 
 Which steps may be one follows from levels: a value that leaves the rows and comes back, changed by a step of another
 kind, comes back on a higher level, and steps of one level never wait for one another by way of others.
@@ -10,13 +10,16 @@ kind, comes back on a higher level, and steps of one level never wait for one an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from ..ir.body import Placeholder
 from ..ir.context import Birth, like
 from ..ir.graph import Graph
 from ..ir.leaf import scalar_constant
 from ..ir.node import Item, Node
-from ..ir.spec import Shape
+from ..ir.spec import Spec
 from ..ops.elementwise import Elementwise
 from ..ops.indexing import OneHot, Pick
 from ..ops.reductions import Reduction
@@ -28,15 +31,15 @@ from .rowwise import RowBody, Rows
 
 __all__ = ["rows"]
 
-WIDEST = 16
-"""Elements of a row, at most: rows are folded one element after the other up to here, and stay in registers."""
+WIDEST = 4096
+"""Elements of a row, at most."""
 
 
 @dataclass
 class _Group:
     """Steps over the same rows, in order."""
 
-    shape: Shape
+    rows: Spec
     members: list[Node] = field(default_factory=list)
 
     @property
@@ -65,55 +68,60 @@ def _apply(graph: Graph) -> Graph:
 # Which steps work on rows -----------------------------------------------------------------------------------------
 
 
-def _domains(graph: Graph) -> dict[Node, Shape]:
-    """The steps that may be part of a group, with the shape of the whole rows that they work on."""
-    folded = {node.x.shape for node in graph.nodes if isinstance(node, Reduction) and _folds_rows(node)}
-    domains: dict[Node, Shape] = {}
+def _domains(graph: Graph) -> dict[Node, Spec]:
+    """The steps that may be part of a group, each with the spec of the whole rows that it works on."""
+    folded = {node.x.spec for node in graph.nodes if isinstance(node, Reduction) and _folds_rows(node)}
+    domains: dict[Node, Spec] = {}
     for node in graph.nodes if folded else ():
-        shape = None if node.static or node.random else _domain(node, domains)
-        if shape in folded:
-            domains[node] = shape
+        rows = None if node.static or node.random else _domain(node, domains)
+        if rows is not None and rows in folded:
+            domains[node] = rows
     return domains
 
 
-def _domain(node: Node, domains: dict[Node, Shape]) -> Shape | None:
+def _domain(node: Node, domains: dict[Node, Spec]) -> Spec | None:
     match node:
         case Reduction(x=x) if _folds_rows(node):
-            return x.shape
-        case Pick(x=x) if x.ndim > 1 and _plain(node):
-            return x.shape
-        case OneHot(axis=-1) if node.ndim > 1 and _plain(node):
-            return node.shape
-        case Repeat(x=x) if node.axis == node.ndim - 1 and domains.get(x) == node.shape:
-            return node.shape
+            return x.spec
+        case Pick(x=x) if x.ndim > 1:
+            return x.spec
+        case OneHot(axis=-1) if node.ndim > 1:
+            return node.spec
+        case Repeat(x=x) if x in domains and node.axis == node.ndim - 1 and node.shape == domains[x].shape:
+            return domains[x]
         case Reshape(x=x) if x in domains and _is_row(x, domains[x]) and _is_row(node, domains[x]):
             return domains[x]
-        case Elementwise() if _plain(node):
-            of_rows = {domains[x] for x in node.operands if x in domains and _is_row(node, domains[x])}
-            return of_rows.pop() if len(of_rows) == 1 else node.shape
+        case Elementwise() if (dtype := _float_of(node)) is not None:
+            beside = {domains[x] for x in node.operands if x in domains and _is_row(node, domains[x])}
+            if not beside:
+                return Spec(node.shape, dtype)
+            rows = beside.pop()
+            return None if beside or rows.dtype != dtype else rows
     return None
 
 
 def _folds_rows(node: Reduction) -> bool:
     x = node.x
-    short = x.ndim > 1 and isinstance(x.shape[-1], int) and 2 <= x.shape[-1] <= WIDEST
-    return short and node.axes == (x.ndim - 1,) and _plain(x) and node.dtype == x.dtype and node.dtype.kind == "f"
+    fits = x.ndim > 1 and isinstance(x.shape[-1], int) and 2 <= x.shape[-1] <= WIDEST
+    plain = x.dtype.kind == "f" and x.dtype.itemsize >= 4 and node.dtype == x.dtype
+    return fits and plain and node.axes == (x.ndim - 1,)
 
 
-def _plain(node: Node) -> bool:
-    """Is it of a dtype that a row's kernel holds?"""
-    return node.dtype.kind == "b" or (node.dtype.kind == "f" and node.dtype.itemsize >= 4)
+def _float_of(node: Node) -> np.dtype[Any] | None:
+    """The one float dtype of a step and of what it reads, conditions aside."""
+    dtypes = {x.dtype for x in (node, *node.operands) if x.dtype.kind != "b"}
+    return dtypes.pop() if len(dtypes) == 1 else None
 
 
-def _is_row(node: Node, whole: Shape) -> bool:
+def _is_row(node: Node, rows: Spec) -> bool:
     """Has it one value a row?"""
-    return node.shape in (whole[:-1], (*whole[:-1], 1))
+    return node.shape in (rows.shape[:-1], (*rows.shape[:-1], 1))
 
 
 # Which of them may be one -----------------------------------------------------------------------------------------
 
 
-def _levels(graph: Graph, domains: dict[Node, Shape]) -> dict[Node, int]:
+def _levels(graph: Graph, domains: dict[Node, Spec]) -> dict[Node, int]:
     """How often what a node needs has left the rows it belongs to; as late as its readers allow."""
     levels: dict[Node, int] = {}
     for node in graph.nodes:
@@ -136,7 +144,7 @@ def _levels(graph: Graph, domains: dict[Node, Shape]) -> dict[Node, int]:
     return levels
 
 
-def _groups(graph: Graph, domains: dict[Node, Shape], levels: dict[Node, int]) -> dict[Node, _Group]:
+def _groups(graph: Graph, domains: dict[Node, Spec], levels: dict[Node, int]) -> dict[Node, _Group]:
     """The groups that pay, by each of their members."""
     group_of: dict[Node, _Group] = {}
     for node in graph.nodes:
@@ -145,7 +153,7 @@ def _groups(graph: Graph, domains: dict[Node, Shape], levels: dict[Node, int]) -
         mine = _Group(domains[node])
         for x in node.operands:
             theirs = group_of.get(x)
-            if theirs is None or theirs is mine or theirs.shape != mine.shape:
+            if theirs is None or theirs is mine or theirs.rows != mine.rows:
                 continue
             if levels[x] != levels[node]:
                 note(node, x, "what lies between them is no step of the same rows")

@@ -54,7 +54,7 @@ def test_a_fold_alone_stays_what_it_is():
     assert steps(after(gn.Sum(x, axis=1))) == ["Sum"]
 
 
-@pytest.mark.parametrize("shape", [("N", 17), ("N", "M"), ("N", 1), (3,)])
+@pytest.mark.parametrize("shape", [("N", 5000), ("N", "M"), ("N", 1), (3,)])
 def test_rows_of_other_widths_stay_apart(shape):
     x = gn.Input("x", shape)
     assert not any(isinstance(node, Rows) for node in after(softmax(x)).nodes)
@@ -92,6 +92,12 @@ def test_a_view_read_outside_is_made_there():
     assert all(order[operand] < order[node] for node in order for operand in node.operands)
 
 
+def test_rows_of_two_dtypes_stay_apart():
+    x, y = gn.Input("x", ("N", 3)), gn.Input("y", ("N", 3), dtype="float64")
+    graph = after(gn.Where(x > gn.Max(x, axis=1, keepdims=True), y, 2 * y) - gn.Max(y, axis=1, keepdims=True))
+    assert steps(graph) == ["Max Greater", "Mul Where Max Sub"]
+
+
 def test_two_arrays_of_labels_stay_apart():
     x, s, t = gn.Input("x", ("N", 3)), gn.Input("s", ("N",), dtype="int64"), gn.Input("t", ("N",), dtype="int64")
     y = softmax(x)
@@ -113,7 +119,7 @@ def program(dtype, width, shape=("N",)):
 
 @needs_native
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("width", [2, 3, 10, 16])
+@pytest.mark.parametrize("width", [2, 3, 10, 16, 17, 33, 80])
 def test_the_bits_are_those_of_the_steps_apart_and_the_numbers_those_of_numpy(dtype, width):
     outputs = program(dtype, width)
     plain = gn.compile(outputs, backend="native", passes="none")
@@ -135,13 +141,14 @@ def test_the_bits_are_those_of_the_steps_apart_and_the_numbers_those_of_numpy(dt
 
 
 @needs_native
-def test_rows_of_any_layout():
-    x, s = gn.Input("x", ("N", 5, 3)), gn.Input("s", (3, "N", 5))
+@pytest.mark.parametrize("width", [3, 37])
+def test_rows_of_any_layout(width):
+    x, s = gn.Input("x", ("N", 5, width)), gn.Input("s", (width, "N", 5))
     many = {"batches": softmax(x), "strided": softmax(s.transpose((2, 1, 0))), "apart": softmax(x[:, ::2])}
     f, plain = (gn.compile(many, backend="native", passes=p) for p in ([rows], "none"))
     assert [step.node.op for step in f.plan.steps].count("Rows") == 3
     rng = np.random.default_rng(0)
-    feeds = {"x": rng.normal(size=(11, 5, 3)), "s": rng.normal(size=(3, 11, 5))}
+    feeds = {"x": rng.normal(size=(11, 5, width)), "s": rng.normal(size=(width, 11, 5))}
     for name, value in f(**feeds).items():
         np.testing.assert_array_equal(value, plain(**feeds)[name])
 

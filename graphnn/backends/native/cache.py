@@ -18,7 +18,7 @@ from pathlib import Path
 
 __all__ = ["Cache", "find_cache"]
 
-_VERSION = "1"
+_VERSION = "2"
 _LARGEST = 64 << 20
 """Bytes of a folder's entries; beyond, the oldest go."""
 

@@ -21,11 +21,11 @@ from ...transform.products import Product
 from ...transform.rowwise import Rows
 from ..nests import Nest, make_axes, make_nest
 from .halves import from_bfloat16_kernel, to_bfloat16_kernel
-from .lower_rows import lower_rows
 from .maps import map_kernel
 from .matmul import lower_product
 from .picks import check_kernel, one_hot_kernel, pick_kernel
 from .reductions import fold, reduction_kernel
+from .rowwise.lower import lower_rows
 from .tape import Invocation, address_of
 from .types import NoKernel
 

@@ -7,9 +7,16 @@ import threading
 from functools import cache
 from typing import Any
 
+from ...plan.checking import checking
 from .cache import find_cache
 
 __all__ = ["Machine", "machine"]
+
+_PASSES = ("sroa", "instruction_combine", "simplify_cfg", "loop_rotate")
+"""What kernels need of LLVM: they are written in vectors, unrolled, and their parts shared. Its usual pipeline takes
+twice the time, for code of the same speed."""
+_LEVEL = 2
+"""How much code generation optimises, of 3."""
 
 
 class Machine:
@@ -29,9 +36,9 @@ class Machine:
         self.masks = bool(features.get("avx2"))
         """Can it load and store parts of a vector?"""
         target = llvm.Target.from_triple(self.triple)
-        self._target = target.create_target_machine(cpu=self.processor, features=self.features, opt=3)
+        self._target = target.create_target_machine(cpu=self.processor, features=self.features, opt=_LEVEL)
         holder = llvm.parse_assembly("")
-        self._engine = llvm.create_mcjit_compiler(holder, target.create_target_machine(cpu=self.processor, opt=3))
+        self._engine = llvm.create_mcjit_compiler(holder, target.create_target_machine(cpu=self.processor, opt=_LEVEL))
         self._addresses: dict[str, int] = {}
         self._lock = threading.Lock()
         version = ".".join(map(str, llvm.llvm_version_info))
@@ -61,16 +68,16 @@ class Machine:
         return int(self._engine.get_function_address(name))
 
     def optimised(self, text: str) -> Any:
-        """The module, after LLVM's own passes."""
+        """The module, after some of LLVM's own passes."""
         llvm = self._llvm
         module = llvm.parse_assembly(text)
         module.triple, module.data_layout = self.triple, str(self._target.target_data)
-        module.verify()
-        tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-        tuning.loop_vectorization = tuning.slp_vectorization = False  # the kernels are written in vectors already
-        tuning.loop_unrolling = False  # and unrolled where their sizes are known
-        builder = llvm.create_pass_builder(self._target, tuning)
-        passes = builder.getFunctionPassManager()  # there is one function, and nothing to inline
+        if checking():
+            module.verify()
+        passes = llvm.create_new_function_pass_manager()
+        for name in _PASSES:
+            getattr(passes, f"add_{name}_pass")()
+        builder = llvm.create_pass_builder(self._target, llvm.create_pipeline_tuning_options())
         for function in module.functions:
             if not function.is_declaration:
                 passes.run(function, builder)

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ...ir.node import Node
-from ...ir.spec import Shape
-from ...ops.elementwise import Elementwise
-from ...ops.indexing import OneHot, Pick
-from ...ops.reductions import Reduction
-from ...ops.shape import Repeat, Reshape
-from ...transform.rowwise import RowBody, Rows
-from ..kernels import NoKernel
-from ..nests import make_axes
-from .reductions import fold
-from .rowwise import Folded, Mapped, Marked, Operand, Picked, RowProgram, Step, rows_kernel
-from .tape import Invocation, address_of
-from .types import DType
+from ....ir.node import Node
+from ....ir.spec import Shape
+from ....ops.elementwise import Elementwise
+from ....ops.indexing import OneHot, Pick
+from ....ops.reductions import Reduction
+from ....ops.shape import Repeat, Reshape
+from ....transform.rowwise import RowBody, Rows
+from ...kernels import NoKernel
+from ...nests import make_axes
+from ..reductions import fold
+from ..tape import Invocation, address_of
+from ..types import DType
+from .kernels import rows_kernel
+from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Step
 
 __all__ = ["lower_rows"]
 
