@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from math import log, prod
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,10 @@ _EXACT = 2**53
 def summarise(array: np.ndarray) -> dict[str, Any]:
     """An array as what JSON can hold: `spec`, `bytes`, and its extremes and mean, `low`, `high` and `mean`.
 
-    Up to 64 elements are the list `numbers`. Of more there is `histogram`, counts in 24 equal steps from `low` to
-    `high`, and of matrices `heat`: rows of cells as bytes in base 64, 128 for zero, 1 and 255 for the largest
-    magnitude, 0 where something is not finite. `odd` counts elements that are not finite; the rest leaves them out.
+    Up to 64 elements are the list `numbers`. Of more that differ there is `histogram`, counts in 24 equal steps from
+    `low` to `high`, and with two axes or more `heat`: rows of cells as bytes in base 64, 128 for zero, 1 and 255 for
+    the largest magnitude of a cell, 0 where something is not finite. Its first `down` axes are rows, the others
+    columns, whichever comes nearest to a square. `odd` counts elements that are not finite; all else leaves them out.
 
     >>> import numpy as np
     >>> summarise(np.array([[1.0, np.nan]]))
@@ -44,8 +46,10 @@ def summarise(array: np.ndarray) -> dict[str, Any]:
         scale = max(abs(low), abs(high)) or 1.0  # sums of scaled values do not overflow
         mean = min(max(float((finite / scale).mean()) * scale, low), high)
         told |= {"low": low, "high": high, "mean": mean}
-        if not few:
-            told |= {"histogram": _histogram(finite / scale), **_heat(values, scale)}
+        if not few and low < high:
+            told["histogram"] = _histogram(finite / scale)
+        if not few and (low < high or odd) and values.ndim > 1:
+            told |= _heat(values / scale)
     return told
 
 
@@ -58,21 +62,20 @@ def _number(value: np.generic) -> float | int | str:
 
 def _histogram(values: np.ndarray) -> list[int]:
     low, high = values.min(), values.max()
-    if low == high:
-        return [values.size]
     places = np.minimum((values - low) / (high - low) * _BINS, _BINS - 1).astype(np.intp)
     return [int(count) for count in np.bincount(places, minlength=_BINS)]
 
 
-def _heat(values: np.ndarray, scale: float) -> dict[str, Any]:
-    if values.ndim < 2:
-        return {}
-    cells = values.reshape(-1, values.shape[-1]) / scale
+def _heat(values: np.ndarray) -> dict[str, Any]:
+    shape = values.shape
+    down = min(range(1, len(shape)), key=lambda axes: abs(log(prod(shape[:axes]) / prod(shape[axes:]))))
+    cells = values.reshape(prod(shape[:down]), -1)
     with np.errstate(invalid="ignore"):  # infinities of both signs in one block
         for axis in (0, 1):
             size = cells.shape[axis]
             starts = np.arange(min(size, _CELLS)) * size // min(size, _CELLS)
             blocks = np.diff(starts, append=size)
             cells = np.add.reduceat(cells, starts, axis=axis) / (blocks if axis else blocks[:, None])
-        codes = np.where(np.isfinite(cells), np.rint(cells * 127) + 128, 0).astype(np.uint8)
-    return {"heat": b64encode(codes.tobytes()).decode(), "rows": codes.shape[0]}
+        largest = np.abs(cells[np.isfinite(cells)]).max(initial=0.0) or 1.0
+        codes = np.where(np.isfinite(cells), np.rint(cells / largest * 127) + 128, 0).astype(np.uint8)
+    return {"heat": b64encode(codes.tobytes()).decode(), "rows": codes.shape[0], "down": down}

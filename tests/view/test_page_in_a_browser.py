@@ -290,6 +290,17 @@ def test_a_phone_steps_by_touch_and_pinches(phone, page):
     page.wait(f"camera.x > {x + 5}")
 
 
+def test_nothing_widens_the_page_of_a_phone(chromium, phone, tmp_path):
+    xs, w = gn.Input("xs", ("T", 1, 2)), gn.Parameter("w" * 100, np.eye(2))
+    last, _ = gn.Scan(lambda h, x: (gn.Tanh(h @ w + x), h), init=np.zeros((1, 2)), xs=xs)
+    path = tmp_path / f"{'long' * 30}.html"
+    gn.Graph(gn.Sum(last)).render(path, feeds={"xs": np.ones((30, 1, 2))})
+    chromium.get(path.as_uri())
+    widths = "return [...order.keys(), -1].map((step) => (go(step), document.documentElement.scrollWidth))"
+    assert set(chromium.execute_script(widths)) == {390}
+    assert "Scan" in [box["op"] for box in Page(chromium).told["boxes"]]
+
+
 def test_a_screen_reader_is_told_each_step_and_every_control_has_a_name(page):
     live = page.by("#announce")
     assert live.get_attribute("aria-live") == "polite" and live.aria_role == "status"

@@ -42,6 +42,7 @@ function sentence(value) {
   if (value.low === undefined) return value.odd ? "nothing finite" : "empty";
   if (value.numbers?.length === 1) return short(value.numbers[0]);
   const odd = value.odd ? `, ${value.odd} not finite` : "";
+  if (value.low === value.high) return `all ${short(value.low)}${odd}`;
   return `from ${short(value.low)} to ${short(value.high)}, mean ${short(value.mean)}${odd}`;
 }
 
@@ -50,7 +51,7 @@ function showValue(value) {
   if (value.numbers?.length === 1) figure.append(make("p", { class: "scalar" }, short(value.numbers[0])));
   else if (value.numbers?.length) figure.append(table(value));
   if (value.heat) figure.append(heatMap(value));
-  if (value.histogram?.length > 1) figure.append(histogram(value));
+  if (value.histogram) figure.append(histogram(value));
   const said = value.numbers?.length === 1 ? [] : [sentence(value)];
   figure.append(make("figcaption", {}, [value.spec, ...said, bytes(value.bytes)].join(" · ")));
   return figure;
@@ -85,7 +86,10 @@ function heatMap(value) {
   const codes = Uint8Array.from(atob(value.heat), (letter) => letter.charCodeAt(0));
   const rows = value.rows, wide = codes.length / rows;
   const canvas = make("canvas", { width: wide, height: rows, role: "img" });
-  canvas.setAttribute("aria-label", `Heat map of ${value.spec}: ${sentence(value)}`);
+  const across = axes(value).length - value.down;
+  const laid = `${value.down} ${value.down > 1 ? "axes" : "axis"} down, ${across} across`;
+  canvas.setAttribute("aria-label", `Heat map of ${value.spec}, ${laid}: ${sentence(value)}`);
+  canvas.title = laid;
   canvas.style.aspectRatio = `${wide} / ${Math.min(rows, wide * 1.2)}`;
   const paint = canvas.getContext("2d");
   codes.forEach((code, i) => {
