@@ -1,20 +1,24 @@
-"""Products: an update folds into its weight gradient, `W - lr * (x.T @ g)` being one product added onto W.
+"""Products: what is added to one becomes part of it.
+
+An update folds into its weight gradient, `W - lr * (x.T @ g)` being one product added onto W.
 
 BLAS computes `alpha * (A @ B) + beta * C` at the price of the product alone, so the gradient is never written out
 and read again. The fused node stands where the update stood, after every reader of the old weight; where one comes
 later all the same, the plan lets it land at the end.
+A bias joins a small product, `x @ W + b`, whose kernel adds it where it has the sums at hand: the same bits.
 Source: J. Dongarra et al., A Set of Level 3 Basic Linear Algebra Subprograms, ACM TOMS 16 (1), 1990.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..ir.context import like
 from ..ir.graph import Graph
 from ..ir.leaf import Constant
 from ..ir.node import Node
-from ..ir.spec import Spec
+from ..ir.spec import Shape, Spec
 from ..ops.arithmetic import Add, Mul, Neg, Sub
 from ..ops.linear import MatMul
 from ..ops.shape import Repeat, Reshape
@@ -23,11 +27,16 @@ from .passes import Pass
 from .record import Fired, current
 from .rewrite import replace
 
-__all__ = ["Product", "products"]
+__all__ = ["Product", "biases", "products"]
+
+SMALL = 256
+"""Elements of W up to which a product is surely a kernel's own loops, and not a call of BLAS, for usual batches."""
 
 
 class Product(Node):
-    """`C + alpha * (x @ W)` for matrices and a scalar alpha: what an update becomes. Made by the pass, not by users.
+    """`C + alpha * (x @ W)` for matrices and a scalar alpha, 1 unless given: what an update or a bias becomes.
+
+    Made by passes, not by users.
 
     >>> import graphnn as gn
     >>> from graphnn.transform.products import Product
@@ -38,7 +47,7 @@ class Product(Node):
     x: Node
     W: Node
     C: Node
-    alpha: Node
+    alpha: Node | None = None
 
     def infer(self) -> Spec:
         """That of C."""
@@ -46,8 +55,13 @@ class Product(Node):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """As written."""
-        x, w, c, alpha = arrays
-        return c + alpha * xp.matmul(x, w)
+        x, w, c, *alpha = arrays
+        product = xp.matmul(x, w)
+        return c + (alpha[0] * product if alpha else product)
+
+    def work(self) -> tuple[Shape, ...]:
+        """That of the product, and an addition for each element, with the factor a multiplication too."""
+        return ((2, *self.shape, self.x.shape[-1]), (1 if self.alpha is None else 2, *self.shape))
 
     def overwrites(self) -> tuple[int, ...]:
         """C, which is read where the result is written."""
@@ -56,16 +70,24 @@ class Product(Node):
 
 def _apply(graph: Graph) -> Graph:
     once = read_once(graph)
+    factors: dict[tuple[Node, bool], Node] = {}
+
+    def folded(node: Node, new: Node) -> Node | None:
+        return _fused(node, new, once, factors) if isinstance(new, (Add, Sub)) else None
+
+    return _swept(graph, "update folded into its product", folded)
+
+
+def _swept(graph: Graph, rule: str, answer: Callable[[Node, Node], Node | None]) -> Graph:
+    """The graph with what a rule answers about each node, as it was and over rewritten operands, in its place."""
     record = current()
     replaced: dict[Node, Node] = {}
-    factors: dict[tuple[Node, bool], Node] = {}
     for node in graph.nodes:
         new = node.with_operands(replaced)
-        if isinstance(new, (Add, Sub)):
-            fused = _fused(node, new, once, factors)
-            if fused is not None:
-                record.fired.append(Fired("update folded into its product", node, new, fused))
-                new = fused
+        fused = answer(node, new)
+        if fused is not None:
+            record.fired.append(Fired(rule, node, new, fused))
+            new = fused
         if new is not node:
             replaced[node] = new
     if replaced:
@@ -111,4 +133,25 @@ def _factor(alpha: Node | None, term: Node, negative: bool, factors: dict[tuple[
     return factors.setdefault((alpha, negative), Neg(alpha))
 
 
+def _with_biases(graph: Graph) -> Graph:
+    once = read_once(graph)
+
+    def joined(node: Node, new: Node) -> Node | None:
+        match new:
+            case Add(MatMul() as product, Repeat(axis=0) as bias) if node.operands[0] in once and _small(product):
+                with like(node):
+                    return Product(product.x, product.W, bias)
+        return None
+
+    return _swept(graph, "bias added by its product", joined)
+
+
+def _small(product: MatMul) -> bool:
+    if not _plain(product) or product.dtype.itemsize < 4:  # half floats are rounded between product and sum
+        return False
+    inner, columns = product.W.shape
+    return isinstance(inner, int) and isinstance(columns, int) and inner * columns <= SMALL
+
+
+biases = Pass("biases", "exact", _with_biases, fuses=True)
 products = Pass("products", "reassociating", _apply, fuses=True)

@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.transform.expand import expand
 from graphnn.transform.group import group
-from graphnn.transform.products import Product, products
+from graphnn.transform.products import Product, biases, products
 
 needs_native = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
 
-def after(p, *outputs, updates=None):
-    return p.apply(gn.Graph(list(outputs), updates))
+def after(p, *outputs, updates=None, passes_before=()):
+    graph = gn.Graph(list(outputs), updates)
+    for before in passes_before:
+        graph = before.apply(graph)
+    return p.apply(graph)
 
 
 def ops(graph):
@@ -109,3 +113,36 @@ def test_a_truth_beside_numbers_stays_a_step():
     x, seen = gn.Input("x", ("N",)), gn.Input("seen", ("N",), dtype="bool")
     graph = after(group, ~(gn.Abs(x) < 2) | seen)  # in one formula, `seen` would be cast to the floats beside it
     assert ops(graph)[-1] == "Or" and graph.outputs["out0"].operands[1].label == "'seen'"
+
+
+def test_a_bias_joins_a_small_product():
+    x, w, b = gn.Input("x", ("N", 4)), gn.Parameter("w", np.ones((4, 3))), gn.Parameter("b", np.ones(3))
+    graph = after(biases, gn.Affine(gn.Affine(x, w, b) @ np.ones((3, 4)), w, b), passes_before=[expand])
+    assert ops(graph).count("Product") == 2 and "Add" not in ops(graph)
+    assert all(node.alpha is None for node in graph.nodes if isinstance(node, Product))
+
+
+@pytest.mark.parametrize("case", ["large", "half", "read twice", "no bias"])
+def test_other_sums_with_products_stay_apart(case):
+    dtype, k = ("float16", 4) if case == "half" else ("float32", 300 if case == "large" else 4)
+    x, w = gn.Input("x", ("N", k), dtype=dtype), gn.Parameter("w", np.ones((k, 3)), dtype=dtype)
+    b, m = gn.Parameter("b", np.ones(3), dtype=dtype), x @ w
+    outputs = {"read twice": [m + b, m * 2], "no bias": [m + gn.Input("y", ("N", 3))]}.get(case, [m + b])
+    assert "Product" not in ops(after(biases, *outputs))
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_biases_keep_the_bits_in_loops_and_beside_blas(dtype):
+    x = gn.Input("x", ("N", 20), dtype=dtype)
+    w, b = (
+        gn.Parameter("w", np.linspace(-1, 1, 200).reshape(20, 10), dtype=dtype),
+        gn.Parameter("b", np.arange(10.0), dtype=dtype),
+    )
+    y = gn.Affine(x, w, b)
+    plain, f = (gn.compile(y, backend="native", passes=p) for p in ("none", "exact"))
+    assert [step.node.op for step in f.plan.steps] == ["Product"]
+    for n in (1, 7, 30, 300):  # the last by BLAS
+        feed = np.random.default_rng(n).normal(size=(n, 20)).astype(dtype)
+        np.testing.assert_array_equal(f(x=feed), plain(x=feed))
+        np.testing.assert_allclose(f(x=feed), feed @ w.value + b.value, rtol=1e-4, atol=1e-4)

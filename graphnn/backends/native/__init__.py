@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ...transform.group import group
 from ...transform.passes import Pass
+from ...transform.products import biases
 from ...transform.products import products as folded_updates
 from ...transform.rows import rows
 from ..numpy import PASSES as INTERPRETED
@@ -20,5 +21,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, rows)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, biases, group, rows)
 """Those of NumPy, then what only pays where steps become kernels."""

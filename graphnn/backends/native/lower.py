@@ -22,7 +22,7 @@ from ...transform.rowwise import Rows
 from ..nests import Nest, make_axes, make_nest
 from .halves import from_bfloat16_kernel, to_bfloat16_kernel
 from .maps import map_kernel
-from .matmul import lower_product
+from .matmul import by_loops, lower_product
 from .picks import check_kernel, one_hot_kernel, pick_kernel
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
@@ -107,9 +107,15 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Inv
 
 
 def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
-    x, w, onto, alpha = ins
+    x, w, onto, *alpha = ins
+    dims = declared.x.shape, declared.W.shape
+    if by_loops(x, w, out):
+        return lower_product(x, w, out, *dims, onto, *alpha)
+    if not alpha:
+        added = language.parse("x + y")
+        return [*lower_product(x, w, out, *dims), *_map(added, ("x", "y"), declared.shape, (out, onto), out)]
     before = [] if address_of(onto) == address_of(out) else copy(declared.shape, out, onto)
-    return [*before, *lower_product(x, w, out, declared.x.shape, declared.W.shape, out, alpha)]
+    return [*before, *lower_product(x, w, out, *dims, out, *alpha)]
 
 
 def _rows(node: Any, ins: Arrays, out: Any, declared: Node) -> list[Invocation]:

@@ -13,7 +13,7 @@ from .products import Product, blas_kernel, product_kernel
 from .tape import Invocation, address_of
 from .types import NoKernel
 
-__all__ = ["lower_product"]
+__all__ = ["by_loops", "lower_product"]
 
 LARGE = 24_000
 """Multiplications from which a call of BLAS is faster than loops."""
@@ -40,12 +40,16 @@ def lower_product(
     rows, columns = x.ndim > 1, w.ndim > 1
     a, b, c = x if rows else x[None], w if columns else w[:, None], _matrices(out, rows, columns)
     plus = None if onto is None else _matrices(onto, rows, columns)
-    m, k, n = *a.shape[-2:], b.shape[-1]
     sizes = (x_dims[-2] if rows else 1, x_dims[-1], w_dims[-1] if columns else 1)
     batches = c.shape[:-2]
-    if out.dtype.kind == "f" and out.dtype.itemsize > 2 and m * n * k >= LARGE:
-        return _by_blas(a, b, c, plus, alpha, batches)
-    return _by_loops(a, b, c, plus, alpha, batches, sizes)
+    if by_loops(a, b, c):
+        return _by_loops(a, b, c, plus, alpha, batches, sizes)
+    return _by_blas(a, b, c, plus, alpha, batches)
+
+
+def by_loops(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
+    """Is a product of matrices one of the kernels' own loops, and not a call of BLAS?"""
+    return out.dtype.kind != "f" or out.dtype.itemsize == 2 or a.shape[-2] * a.shape[-1] * b.shape[-1] < LARGE
 
 
 def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:

@@ -22,8 +22,10 @@ __all__ = ["Product", "blas_kernel", "product_kernel"]
 
 REGISTERS = 24
 """Vectors of half the kernels' width that a tile may hold."""
-HELD = 12
+HELD = 9
 """Vectors of B that are kept in registers, beside the tile."""
+WRITTEN = 32
+"""Steps along the inner axis of a whole tile that are written out: more is a loop, for the sake of compile time."""
 PACKED = 1024
 """A transposed B of up to so many elements is first copied into order."""
 
@@ -201,7 +203,7 @@ class _Loops:
         ]
         starts = [w.offset(self.a, (self._row(first, t), self.a_row)) for t in range(tall)]
         inner = self.how.inner
-        if inner is not None and inner <= 16:
+        if inner is not None and (held or inner * tall * len(parts) <= WRITTEN):
             for k in range(inner):
                 self._accumulate(parts, starts, totals, kinds, str(k), held[k] if held else None)
         else:
