@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import count
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
@@ -191,11 +192,16 @@ def settle(born: Birth) -> Birth:
 def _caller(depth: int) -> Origin:
     """The nearest frame outside this package."""
     frame: FrameType | None = sys._getframe(depth)
-    while frame is not None and _ours(frame.f_code, frame):
+    while frame is not None and _ours(frame.f_code):
         frame = frame.f_back
-    return Origin(frame.f_code.co_filename, frame.f_lineno) if frame is not None else Origin("<unknown>", 0)
+    return _origin(frame.f_code.co_filename, frame.f_lineno) if frame is not None else Origin("<unknown>", 0)
 
 
-def _ours(code: CodeType, frame: FrameType) -> bool:
+@lru_cache(maxsize=4096)
+def _origin(file: str, line: int) -> Origin:
+    return Origin(file, line)  # one for all nodes that a loop declares
+
+
+def _ours(code: CodeType) -> bool:
     file = code.co_filename
     return file.startswith(_PACKAGE) or (file == _GENERATED and code.co_name == "__init__")

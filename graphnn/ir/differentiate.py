@@ -20,6 +20,7 @@ from .collector import collector_paused
 from .context import adjoint
 from .leaf import require_float
 from .node import Item, Node, describe
+from .spec import Spec
 from .walk import ordered, walk
 
 __all__ = ["grad", "pullback"]
@@ -77,20 +78,20 @@ def pullback(
     """
     order = ordered(walk(outputs, stop))
     forward = frozenset(order)
-    wanted = set(wrt)
-    active: set[Node] = set()
+    active = set(wrt)
     for node in order:
-        if node in wanted or not active.isdisjoint(node.operands):
+        if not active.isdisjoint(node.operands):
             active.add(node)
 
     pending: dict[Node, list[Any]] = {}
     for output, g in zip(outputs, upstream, strict=True):
         pending.setdefault(output, []).append(g)
     for node in reversed(order):
-        if node not in active or node not in pending:
+        parts = pending.get(node)
+        if parts is None or node not in active:
             continue
         with adjoint(node):
-            g = _gather(node, pending[node])
+            g = parts[0] if len(parts) == 1 and isinstance(node.spec, Spec) else _gather(node, parts)
             pending[node] = [g]
             if node in stop or not node.operands:
                 continue

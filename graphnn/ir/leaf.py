@@ -13,7 +13,7 @@ from ..errors import DTypeError, GraphError, ShapeError
 from .context import current_scope, like
 from .dtype import as_dtype, constant_array, default_float
 from .node import Node, describe
-from .spec import Dim, Shape, Size, Spec, as_shape
+from .spec import Dim, Shape, Size, Spec, as_shape, spec_of
 
 __all__ = ["Input", "Parameter", "Constant", "Count", "Elsewhere", "come_home"]
 
@@ -108,7 +108,7 @@ class Parameter(Node):
 
     def infer(self) -> Spec:
         """The shape and dtype of the value."""
-        return Spec(self.storage.shape, self.storage.dtype)
+        return spec_of(self.storage.shape, self.storage.dtype)
 
     @property
     def storage(self) -> np.ndarray:
@@ -196,7 +196,7 @@ class Constant(Node, role="constant"):
 
     def infer(self) -> Spec:
         """The shape and dtype of the value."""
-        return Spec(self.value.shape, self.value.dtype)
+        return spec_of(self.value.shape, self.value.dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """The value."""

@@ -191,6 +191,12 @@ class Spec:
             seen.setdefault(dim.name, name)
 
 
+@lru_cache(maxsize=4096)
+def spec_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
+    """The spec of an array: one object for arrays alike, which makes comparing them cheap."""
+    return Spec(shape, dtype)
+
+
 def check_known(names: Iterable[str], sizes: Mapping[str, int]) -> None:
     """Refuse a question about sizes that leaves one open, or names one that is not there."""
     names = sorted(set(names))

@@ -234,13 +234,18 @@ def _as_simple_as_possible(arrays: list[Any]) -> list[Any]:
     shape = arrays[0].shape
     if len(shape) == 1:
         return arrays
+    simple: list[Any] = []
     flat: dict[int, Any] = {}
     for a in arrays:
-        if (a.ndim or not shape) and id(a) not in flat:
-            if a.shape != shape or not a.flags.c_contiguous:
+        vector = flat.get(id(a))
+        if vector is None:
+            vector = a
+            if a.shape == shape and a.flags.c_contiguous:
+                vector = flat[id(a)] = a.reshape(-1)
+            elif a.ndim:
                 return arrays
-            flat[id(a)] = a.reshape(-1)
-    return [flat.get(id(a), a) for a in arrays]
+        simple.append(vector)
+    return simple
 
 
 def _calls(xp: Any, function: str, arguments: list[Any], target: Any) -> list[Call]:

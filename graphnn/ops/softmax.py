@@ -9,7 +9,6 @@ from .composite import Composite
 from .functions import Exp, Log
 from .reductions import Max, Sum
 from .sample import refused, sample
-from .structure import StopGradient
 
 __all__ = ["Softmax", "LogSoftmax"]
 
@@ -84,5 +83,5 @@ class LogSoftmax(Composite):
 
 
 def _below_max(x: Node, axis: int) -> Node:
-    # The shift cancels in what is made of it, so no gradient needs to flow through the maximum.
-    return x - StopGradient(Max(x, axis, keepdims=True))
+    # No gradient flows through the maximum: the ops made of this have rules of their own.
+    return x - Max(x, axis, keepdims=True)
