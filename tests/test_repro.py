@@ -60,6 +60,20 @@ def test_a_script_with_its_data_makes_the_nan_again(tmp_path, backend):
         assert data["d0"].tolist() == [[3.0, -40.0]] and data["d1"].shape == (2, 1)
 
 
+def test_a_step_in_mixed_precision_is_written_as_it_was_rounded(tmp_path):
+    x, w = gn.Input("x", ("N", 2)), gn.Parameter("w", np.array([[1.0], [1.001]]))  # 1.001 is 1 in bfloat16
+    for half, loss, fed in (
+        ("float16", gn.Mean(x @ w), [[7e4, 1.0]]),
+        ("bfloat16", gn.Mean(1 / (x @ w - 1)), [[0.0, 1.0]]),
+    ):
+        step = gn.compile(loss, gn.SGD().updates(loss), precision=f"mixed_{half}")
+        with pytest.raises(gn.NonFiniteError) as raised:
+            step(x=fed)
+        gn.write_repro(raised.value, tmp_path / "nan.py")
+        assert "elements are not finite" in run_alone(tmp_path / "nan.py")
+        assert "# as data" not in (tmp_path / "nan.py").read_text()
+
+
 def test_names_that_are_code_stay_in_comments(tmp_path):
     gn.write_repro(failure(name='w"\n"""; raise SystemExit(3)\n#'), tmp_path / "nan.py")
     assert "1 of 1 elements are not finite" in run_alone(tmp_path / "nan.py")

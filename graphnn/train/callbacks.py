@@ -64,8 +64,8 @@ class EarlyStopping:
         return trainer.epoch - self.best_epoch >= self.patience
 
     def finish(self, trainer: Trainer) -> None:
-        """Put the best weights back."""
-        if self.restore_best:
+        """Put the best weights back; a training that was broken off keeps its own, to go on with."""
+        if self.restore_best and not trainer.fitting:
             for name, value in self._weights.items():
                 trainer.model.parameters[name].value = value
 

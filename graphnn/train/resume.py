@@ -104,7 +104,7 @@ def write_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
         "history": trainer.history.rows,
         "orders": trainer.orders.note(),
         "callbacks": [memory.kind for memory in memories],
-        "ended": trainer.ended,
+        "ended": trainer.fitting and trainer.ended,  # a `fit` that is over does not keep the next one from training
         "optimizer": type(trainer.optimizer).__name__,
     }
     checkpoint.write(path, arrays, {_NOTE: json.dumps(note)})

@@ -72,6 +72,8 @@ class Trainer:
         """Those of the `fit` under way, or of the last one."""
         self.ended = False
         """Did a callback end the training?"""
+        self.fitting = False
+        """Is a `fit` under way, or was the last one broken off by an error or Ctrl-C?"""
         self.memories: list[Memory] = []
         """What the callbacks of a resumed training remembered, for those of the next `fit`."""
         self._programs: dict[tuple[float | None, float | None], Executable] = {}
@@ -133,19 +135,18 @@ class Trainer:
             self.model.evaluate(*validation, metrics)  # what does not fit is refused before anything is trained
         program = self.program(max_grad, max_value)
         resumed = self._call_back(callbacks)
+        self.fitting = True
         watch = _Watch(self, validation, metrics, progress)
         try:
-            if resumed and self.ended:
-                return
-            self.ended = False
-            if t is None:
-                with showing(watch.bar, max_epoch) as told:
-                    self._fit_stream(program, x, max_epoch, watch, told)
-            else:
-                program.epochs = self.epoch
+            self.ended = resumed and self.ended
+            if not self.ended and t is None:
+                self._fit_stream(program, x, max_epoch, watch)
+            elif not self.ended:
+                order = self.orders.of(shuffle, len(np.atleast_1d(np.asarray(t))), max_epoch)
                 data: dict[str, Any] = {self.model.x.name: x, self.model.t.name: t}
-                orders = self.orders.of(shuffle, len(np.atleast_1d(t)), max_epoch)
-                program.loop_epochs(data, batch_size, max_epoch, orders, drop_last, watch.after_epoch, watch.bar)
+                program.epochs = self.epoch
+                program.loop_epochs(data, batch_size, max_epoch, order, drop_last, watch.after_epoch, watch.bar)
+            self.fitting = False
         finally:
             for callback in callbacks:
                 finish(callback, self)
@@ -157,19 +158,19 @@ class Trainer:
         go_on(callbacks, memories)
         return bool(memories and callbacks)
 
-    def _fit_stream(
-        self, program: Executable, source: Any, epochs: int, watch: _Watch, told: Callable[[int], None]
-    ) -> None:
-        for done in range(1, epochs + 1):
-            losses = [program(**feeds) for feeds in self._feeds(source)]
-            if not losses:
-                raise FeedError(
-                    "the iterable gave no batches; a generator is gone through once, so pass a function that makes one."
-                )
-            stop = watch.after_epoch({"out": np.array(losses)})
-            told(done)
-            if stop:
-                return
+    def _fit_stream(self, program: Executable, source: Any, epochs: int, watch: _Watch) -> None:
+        with showing(watch.bar, epochs) as told:
+            for done in range(1, epochs + 1):
+                losses = [program(**feeds) for feeds in self._feeds(source)]
+                if not losses:
+                    raise FeedError(
+                        "the iterable gave no batches; a generator is gone through once, "
+                        "so pass a function that makes one."
+                    )
+                stop = watch.after_epoch({"out": np.array(losses)})
+                told(done)
+                if stop:
+                    return
 
     def _feeds(self, source: Any) -> Iterator[dict[str, ArrayLike]]:
         batches: Iterable[Batch] = source() if callable(source) else source

@@ -75,6 +75,30 @@ def test_a_training_that_had_ended_is_only_finished_and_the_next_fit_trains_on(t
     assert other.epoch == whole.epoch + 2
 
 
+def test_a_training_that_is_broken_off_keeps_its_weights_and_goes_on_with_the_same_bits():
+    def interrupt(trained):
+        if trained.epoch == 4:
+            raise KeyboardInterrupt
+
+    whole, broken = trainer(), trainer()
+    fit(whole, EPOCHS)
+    stopper = gn.EarlyStopping("val_loss", patience=5)
+    how = {"batch_size": 8, "eval_interval": None, "validation": HELD}
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(X, T, EPOCHS, callbacks=[stopper, interrupt], **how)
+    broken.fit(X, T, EPOCHS - broken.epoch, callbacks=[stopper], **how)
+    assert bits(broken) == bits(whole) and broken.epoch == whole.epoch
+
+
+def test_what_is_saved_after_a_training_has_ended_can_be_trained_on(tmp_path):
+    whole, resumed = trainer(), trainer()
+    fit(whole, EPOCHS)
+    whole.save(tmp_path / "saved")
+    resumed.resume(tmp_path / "saved")
+    fit(resumed, 3)
+    assert resumed.epoch > whole.epoch
+
+
 class Seen:
     """A callback of a user's own, which counts."""
 

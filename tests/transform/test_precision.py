@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from random_graphs import random_program
 
 import graphnn as gn
 from graphnn.transform.halves import FromBFloat16, ToBFloat16
@@ -119,6 +120,25 @@ def test_a_large_batch_takes_less_memory(half):
         step = gn.compile(model.loss, gn.SGD().updates(model.loss), precision=precision)
         arenas[precision] = step.plan.arena_bytes(N=4096)
     assert arenas[f"mixed_{half}"] < 0.7 * arenas[None]
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("seed", range(25))
+def test_random_programs_are_rounded_alike_on_all_backends(half, seed):
+    program = random_program(seed)
+    parameters = gn.Graph(program.outputs, program.updates).parameters.values()
+    if any(p.trainable and p.dtype == np.float64 for p in parameters):
+        with pytest.raises(gn.DTypeError, match="keeps weights in float32"):
+            program.run(precision=f"mixed_{half}")
+        return
+    found = {name: program.run(backend=name, precision=f"mixed_{half}")[1] for name in AVAILABLE}
+    for results in found.values():
+        for name, value in found["numpy"].items():
+            if value.dtype.kind == "f":
+                with np.errstate(over="ignore", invalid="ignore"):
+                    scale = np.abs(value[np.isfinite(value)].astype("f8")).max(initial=0.0)
+                finite = np.isfinite(value) & np.isfinite(results[name])
+                np.testing.assert_allclose(results[name][finite], value[finite], rtol=0, atol=0.02 * scale)
 
 
 def test_what_is_rounded_too_far_is_blamed_on_the_rounding():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from random_graphs import N, random_program
 
 import graphnn as gn
 from graphnn.ir.node import Node
@@ -64,6 +65,37 @@ def test_each_replica_computes_what_it_would_alone(op, one, which):
             [expected] = results(alone, own)
             mine = together[i] if graph.outputs[name].ndim > alone.ndim else together  # what differs may not be in it
             np.testing.assert_allclose(mine, expected, rtol=1e-12, atol=1e-12)
+
+
+def values_of(program, graph, parameters=()):
+    """What a program's outputs and updated parameters are, once, by name; the parameters have these values before."""
+    for parameter, value in parameters:
+        parameter.value = value
+    f = gn.compile(graph.outputs, graph.updates, check_finite=None, passes="none")
+    sizes = {size: N for size in f.graph.sizes if not any(size in x.spec.sizes for x in f.graph.inputs.values())}
+    found = f(**{name: program.feeds[name] for name in f.graph.inputs}, **sizes)
+    return found | {p.name: p.value for p in f.graph.updates}
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_programs_are_many_in_one(seed):
+    program = random_program(seed)
+    graph = gn.Graph(program.outputs, program.updates)
+    start = {p: p.value for p in graph.parameters.values()}
+    values = {p: np.stack([v, 0.9 * v, 1.1 * v]).astype(p.dtype) for p, v in start.items() if p.trainable}
+    try:
+        many, _ = replicate(graph, values, COUNT)
+    except gn.GraphError as error:
+        assert any(str(error).startswith(op) for op in NO_RULE)
+        return
+    together = values_of(program, many)
+    for i in range(COUNT):
+        alone = values_of(program, graph, [(p, values[p][i] if p in values else v) for p, v in start.items()])
+        for name, value in alone.items():
+            mine = together[name][i] if together[name].ndim > value.ndim else together[name]
+            scale = np.abs(value[np.isfinite(value)]).max(initial=0.0) if value.dtype.kind == "f" else 0
+            tolerance = scale * (1e-3 if value.dtype.itemsize < 8 else 1e-9)
+            np.testing.assert_allclose(mine, value, rtol=0, atol=tolerance, err_msg=name)
 
 
 def test_what_differs_spreads_through_updates_and_nothing_else_is_repeated():
