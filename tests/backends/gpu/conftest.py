@@ -1,4 +1,8 @@
-"""The CuPy backend without a GPU: a stand-in for CuPy, which runs the kernels on the CPU."""
+"""The CuPy backend on two devices: the CPU, by a stand-in for CuPy that runs the kernels there; and a GPU.
+
+Tests that take `cupy` run on both, on a GPU when asked to by `pytest -m gpu`; those that take `world` look inside the
+stand-in.
+"""
 
 import shutil
 import sys
@@ -42,3 +46,21 @@ def world(cpu_library):
     """A device that is the CPU."""
     with cpu_instead(cpu_library) as made:
         yield made
+
+
+@contextmanager
+def real_gpu():
+    """While inside, `backend="cupy"` is what it is on this machine, and works."""
+    if probe.problem():
+        pytest.skip(probe.problem())
+    yield
+
+
+DEVICES = ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)]
+
+
+@pytest.fixture(params=DEVICES)
+def cupy(request):
+    """Each device."""
+    with cpu_instead(request.getfixturevalue("cpu_library")) if request.param == "cpu" else real_gpu():
+        yield request.param

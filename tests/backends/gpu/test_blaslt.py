@@ -1,11 +1,15 @@
 """Large products by cuBLASLt, against a stand-in that reads what it is told literally."""
 
+import ctypes
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.backends.cupy import device, site
+from graphnn.backends.cupy import blaslt, device, site
 
+from .conftest import real_gpu
 from .lt_stand_in import Lt
 
 BOTH = ("numpy", "cupy")
@@ -115,3 +119,45 @@ def test_without_an_algorithm_a_kernel_multiplies(lt):
     f, g = training("cupy"), training("numpy")
     np.testing.assert_allclose(f(**DATA), g(**DATA), rtol=1e-6)
     assert not lt.products
+
+
+def test_descriptors_are_those_of_the_library_itself():
+    """Where cuBLASLt is installed: what was set is read back. It needs no GPU for that."""
+    library = None
+    with suppress(Exception):
+        library = blaslt.load()
+    if library is None:
+        pytest.skip("cuBLASLt is not installed: pip install nvidia-cublas")
+    lt = object.__new__(blaslt.BlasLt)
+    lt._library = library
+    found, size = ctypes.c_int64(), ctypes.c_size_t()
+    layout = lt._layout(0, blaslt.Matrix(5, 7, 9, False))
+    for attribute, value in ((2, 7), (3, 5), (4, 9)):  # rows, columns, leading dimension
+        place = ctypes.byref(found), ctypes.c_size_t(8), ctypes.byref(size)
+        assert not library.cublasLtMatrixLayoutGetAttribute(layout, attribute, *place)
+        assert found.value == value
+    operation = lt._made("MatmulDesc", ctypes.c_int(77), ctypes.c_int(0))
+    lt._set("MatmulDesc", operation, 4, ctypes.c_int32(1))
+    small = ctypes.c_int32()
+    for attribute, value in ((0, 77), (1, 0), (3, 0), (4, 1)):  # compute and scale type, transposition of A and of B
+        place = ctypes.byref(small), ctypes.c_size_t(4), ctypes.byref(size)
+        assert not library.cublasLtMatmulDescGetAttribute(operation, attribute, *place)
+        assert small.value == value
+
+
+@pytest.mark.gpu
+def test_products_by_the_library_are_right_and_can_be_captured():
+    with real_gpu():
+        rng = np.random.default_rng(0)
+        x, w = gn.Input("x", ("N", 256)), gn.Parameter("w", rng.normal(size=(256, 192)))
+        loss = gn.Mean((x @ w) ** 2)
+        data = {"x": rng.normal(size=(1024, 256)).astype("float32")}
+        state = {}
+        for backend, precision in (("numpy", None), ("cupy", None), ("cupy", "tf32"), ("cupy", "bf16")):
+            w.value = np.random.default_rng(1).normal(size=(256, 192))
+            step = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend=backend, precision=precision)
+            step.loop(data, 256, epochs=3)
+            state[backend, precision] = w.value
+            assert backend == "numpy" or "0 products are by cuBLASLt" not in step.explain()
+        for precision, tolerance in ((None, 1e-4), ("tf32", 1e-2), ("bf16", 5e-2)):
+            np.testing.assert_allclose(state["cupy", precision], state["numpy", None], tolerance, tolerance)

@@ -1,4 +1,4 @@
-"""Captured loops, with the CPU as the device: the epochs of NumPy, and what a replay does and does not do."""
+"""Captured loops, on the CPU as the device and on a GPU: the epochs of NumPy, and what a replay does and does not."""
 
 import os
 import signal
@@ -8,6 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn.backends.cupy import loops
+
+from .conftest import real_gpu
 
 
 def net(backend, opt=None):
@@ -30,7 +32,7 @@ ORDERS = {
 
 @pytest.mark.parametrize("shuffle", [None, 3, "rng", "legacy", "orders"])
 @pytest.mark.parametrize("drop_last", [False, True])
-def test_a_loop_is_that_of_numpy(world, shuffle, drop_last):
+def test_a_loop_is_that_of_numpy(cupy, shuffle, drop_last):
     losses, state = {}, {}
     for backend in ("numpy", "cupy"):
         order = ORDERS[shuffle]() if shuffle in ORDERS else shuffle
@@ -44,7 +46,7 @@ def test_a_loop_is_that_of_numpy(world, shuffle, drop_last):
 
 
 @pytest.mark.parametrize("batch_size", [7, 100])
-def test_a_loop_is_the_calls_it_stands_for_bit_by_bit(world, monkeypatch, batch_size):
+def test_a_loop_is_the_calls_it_stands_for_bit_by_bit(cupy, monkeypatch, batch_size):
     monkeypatch.setattr(loops, "LONGEST", 8)
     looped, called = net("cupy", gn.Adam(lr=0.1)), net("cupy", gn.Adam(lr=0.1))
     losses = looped.loop({"x": X[:190], "t": T[:190]}, batch_size, epochs=2)
@@ -70,7 +72,7 @@ def test_steps_are_replayed_without_a_copy_or_an_allocation(world, monkeypatch):
     assert counts[1][1] == counts[0][1], "more steps copy more"
 
 
-def test_the_learning_rate_is_read_from_the_device(world):
+def test_the_learning_rate_is_read_from_the_device(cupy):
     losses = {}
     for backend in ("numpy", "cupy"):
         f = net(backend)
@@ -82,7 +84,7 @@ def test_the_learning_rate_is_read_from_the_device(world):
     np.testing.assert_allclose(losses["cupy"], losses["numpy"], rtol=1e-9)
 
 
-def test_an_input_that_stays_the_same(world):
+def test_an_input_that_stays_the_same(cupy):
     x, scale = gn.Input("x", ("N", 2)), gn.Input("scale", (2,))
     w = gn.Parameter("w", [1.0, 2.0])
     loss = gn.Mean((x * scale - w) ** 2)
@@ -94,14 +96,14 @@ def test_an_input_that_stays_the_same(world):
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
-def test_several_scalar_outputs_are_kept_by_name(world):
+def test_several_scalar_outputs_are_kept_by_name(cupy):
     x = gn.Input("x", ("N",))
     f = gn.compile({"total": gn.Sum(x), "rows": x * 2, "most": gn.Max(x)}, backend="cupy")
     kept = f.loop({"x": np.arange(5.0)}, 2)
     assert {name: list(value[0]) for name, value in kept.items()} == {"total": [1, 5, 4], "most": [1, 3, 4]}
 
 
-def test_a_label_that_is_wrong_stops_the_loop_where_it_is(world):
+def test_a_label_that_is_wrong_stops_the_loop_where_it_is(cupy):
     x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
     w = gn.Parameter("w", np.ones((2, 3)))
     loss = gn.SoftmaxCE(x @ w, t - 1)
@@ -116,7 +118,7 @@ def test_a_label_that_is_wrong_stops_the_loop_where_it_is(world):
     np.testing.assert_allclose(stopped, w.value, rtol=1e-5)
 
 
-def test_a_loss_that_is_not_finite_is_blamed_and_the_state_is_that_of_the_last_good_step(world):
+def test_a_loss_that_is_not_finite_is_blamed_and_the_state_is_that_of_the_last_good_step(cupy):
     said = {}
     for backend in ("numpy", "cupy"):
         x, w = gn.Input("x", ("N",), dtype="float64"), gn.Parameter("w", 1.0, dtype="float64")
@@ -129,7 +131,7 @@ def test_a_loss_that_is_not_finite_is_blamed_and_the_state_is_that_of_the_last_g
     assert said["cupy"][1] == pytest.approx(said["numpy"][1], rel=1e-12)
 
 
-def test_ctrl_c_ends_after_whole_steps(world):
+def test_ctrl_c_ends_after_whole_steps(cupy):
     f = net("cupy")
     seen = []
 
@@ -147,7 +149,7 @@ def test_ctrl_c_ends_after_whole_steps(world):
     assert all(np.array_equal(after[name], value) for name, value in again.state.items())
 
 
-def test_a_trainer_trains_and_what_it_calls_meanwhile_sees_the_weights(world):
+def test_a_trainer_trains_and_what_it_calls_meanwhile_sees_the_weights(cupy):
     results = {}
     for backend in ("numpy", "cupy"):
         x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
@@ -162,7 +164,7 @@ def test_a_trainer_trains_and_what_it_calls_meanwhile_sees_the_weights(world):
     assert results["cupy"][1] == results["numpy"][1]
 
 
-def test_a_program_with_a_step_on_numpy_loops_from_python(world):
+def test_a_program_with_a_step_on_numpy_loops_from_python(cupy):
     x, w = gn.Input("x", ("N", 4)), gn.Parameter("w", [1.0, 2.0, 3.0, 4.0])
     best, _ = gn.TopK(x * w, 2)
     losses = []
@@ -172,3 +174,20 @@ def test_a_program_with_a_step_on_numpy_loops_from_python(world):
         f = gn.compile(loss, gn.SGD(lr=0.01).updates(loss), backend=backend)
         losses.append(f.loop({"x": np.random.default_rng(0).normal(size=(10, 4))}, 3, epochs=2, shuffle=0))
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+
+
+@pytest.mark.gpu
+def test_a_soak_of_captured_steps_has_the_bits_of_steps_one_by_one():
+    """Many steps, of several sizes, with what the host does in between: no replay reads what is not there any more."""
+    with real_gpu():
+        captured, single = net("cupy", gn.Adam(lr=0.01)), net("cupy", gn.Adam(lr=0.01))
+        rng = np.random.default_rng(0)
+        for rows in (300, 7, 64, 300, 129):
+            order = np.array([rng.permutation(300) for _ in range(20)])
+            captured.loop({"x": X, "t": T}, rows, epochs=20, shuffle=order)
+            for epoch in order:
+                for start in range(0, 300, rows):
+                    part = epoch[start : start + rows]
+                    single(x=X[part], t=T[part])
+            for name, value in single.state.items():
+                np.testing.assert_array_equal(captured.state[name], value, err_msg=f"{name} after batches of {rows}")

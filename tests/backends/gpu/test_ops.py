@@ -1,4 +1,4 @@
-"""Every op on the CuPy backend: the text of its kernels, run on the CPU, against NumPy."""
+"""Every op on the CuPy backend: the text of its kernels, run on the CPU or a GPU, against NumPy."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from graphnn.testing import Trial
 from graphnn.testing.ops import SIZES, samples_of
 
 from . import nvrtc
-from .conftest import cpu_instead
+from .conftest import DEVICES, cpu_instead, real_gpu
 
 OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and op.samples}
 pytestmark = pytest.mark.usefixtures("compiled_once_more")
@@ -19,10 +19,11 @@ SAMPLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def trials(cpu_library):
+@pytest.fixture(scope="module", params=DEVICES)
+def trials(request):
     """Each op on each of its samples, bound for all sizes: so the compiler is started once, for all kernels."""
-    with cpu_instead(cpu_library), pytest.MonkeyPatch.context() as patch:
+    device = cpu_instead(request.getfixturevalue("cpu_library")) if request.param == "cpu" else real_gpu()
+    with device, pytest.MonkeyPatch.context() as patch:
         patch.delenv("GRAPHNN_CHECK", raising=False)
         made = {name: Trial(op, one) for name, (op, one) in SAMPLES.items()}
         for trial in made.values():

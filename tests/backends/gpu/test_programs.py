@@ -1,4 +1,4 @@
-"""Programs on the CuPy backend, with the CPU as the device: training, state shared with the host, errors, dtypes."""
+"""Programs of the CuPy backend, on the CPU as the device and on a GPU: training, shared state, errors, dtypes."""
 
 import os
 
@@ -22,7 +22,7 @@ def feeds(rows=5):
     return {"x": rng.normal(size=(rows, 3)), "t": rng.integers(0, 2, rows)}
 
 
-def test_training_steps_are_those_of_numpy(world):
+def test_training_steps_are_those_of_numpy(cupy):
     results = {}
     for backend in BOTH:
         loss, w, v = net()
@@ -33,7 +33,7 @@ def test_training_steps_are_those_of_numpy(world):
         np.testing.assert_allclose(one, other, 1e-5, 1e-6)
 
 
-def test_programs_of_device_and_host_share_parameters(world):
+def test_programs_of_device_and_host_share_parameters(cupy):
     loss, w, _ = net()
     on_device = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
     on_host = gn.compile(loss, gn.SGD(lr=0.5).updates(loss))
@@ -58,19 +58,19 @@ def test_parameters_stay_on_the_device(world):
     assert world.copied - copied == 7
 
 
-def test_the_same_bits_every_time(world):
+def test_the_same_bits_every_time(cupy):
     loss, w, v = net()
     f = gn.compile([loss, *gn.grad(loss, [w, v])], backend="cupy")
     first, again = f(**feeds(300)), f(**feeds(300))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_exact_passes_keep_the_bits(world):
+def test_exact_passes_keep_the_bits(cupy):
     loss, w, v = net()
     gn.testing.agree({"loss": loss, "dw": gn.grad(loss, w), "dv": gn.grad(loss, v)}, feeds(), BOTH)
 
 
-def test_a_label_out_of_range(world):
+def test_a_label_out_of_range(cupy):
     x, t = gn.Input("x", ("N", 3)), gn.Input("t", ("N",), dtype="int64")
     w = gn.Parameter("w", np.ones((3, 3)))
     loss = gn.SoftmaxCE(x @ w, t - 1)
@@ -82,7 +82,7 @@ def test_a_label_out_of_range(world):
     step(x=np.ones((3, 3)), t=[1, 1, 3])
 
 
-def test_a_loss_that_is_not_finite(world):
+def test_a_loss_that_is_not_finite(cupy):
     x, w = gn.Input("x", ("N",)), gn.Parameter("w", 2.0)
     loss = gn.Sum(gn.Log(x * w))
     step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
@@ -94,7 +94,7 @@ def test_a_loss_that_is_not_finite(world):
         every(x=[1.0, 1000.0])
 
 
-def test_steps_without_a_kernel_run_on_numpy_and_are_named(world):
+def test_steps_without_a_kernel_run_on_numpy_and_are_named(cupy):
     x = gn.Input("x", ("N", 5))
     values, places = gn.TopK(gn.Exp(x), 2)
     f = gn.compile([values * 2, places], backend="cupy")
@@ -109,7 +109,7 @@ DTYPES = ["bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype(world, dtype):
+def test_every_dtype(cupy, dtype):
     rng = np.random.default_rng(0)
     x, y = gn.Input("x", ("N", 5), dtype=dtype), gn.Input("y", ("N", 5), dtype=dtype)
     given = {"x": rng.integers(0, 2 if dtype == "bool" else 50, (7, 5)).astype(dtype), "y": np.ones((7, 5), dtype)}
@@ -124,7 +124,7 @@ def test_every_dtype(world, dtype):
 
 
 @pytest.mark.parametrize("axis", [None, 0, 1, 2, (0, 1), (0, 2), (1, 2)])
-def test_folds_of_long_and_short_axes(world, axis):
+def test_folds_of_long_and_short_axes(cupy, axis):
     rng = np.random.default_rng(0)
     x = gn.Input("x", ("N", "M", 3), dtype="float32")
     f = gn.compile([gn.Sum(x, axis), gn.Max(x, axis), gn.Sum(x.transpose((2, 0, 1)))], backend="cupy")
@@ -155,7 +155,7 @@ def test_a_forked_process_is_refused_with_what_to_do(world, monkeypatch):
         f(x=1.0)
 
 
-def test_source_and_profile(world):
+def test_source_and_profile(cupy):
     loss, w, _ = net()
     step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
     before = w.value
