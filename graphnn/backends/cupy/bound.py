@@ -154,10 +154,6 @@ class Bound(Works[Launched]):
             for held in self._updated:
                 held.come_home()
 
-    def put_back(self) -> None:
-        """Send what was fetched."""
-        self.send_parameters()
-
     def send(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Feed the inputs on the device, and let nothing have stopped the program."""
         self.send_parameters()

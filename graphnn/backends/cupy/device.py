@@ -21,10 +21,12 @@ from .site import Multiply
 from .types import PRELUDE
 from .writer import Kernel, Launch
 
-__all__ = ["Device", "Ready", "open_device"]
+__all__ = ["Device", "Ready", "Replay", "open_device"]
 
 Ready: TypeAlias = "Callable[[], None]"
 """A launch with all that CuPy would look up at each call."""
+Replay: TypeAlias = "Callable[[], None]"
+"""What was captured, to be launched at once."""
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Products and sums are fused where a kernel says so, and nowhere else: so fused steps keep the bits of steps apart."""
 
@@ -118,7 +120,7 @@ class Device:
         """Wait until all is done."""
         self.stream.synchronize()
 
-    def capture(self, body: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, body: Callable[[], None]) -> Replay:
         """What a body would launch, as a graph: each call of the result launches all of it at once.
 
         Words are kept as they are. Nothing may be allocated, freed or copied to the host meanwhile.

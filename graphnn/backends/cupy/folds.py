@@ -130,7 +130,7 @@ def _fold_kernel(
         finish("total", base[0])
         return w.kernel()
     w.leave_when_stopped()
-    w.line(f"__shared__ {kind} totals[{THREADS}];")
+    w.share(carried, "totals", THREADS)
     if sharing == "block":
         base = across.offsets("(long long)blockIdx.x")
         fold("threadIdx.x", str(THREADS), base)

@@ -1,9 +1,9 @@
-"""Loops: whole epochs on the device, from data that lies there, as replays of captured steps.
+"""Loops: whole epochs on the device, from data that lies there.
 
-One step is captured: it gathers its batch, runs the program, keeps the scalar outputs and counts itself. So is a row
-of steps, up to a whole epoch, that one replay launches. Python launches replays until it is time to look for Ctrl-C;
-only then it waits, and learns whether a check has stopped the program. What follows a check that failed does nothing,
-so that everything stands as before the step that it belongs to.
+A step gathers its batch, runs the program, keeps the scalar outputs and counts itself. Steps are launched many at a
+time, as replays of what was captured, or by one kernel where the net is tiny. Python launches until it is time to
+look for Ctrl-C; only then it waits, and learns whether a check has stopped the program. What follows a check that
+failed does nothing, so that everything stands as before the step that it belongs to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,17 +19,13 @@ from ...errors import NonFiniteError
 from ..program import Batches
 from ..stepping import next_budget
 from .bound import Bound
-from .device import Device, Ready
+from .captured import Captured
+from .device import Device
 from .feeding import lower_gather, lower_place, lower_record, lower_tick
 from .lower import Launched
-from .writer import Launch
+from .tiny import make_tiny
 
 __all__ = ["Loop"]
-
-LONGEST = 64
-"""So many steps are captured as one replay, at most."""
-
-Replay = Callable[[], None]
 
 
 class Loop:
@@ -58,15 +54,23 @@ class Loop:
     ) -> None:
         """Run epochs in the orders given, as many at a time as may be pulled ahead; see `Program.loop`."""
         done = 0
-        captured: _Captured | None = None
+        running: _Running | None = None
         while pulled := list(islice(orders, ahead)):
-            captured = captured or _Captured(self, len(pulled), pulled[0] is not None, records)
-            captured.run(pulled, done, stop, progress)
+            running = running or _Running(self, len(pulled), pulled[0] is not None, records)
+            running.run(pulled, done, stop, progress)
             done += len(pulled)
 
 
-class _Captured:
-    """Steps captured, with what they read and write on the device: data, orders, records."""
+class Steps(Protocol):
+    """What launches steps: replays, or one kernel that runs them all."""
+
+    def launch(self, step: int, most: int) -> int:
+        """Launch steps from that one on, as many as it likes but `most` where it can choose; how many they are."""
+        ...
+
+
+class _Running:
+    """A loop on the device, with what its steps read and write there: data, orders, records."""
 
     def __init__(self, loop: Loop, epochs: int, shuffled: bool, records: Sequence[np.ndarray]) -> None:
         self.loop, self.device, self.records = loop, loop.device, records
@@ -76,19 +80,16 @@ class _Captured:
         self.order = device.allocate(8 * epochs * batches.samples) if shuffled else None
         self.kept = [device.allocate(epochs * loop.steps * record.itemsize) for record in records]
         full, odd = self._step(loop.full), self._step(loop.odd) if loop.odd else []
-        self._warm_up([*full, *odd])
-        self.replays = self._replays(full, odd)
+        self.steps: Steps = make_tiny(loop.full, full, odd, loop.steps) or Captured(loop.full, full, odd, loop.steps)
         self.budget = 1
 
-    def _step(self, bound: Bound) -> list[Ready]:
+    def _step(self, bound: Bound) -> list[Launched]:
         """All launches of a step."""
         launches = [*self._gather(bound), *(k for work in bound.works_before for k in work.kernels)]
         scalars = [array for array in bound.outputs if not array.ndim]
         for value, memory in zip(scalars, self.kept, strict=True):
             launches += lower_record(value, memory.ptr, bound.site)
-        launches += [*(k for work in bound.works_after for k in work.kernels), *lower_tick()]
-        self.device.compile(launch.kernel for launch in launches if isinstance(launch, Launch))
-        return [self.device.ready(launch, self.room.status.ptr) for launch in launches]
+        return [*launches, *(k for work in bound.works_after for k in work.kernels), *lower_tick()]
 
     def _gather(self, bound: Bound) -> list[Launched]:
         """The batch, and the inputs that stay the same: another batch size has them in another place."""
@@ -102,38 +103,6 @@ class _Captured:
             )
         return launches
 
-    def _warm_up(self, launches: Sequence[Ready]) -> None:
-        """Launch everything once with the program stopped, so that nothing happens but that kernels are loaded.
-
-        Products of the library happen all the same: what they have updated is put back.
-        """
-        full = self.loop.full
-        full.fetch_updates()
-        self.device.upload(self.room.status.ptr, np.array([-1, 0], np.int64))
-        self.device.run(launches)
-        self.device.synchronize()
-        full.put_back()
-
-    def _replays(self, full: Sequence[Ready], odd: Sequence[Ready]) -> list[tuple[Replay, int]]:
-        """The replays that make an epoch, each with its number of steps."""
-        whole = self.loop.steps - bool(odd)
-
-        def capture(times: int, last: Sequence[Ready] = ()) -> Replay:
-            def body() -> None:
-                for _ in range(times):
-                    self.device.run(full)
-                self.device.run(last)
-
-            return self.device.capture(body)
-
-        if self.loop.steps <= LONGEST:
-            return [(capture(whole, odd), self.loop.steps)]
-        many, rest = divmod(whole, LONGEST)
-        replays = [(capture(LONGEST), LONGEST)] * many
-        if rest or odd:
-            replays.append((capture(rest, odd), rest + bool(odd)))
-        return replays
-
     def run(
         self, orders: Sequence[np.ndarray | None], done: int, stop: Callable[[], bool], progress: Callable[[int], None]
     ) -> None:
@@ -142,15 +111,12 @@ class _Captured:
         if self.order is not None:
             self.device.upload(self.order.ptr, np.ascontiguousarray(np.concatenate(given), np.int64))
         self.device.upload(self.room.status.ptr, np.zeros(2, np.int64))
-        replays = self.replays * len(orders)
-        at, told = 0, 0
-        while at < len(replays):
+        total, step, told = len(orders) * self.loop.steps, 0, 0
+        while step < total:
             self.loop.full.send_parameters()
-            begun, launched = perf_counter(), 0
-            while at < len(replays) and (not launched or launched < self.budget):
-                replay, steps = replays[at]
-                replay()
-                at, launched = at + 1, launched + steps
+            begun, end = perf_counter(), min(total, step + self.budget)
+            while step < end:
+                step += self.steps.launch(step, end - step)
             self.loop.full.note_updates()
             epochs = self._wait(done) // self.loop.steps
             self.budget = next_budget(self.budget, perf_counter() - begun)

@@ -25,7 +25,7 @@ class Mirror:
     def __init__(self, device: Device) -> None:
         self._device = device
         self._begins: list[int] = []
-        self._stretches: list[tuple[np.ndarray, Any]] = []
+        self.stretches: list[tuple[np.ndarray, Any]] = []
         self._constants: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
 
     def add(self, array: np.ndarray, memory: Any) -> None:
@@ -34,7 +34,7 @@ class Mirror:
             begin = array.ctypes.data
             place = bisect_right(self._begins, begin)
             self._begins.insert(place, begin)
-            self._stretches.insert(place, (array.reshape(-1).view(np.uint8), memory))
+            self.stretches.insert(place, (array.reshape(-1).view(np.uint8), memory))
 
     def address(self, array: np.ndarray) -> int:
         """Where an array begins on the device; one that lies in no stretch is a constant, and sent."""
@@ -54,7 +54,7 @@ class Mirror:
 
     def _find(self, place: int) -> tuple[np.ndarray, Any] | None:
         at = bisect_right(self._begins, place) - 1
-        return self._stretches[at] if at >= 0 and place < self._begins[at] + self._stretches[at][0].nbytes else None
+        return self.stretches[at] if at >= 0 and place < self._begins[at] + self.stretches[at][0].nbytes else None
 
     def download(self, arrays: Iterable[np.ndarray]) -> None:
         """Bring the host's arrays up to date; constants are."""

@@ -64,7 +64,7 @@ def lower_product(
     batches, (rows, columns), inner = c.shape[:-2], c.shape[-2:], a.shape[-1]
     given = [c, a, b, *([] if plus is None else [plus])]
     how = _Product(out.dtype, plus is not None, alpha is not None, len(batches))
-    words = [at(array) for array in given] + ([] if alpha is None else [at(alpha)])
+    words: list[int] = [*map(at, given), *([] if alpha is None else [at(alpha)])]
     words += [rows, inner, columns, *(step for array in given for step in array.strides[-2:])]
     for axis, size in enumerate(batches):
         words += [size, *(_move(array, axis, len(batches)) for array in given)]
@@ -106,7 +106,8 @@ def _product_kernel(how: _Product) -> Kernel:
     steps = [(w.word(), w.word()) for _ in range(1 + len(arrays))]
     batches = [(w.word(), [w.word() for _ in steps]) for _ in range(how.batches)]
     w.leave_when_stopped()
-    w.line(f"__shared__ {kind} left[{SIDE}][{SIDE + 1}], right[{SIDE}][{SIDE + 1}];")
+    for side in ("left", "right"):
+        w.share(carried, side, SIDE, SIDE + 1)
     w.line(f"const int y = threadIdx.x / {SIDE}, x = threadIdx.x % {SIDE};")
     across = w.put("long long", f"({columns} + {SIDE - 1}) / {SIDE}")
     down = w.put("long long", f"({rows} + {SIDE - 1}) / {SIDE}")

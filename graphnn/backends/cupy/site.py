@@ -10,10 +10,14 @@ import numpy as np
 
 from .blaslt import BlasLt, matrix_of
 
-__all__ = ["Multiply", "Site"]
+__all__ = ["Address", "Multiply", "Site"]
 
 LARGE = 32**3
 """Multiplications from which a product is left to the library. Not measured: it awaits a GPU."""
+
+
+class Address(int):
+    """A word that is an address."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,9 @@ class Site:
     folds: bool = True
     """May updates be folded into products of the library, which do not ask whether a check has stopped the program?"""
 
-    def __call__(self, array: np.ndarray) -> int:
+    def __call__(self, array: np.ndarray) -> Address:
         """Where an array begins on the device."""
-        return self.address(array)
+        return Address(self.address(array))
 
     def multiply(self, x: np.ndarray, w: np.ndarray, out: np.ndarray, alpha: np.ndarray | None) -> Multiply | None:
         """`x @ w` into `out`, or with `alpha` added to it times that; None where the library does not do it."""

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 
 from ..kernels import DType
-from .types import memory_type
+from .types import memory_type, register_type
 
 __all__ = ["Kernel", "Launch", "THREADS", "Writer", "launch"]
 
@@ -25,8 +26,10 @@ THREADS = 256
 class Kernel:
     """A kernel as text: its parameters after the status, and its body. Equal texts are one kernel."""
 
-    parameters: str
+    parameters: Sequence[str]
     body: str
+    shared: int = 0
+    """Bytes that its blocks share."""
 
     @cached_property
     def name(self) -> str:
@@ -36,7 +39,8 @@ class Kernel:
     @property
     def text(self) -> str:
         """The whole function."""
-        return f'extern "C" __global__ void {self.name}(long long* status{self.parameters}) {{\n{self.body}}}\n'
+        parameters = ", ".join(["long long* status", *self.parameters])
+        return f'extern "C" __global__ void {self.name}({parameters}) {{\n{self.body}}}\n'
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Writer:
         self._lines: list[str] = []
         self._depth = 1
         self._count = 0
+        self._shared = 0
 
     def _new(self, letter: str) -> str:
         self._count += 1
@@ -114,6 +119,11 @@ class Writer:
         """Do nothing once the program has stopped: for kernels whose threads wait for one another."""
         self.line("if (*status) return;")
 
+    def share(self, dtype: DType, name: str, *sizes: int) -> None:
+        """An array that the threads of a block share."""
+        self.line(f"__shared__ {register_type(dtype)} {name}{''.join(f'[{n}]' for n in sizes)};")
+        self._shared += prod(sizes) * dtype.itemsize
+
     def kernel(self) -> Kernel:
         """The kernel written."""
-        return Kernel("".join(f", {p}" for p in self._parameters), "".join(self._lines))
+        return Kernel(tuple(self._parameters), "".join(self._lines), self._shared)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.backends.cupy import loops
+from graphnn.backends.cupy import captured, loops
 
 from .conftest import real_gpu
 
@@ -30,6 +30,13 @@ ORDERS = {
 }
 
 
+@pytest.fixture(params=["tiny", "captured"], autouse=True)
+def _how(request, monkeypatch):
+    """Both ways to run many steps, for these nets are tiny."""
+    if request.param == "captured":
+        monkeypatch.setattr(loops, "make_tiny", lambda *arguments: None)
+
+
 @pytest.mark.parametrize("shuffle", [None, 3, "rng", "legacy", "orders"])
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_a_loop_is_that_of_numpy(cupy, shuffle, drop_last):
@@ -47,7 +54,7 @@ def test_a_loop_is_that_of_numpy(cupy, shuffle, drop_last):
 
 @pytest.mark.parametrize("batch_size", [7, 100])
 def test_a_loop_is_the_calls_it_stands_for_bit_by_bit(cupy, monkeypatch, batch_size):
-    monkeypatch.setattr(loops, "LONGEST", 8)
+    monkeypatch.setattr(captured, "LONGEST", 8)
     looped, called = net("cupy", gn.Adam(lr=0.1)), net("cupy", gn.Adam(lr=0.1))
     losses = looped.loop({"x": X[:190], "t": T[:190]}, batch_size, epochs=2)
     starts = range(0, 190, batch_size)

@@ -1,0 +1,158 @@
+"""Tiny nets: one kernel of one block that runs many steps, everything it computes in memory that the block shares.
+
+A launch costs microseconds, and so does each node of a captured graph, which is more than a tiny net has to compute.
+Here the kernels of a step become functions that the block calls one after the other, each for all its blocks in turn,
+with a barrier between; arena and parameters lie in shared memory while it runs. The functions are the texts of the
+kernels, so a loop has the bits that its steps have one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...plan.arena import aligned
+from .bound import Bound
+from .device import Device
+from .lower import Launched
+from .site import Address
+from .writer import THREADS, Kernel, Launch
+
+__all__ = ["Tiny", "make_tiny"]
+
+SHARED = 48 << 10
+"""Bytes that a block may share on every GPU without asking."""
+BLOCKS = 4
+"""Blocks for each launch of a step, on average: with more, several multiprocessors would be faster. Not measured."""
+
+
+def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], steps: int) -> Tiny | None:
+    """The steps of an epoch as one kernel, where the net is tiny; the last step is another one where its batch is."""
+    launches = [launch for launch in (*full, *odd) if isinstance(launch, Launch)]
+    if len(launches) < len(full) + len(odd) or sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
+        return None
+    home = _Home(bound)
+    kernels = {launch.kernel: f"f{i}" for i, launch in enumerate(launches)}
+    words = sum(len(launch.words) for launch in launches) + 2 * len(home.stretches)
+    needed = home.size + aligned(8 * words) + sum(kernel.shared for kernel in kernels)
+    return Tiny(bound, home, full, odd, steps) if needed <= SHARED else None
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """Memory of the device that the block keeps a copy of: where it lies, its bytes, and where the copy begins."""
+
+    address: int
+    size: int
+    local: int
+
+
+class _Home:
+    """The arena and the parameters, as they lie in shared memory one after the other."""
+
+    def __init__(self, bound: Bound) -> None:
+        self.stretches: list[_Stretch] = []
+        self.size = 0
+        for array, memory in bound.mirror.stretches:
+            self.stretches.append(_Stretch(int(memory.ptr), array.nbytes, self.size))
+            self.size += aligned(array.nbytes)
+
+    def find(self, word: int) -> int | None:
+        """Where an address lies in shared memory; None for a number, or an address elsewhere."""
+        if isinstance(word, Address):
+            for stretch in self.stretches:
+                if stretch.address <= word < stretch.address + stretch.size:
+                    return stretch.local + word - stretch.address
+        return None
+
+
+class Tiny:
+    """The kernel of a tiny net, and the words of its steps on the device."""
+
+    def __init__(
+        self, bound: Bound, home: _Home, full: Sequence[Launched], odd: Sequence[Launched], steps: int
+    ) -> None:
+        self._device: Device = bound.device
+        self._status = int(bound.room.status.ptr)
+        table: list[int] = [n for stretch in home.stretches for n in (stretch.address, stretch.size)]
+        kernel = _Text(home, table, steps).kernel(full, odd)
+        self._table = self._device.allocate(8 * len(table))
+        self._device.upload(self._table.ptr, np.array(table, np.int64))
+        self._kernel = kernel
+        self._device.compile([kernel])
+
+    def launch(self, step: int, most: int) -> int:
+        """Launch the kernel for so many steps."""
+        launch = Launch(self._kernel, [int(self._table.ptr), most], 1)
+        self._device.run([self._device.ready(launch, self._status)])
+        return most
+
+
+class _Text:
+    """Writes the kernel; the words that its calls take go into the table."""
+
+    def __init__(self, home: _Home, table: list[int], steps: int) -> None:
+        self.home, self.table, self.steps = home, table, steps
+        self.functions: dict[Kernel, str] = {}
+        self.lines: list[str] = []
+
+    def kernel(self, full: Sequence[Any], odd: Sequence[Any]) -> Kernel:
+        """The whole."""
+        calls = [*self._steps(full, odd)]
+        functions = [line for kernel, name in self.functions.items() for line in self._function(kernel, name)]
+        body = [
+            f"  __shared__ long long local[{max(1, self.home.size // 8)}], words[{len(self.table)}];\n",
+            f"  for (int i = threadIdx.x; i < {len(self.table)}; i += {THREADS}) words[i] = table[i];\n",
+            "  __syncthreads();\n",
+            *self._copies(back=False),
+            "  __syncthreads();\n",
+            "  const long long base = (long long)local;\n",
+            *functions,
+            "  for (long long step = 0; step < count && !*status; step++) {\n",
+            *calls,
+            "  }\n",
+            *self._copies(back=True),
+        ]
+        shared = self.home.size + 8 * len(self.table) + sum(kernel.shared for kernel in self.functions)
+        return Kernel(("const long long* table", "long long count"), "".join(body), shared)
+
+    def _copies(self, back: bool) -> Iterator[str]:
+        """Copy each stretch into shared memory, or back."""
+        for i, stretch in enumerate(self.home.stretches):
+            here, there = f"((char*)local)[{stretch.local} + i]", f"((char*)words[{2 * i}])[i]"
+            to, source = (there, here) if back else (here, there)
+            head = f"for (long long i = threadIdx.x; i < words[{2 * i + 1}]; i += {THREADS})"
+            yield f"  {head} {to} = {source};\n"
+
+    def _steps(self, full: Sequence[Launch], odd: Sequence[Launch]) -> Iterator[str]:
+        """The calls of a step; of another one for the last of an epoch, where that is."""
+        if not odd:
+            yield from self._calls(full, "    ")
+            return
+        yield f"    if (status[1] % {self.steps} != {self.steps - 1}) {{\n"
+        yield from self._calls(full, "      ")
+        yield "    } else {\n"
+        yield from self._calls(odd, "      ")
+        yield "    }\n"
+
+    def _calls(self, launches: Sequence[Launch], indent: str) -> Iterator[str]:
+        for launch in launches:
+            name = self.functions.setdefault(launch.kernel, f"f{len(self.functions)}")
+            given = ["block"]
+            for parameter, word in zip(launch.kernel.parameters, launch.words, strict=True):
+                local = self.home.find(word)
+                text = f"words[{len(self.table)}]" if local is None else f"base + words[{len(self.table)}]"
+                self.table.append(word if local is None else local)
+                given.append(f"({parameter.rsplit(' ', 1)[0]})({text})")
+            call = f"{name}({', '.join(given)}); __syncthreads();"
+            yield f"{indent}for (unsigned block = 0; block < {launch.blocks}; block++) {{ {call} }}\n"
+
+    @staticmethod
+    def _function(kernel: Kernel, name: str) -> Iterator[str]:
+        """A kernel as a function of the number of its block."""
+        yield f"  auto {name} = [&]({', '.join(['unsigned block', *kernel.parameters])}) {{\n"
+        yield kernel.body.replace("blockIdx.x", "block")
+        yield "  };\n"
