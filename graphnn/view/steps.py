@@ -52,11 +52,19 @@ class _Story:
         self.words = _words(self.place, self.called)
         self.seen_as = self._boxes_behind()
         self.forward = {n.serial: i for n, i in self.place.items() if chain.graph.roles[n] == "forward"}
-        single = [box.nodes[0] for box in shown.boxes if len(box.nodes) == 1]
-        gradients = [chain.gradients[node] for node in single if node in chain.gradients]
-        values = observer(dict.fromkeys([*single, *gradients])) if observer else {}
-        self.values = {node: i for i, node in enumerate(values)}
-        self.summaries = [summarise(value) for value in values.values()]
+        self.values: dict[Node, int] = {}
+        self.summaries: list[dict[str, Any]] = []
+        if observer:
+            self._summarise(observer([*chain.graph.nodes, *chain.gradients.values()]))
+
+    def _summarise(self, observed: Mapping[Node, np.ndarray]) -> None:
+        """Keep the values and gradients of the nodes that have a box of their own."""
+        for box in self.boxes:
+            alone = box.nodes if len(box.nodes) == 1 else ()
+            for node in (*alone, *(self.chain.gradients[n] for n in alone if n in self.chain.gradients)):
+                if node in observed and node not in self.values:
+                    self.values[node] = len(self.summaries)
+                    self.summaries.append(summarise(observed[node]))
 
     def told(self) -> dict[str, Any]:
         """All of it."""

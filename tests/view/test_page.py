@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from random_graphs import N, random_program
 
 import graphnn as gn
 from graphnn.view import page as pages
@@ -171,6 +172,20 @@ def test_a_program_draws_its_page_and_keeps_its_parameters(tmp_path):
     told = Reader((tmp_path / "step.html").read_text(encoding="utf-8")).told
     assert {box["half"] for box in told["boxes"]} == {"forward", "backward", "update"}
     np.testing.assert_array_equal(step.state["W"], before)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_random_programs_have_pages(seed, tmp_path, compiled_once_more):
+    program = random_program(seed)
+    graph = gn.Graph(program.outputs, program.updates)
+    feeds = {name: program.feeds[name] for name in graph.inputs}
+    free = {size for size in graph.sizes if not any(size in x.spec.sizes for x in graph.inputs.values())}
+    told = Reader(render(graph, tmp_path, feeds=feeds | dict.fromkeys(free, N))).told
+    step = {box: i for i, box in enumerate(told["order"])}
+    assert sorted(step) == list(range(len(told["boxes"])))
+    for i, box in enumerate(told["boxes"]):
+        assert box["name"] and all(step[read] < step[i] for read in box["reads"])
+        assert ("value" in box) != box["spec"].startswith("(")  # several results have none of their own
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (Path(pages.__file__).parent / "assets").glob("*.js")))

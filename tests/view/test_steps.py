@@ -95,6 +95,15 @@ def test_one_half_alone_tells_its_own(view):
     assert ("dL/dW" in named) == (view == "backward")
 
 
+@pytest.mark.parametrize(("view", "depth"), [("backward", None), ("forward", 0)])
+def test_all_inputs_are_fed_whatever_is_drawn(view, depth):
+    with gn.scope("all"):
+        x, t, w = gn.Input("x", ("N",)), gn.Input("t", ("M",)), gn.Parameter("w", 2.0)
+        graph = gn.Graph(gn.Sum(w * x) + gn.Sum(t))
+    told = story(graph, view, {"x": [1.0, 2.0], "t": [3.0]}, depth)
+    assert (depth == 0) == (told["values"] == [])
+
+
 def test_updates_come_last():
     w = gn.Parameter("w", [1.0, 2.0])
     loss = gn.Sum(w * w)
