@@ -9,6 +9,9 @@ from importlib.util import find_spec
 
 __all__ = ["blas", "problem"]
 
+_LLVM = 22
+"""The first LLVM that reads the kernels' text: older ones have other masked loads, and end the process over it."""
+
 
 @cache
 def problem() -> str | None:
@@ -25,6 +28,9 @@ def problem() -> str | None:
         llvm.initialize_native_asmprinter()
     except (ImportError, OSError, RuntimeError) as error:
         return f"llvmlite does not load here: {' '.join(str(error).split())}; pip install --force-reinstall llvmlite"
+    if llvm.llvm_version_info[0] < _LLVM:
+        brought = ".".join(map(str, llvm.llvm_version_info))
+        return f"llvmlite brings LLVM {brought}, and {_LLVM} or newer is needed; pip install -U 'llvmlite>=0.48'"
     return None
 
 
