@@ -128,7 +128,7 @@ class Page:
     def wait(self, script):
         """Until the script says true: a picture glides for a quarter of a second."""
         done = "const [done] = arguments; const ask = () => (%s) ? done(true) : setTimeout(ask, 20); ask()"
-        self.driver.set_script_timeout(5)
+        self.driver.set_script_timeout(20)
         assert self.driver.execute_async_script(done % script)
 
 
