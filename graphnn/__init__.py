@@ -35,6 +35,7 @@ from .train.trainer import Trainer
 from .transform.passes import Pass, Rules, rewrite
 from .view import plot
 from .view.derive import Derivation, derive
+from .view.passes import render_passes
 
 __version__ = "0.1.0"
 

@@ -68,7 +68,8 @@ class Executable:
         self._form = outputs
         self._program = program
         self._budget: Budget | None = None
-        self._stages = tuple(stages)
+        self.stages: tuple[Stage, ...] = tuple(stages)
+        """The graph as declared, and after each pass; `gn.render_passes` draws them."""
         self._feeds = Feeds(graph, plan)
         self._lock = threading.RLock()  # what is called after an epoch may ask the program itself
         self.epochs = 0
@@ -95,7 +96,7 @@ class Executable:
     @property
     def _computed(self) -> Graph:
         """The graph that has the values computed: as declared, or rounded as a policy of precision says."""
-        return next((stage.graph for stage in reversed(self._stages) if stage.numerics == "rounding"), self.graph)
+        return next((stage.graph for stage in reversed(self.stages) if stage.numerics == "rounding"), self.graph)
 
     def _shaped(self, results: dict[str, np.ndarray]) -> Any:
         """Results in the form of the outputs compiled."""
@@ -182,7 +183,7 @@ class Executable:
         if plan is not self.plan:
             self._program = self._bind(plan)
             self.plan = plan
-            self._stages += (Stage("fit the budget", "exact", plan.graph),)
+            self.stages += (Stage("fit the budget", "exact", plan.graph),)
 
     # State -------------------------------------------------------------------------------------------------------
 
@@ -274,7 +275,7 @@ class Executable:
         """
         from .view.report import explain  # a door
 
-        said = explain([(s.name, s.numerics, s.graph) for s in self._stages], self.plan, self.ledger())
+        said = explain([(s.name, s.numerics, s.graph) for s in self.stages], self.plan, self.ledger())
         notes = self._program.notes()
         return said + (f"\n\n== {self.backend}\n{notes}" if notes else "")
 
@@ -291,7 +292,7 @@ class Executable:
         """
         from .view.ledger import make_ledger  # a door
 
-        return make_ledger([(s.name, s.graph, s.record) for s in self._stages], self.plan)
+        return make_ledger([(s.name, s.graph, s.record) for s in self.stages], self.plan)
 
     def bisect(
         self, feeds: Mapping[str, ArrayLike], rtol: float | None = None, atol: float | None = None
@@ -311,7 +312,7 @@ class Executable:
         None
         """
         given, sizes = self._feeds.read(feeds)
-        passes = [stage.made_by for stage in self._stages if stage.made_by is not None]
+        passes = [stage.made_by for stage in self.stages if stage.made_by is not None]
         bind = find_backend(self.backend).bind
 
         def run(graph: Graph) -> dict[str, np.ndarray]:
@@ -373,7 +374,7 @@ class Executable:
         if view == "plan" or (view is None and feeds is None and not os.fspath(path).lower().endswith(".html")):
             from .view.plan import render_plan  # a door
 
-            return render_plan(path, [(s.graph, s.record) for s in self._stages], self.plan, depth, profile, sizes)
+            return render_plan(path, [(s.graph, s.record) for s in self.stages], self.plan, depth, profile, sizes)
         if profile is not None or sizes:
             raise RenderError('a profile and sizes are drawn with the plan alone: use view="plan".')
         return self.graph.render(path, view, depth, feeds)

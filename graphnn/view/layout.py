@@ -13,14 +13,18 @@ from unicodedata import east_asian_width
 from .columns import columns, in_order
 from .picture import Box, Frame, Picture, outline
 
-__all__ = ["GAP", "HEADING", "LINE", "PAD", "Layout", "Swatch", "text_width"]
+__all__ = ["FAR", "GAP", "LANE", "HEADING", "LINE", "PAD", "Layout", "Swatch", "text_width"]
 
 LINE, PAD, HEADING, GAP = 14, 9, 18, 30
 """In pixels: a line of text, the space inside a frame, its heading, and between columns."""
 _LETTER = 6.4
 _LEAVES = ("input", "parameter", "constant", "saved")
-_FAR = 40
-"""No room is kept for an arrow over more columns than this: for all of them it would cost quadratic time."""
+FAR = 40
+"""Arrows over more columns than this run beneath everything: room for all of them would cost quadratic time."""
+LANE = 5.0
+"""Pixels between arrows of different values."""
+_LANES = 20
+"""So many run beneath everything side by side; more share."""
 _SWATCH = 26
 """What a square of a legend takes beside its text."""
 
@@ -73,7 +77,9 @@ class Layout:
             x += wide + gap + 2 * self._inner
         width = x - self._room[-1] - self._inner + PAD if self._left else 2.0 * PAD
         self._width = max(width, text_width(shown.remark) + 2 * PAD if shown.remark else 0.0)
-        self.bottom = self._groups[0].height + PAD
+        self._beneath = self._groups[0].height + PAD
+        far = {tail for tail, head, _ in shown.arrows if abs(self.column[tail] - self.column[head]) > FAR}
+        self.bottom = self._beneath + LANE * min(len(far), _LANES)
         self.legend = list(self._swatches(shown))
         rows = len({swatch.y for swatch in self.legend}) + bool(shown.remark)
         self.size = self._width, self.bottom + PAD + HEADING * rows
@@ -141,6 +147,10 @@ class Layout:
                 right = self._left[group.last] + self._widths[group.last] + inner
                 yield group.frame, left, group.top, right - left, group.height
 
+    def lane(self, number: int) -> float:
+        """The height of a lane beneath everything."""
+        return self._beneath + LANE * (number % _LANES)
+
     def edges(self, column: int) -> tuple[float, float]:
         """Left and right of a column."""
         return self._left[column], self._left[column] + self._widths[column]
@@ -157,7 +167,7 @@ def _with_room_for_arrows(column: Mapping[Box, int], shown: Picture) -> dict[Box
     spans = {box: (own, own) for box, own in column.items()}
     for tail, head, _ in shown.arrows:
         own, far = column[tail], column[head]
-        if tail.place == head.place and tail.kind not in _LEAVES and abs(far - own) <= _FAR:
+        if tail.place == head.place and tail.kind not in _LEAVES and abs(far - own) <= FAR:
             first, last = spans[tail]
             spans[tail] = min(first, far + 1) if far < own else first, max(last, far - 1) if far > own else last
     return spans
@@ -191,4 +201,5 @@ def box_height(box: Box) -> float:
 
 def text_width(text: str) -> float:
     """How wide a text is about: letters of East Asia take two."""
-    return sum(2 if east_asian_width(c) in "WF" else 1 for c in text) * _LETTER
+    letters = len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return letters * _LETTER

@@ -129,7 +129,8 @@ def mirror(
     halves, inline, outputs = halves or halves_of(graph), inline_words(graph), output_names(graph)
     named = references(graph, halves, inline) if named is None else named
     heads = named if heads is None else heads
-    words = local_words(graph, halves, {**inline, **named}, keep)
+    early = {op for node in graph.nodes if halves[node] == "forward" for op in node.operands}
+    words = local_words(graph, halves, {**inline, **named}, keep | early)
     frames = _Frames(graph)
     boxes: dict[Node, Box] = {}
     arrows: list[Arrow] = []

@@ -6,6 +6,7 @@ What Graphviz would spend on a layout, more than linear time, is saved, and PNG 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import sqrt
 
 import graphviz
 
@@ -18,6 +19,8 @@ from .sheet import Part, Sheet
 __all__ = ["sheet_to_dot"]
 
 _INCH = 72.0
+_LONGEST, _MOST = 16_000, 24_000_000
+"""Pixels of a bitmap's side, and all of them, at most: more would take seconds to paint, and no viewer shows them."""
 _SLANTED = {"shape": "polygon", "sides": "4", "skew": "0.12"}
 """A parallelogram of which the text is not cut: Graphviz's own is made to be as large as it needs."""
 
@@ -25,13 +28,20 @@ _SLANTED = {"shape": "polygon", "sides": "4", "skew": "0.12"}
 def sheet_to_dot(sheet: Sheet) -> str:
     """A sheet in DOT with the places of all, for `neato -n2`, which draws what it is told."""
     dot = graphviz.Digraph("sheet", node_attr={**NODE, "fixedsize": "true", "fontsize": "10"})
-    dot.attr(bb=_numbers([(0, 0), (sheet.width, sheet.height)]), fontname="Helvetica", fontsize="11", fontcolor=INK)
+    dot.attr(bb=_numbers([(0, 0), (sheet.width, sheet.height)]), dpi=f"{_dpi(sheet):.4g}")
+    dot.attr(fontname="Helvetica", fontsize="11", fontcolor=INK)
     dot.attr("edge", color=INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=INK)
     for number, part in enumerate(sheet.parts):
         _Painter(dot, part, sheet.height, f"p{number}").paint()
     for number, (x, y, text) in enumerate(sheet.headings):
         _words(dot, f"h{number}", (x, sheet.height - y + 4), text)
     return str(dot.source)
+
+
+def _dpi(sheet: Sheet) -> float:
+    """As many dots an inch as Graphviz paints by itself, or as few as keep a bitmap within bounds."""
+    width, height = sheet.width, sheet.height
+    return min(96.0, _INCH * _LONGEST / max(width, height), _INCH * sqrt(_MOST / (width * height)))
 
 
 class _Painter:

@@ -113,8 +113,7 @@ class _Drawing:
         called = {node: self._called[new] for node, new in self._became.items() if self._has_value(node, new)}
         named = {node: text for node, text in called.items() if halves[node] == "forward" and node not in inline}
         heads = {node: f"{text} {title(node)}" for node, text in called.items() if text.startswith("%")}
-        turned = {op for node in halves if halves[node] == "forward" for op in node.operands if halves[op] != "forward"}
-        shown = mirror(self._graph, halves, named, heads, frozenset(turned.union(self._step)))
+        shown = mirror(self._graph, halves, named, heads, frozenset(self._step))
         many, slots = len(self._plan.steps), len(self._plan.slots)
         time = "" if self._seconds is None else f" in {_time(sum(self._seconds))}"
         return shown._replace(remark=f"{many} step{'s' * (many != 1)}{time}, {slots} slot{'s' * (slots != 1)}.")

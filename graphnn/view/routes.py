@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from .layout import GAP, PAD, Layout, text_width
+from .layout import FAR, GAP, LANE, PAD, Layout, text_width
 from .picture import Arrow, Box, Picture
 
 __all__ = ["Point", "Route", "routes"]
@@ -16,10 +15,6 @@ Point: TypeAlias = tuple[float, float]
 
 _CLEAR = 4.0
 """Pixels between a lane and a box."""
-_APART = 5.0
-"""Pixels between lanes of different values."""
-_FAR = 40
-"""Over more columns than this, lanes are looked for beneath all boxes only: else it would cost quadratic time."""
 _TIP = 7.0
 
 
@@ -104,8 +99,9 @@ class _Lanes:
         self._taken = [sorted((layout.top[box], layout.bounds(box)[3]) for box in row) for row in layout.rows]
         self._place = [{top: i for i, (top, _) in enumerate(taken)} for taken in self._taken]
         self._layout = layout
-        self._below = layout.bottom - PAD / 2
-        self._used: dict[int, list[tuple[float, Box]]] = {}
+        self._used: list[list[float]] = [[] for _ in layout.rows]
+        self._owner: list[dict[float, Box]] = [{} for _ in layout.rows]
+        self._below: dict[Box, float] = {}
 
     def neighbours(self, one: Box, other: Box) -> bool:
         """Do two boxes of a column stand one above the other, with none between?"""
@@ -114,23 +110,27 @@ class _Lanes:
 
     def free(self, tail: Box, between: range, start: float, end: float) -> float:
         """The height of a lane through the columns between, near to where the arrow leaves and arrives."""
-        candidates: Iterable[float] = (start, end)
-        if len(between) <= _FAR:
-            sides = {y for i in between for top, low in self._taken[i] for y in (top - _CLEAR, low + _CLEAR)}
-            aside = sorted(sides, key=lambda y: (abs(y - start) + abs(y - end), y))
-            candidates = chain(candidates, (y + shift for y in aside for shift in (0.0, -_APART, _APART)))
-        for y in candidates:
+        for y in self._candidates(between, start, end):
             if all(self._is_free(tail, i, y) for i in between):
-                break
-        else:
-            y = self._below
-        for i in between:
-            self._used.setdefault(i, []).append((y, tail))
-        return y
+                for i in between:
+                    if y not in self._owner[i]:
+                        self._owner[i][y] = tail
+                        insort(self._used[i], y)
+                return y
+        return self._below.setdefault(tail, self._layout.lane(len(self._below)))
+
+    def _candidates(self, between: range, start: float, end: float) -> Iterator[float]:
+        if len(between) <= FAR:
+            yield from (start, end)
+            sides = {y for i in between for top, low in self._taken[i] for y in (top - _CLEAR, low + _CLEAR)}
+            for y in sorted(sides, key=lambda y: (abs(y - start) + abs(y - end), y)):
+                yield from (y, y - LANE, y + LANE)
 
     def _is_free(self, tail: Box, column: int, y: float) -> bool:
         taken = self._taken[column]
         i = bisect_left(taken, (y + _CLEAR,))
         if i and taken[i - 1][1] > y - _CLEAR:
             return False
-        return not any(other is not tail and abs(y - lane) < _APART for lane, other in self._used.get(column, ()))
+        used, owner = self._used[column], self._owner[column]
+        near = used[bisect_right(used, y - LANE) : bisect_left(used, y + LANE)]
+        return all(owner[lane] is tail for lane in near)

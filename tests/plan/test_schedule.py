@@ -16,7 +16,7 @@ def sorted_by_networkx(graph):
 @pytest.mark.parametrize("seed", range(12))
 def test_the_order_of_declaration_is_what_networkx_gives(seed):
     program = random_program(seed)
-    for stage in gn.compile(program.outputs, program.updates)._stages:
+    for stage in gn.compile(program.outputs, program.updates).stages:
         assert schedule(stage.graph) == sorted_by_networkx(stage.graph)
 
 

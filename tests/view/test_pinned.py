@@ -1,6 +1,7 @@
 """Sheets painted by Graphviz at places that graphnn tells: the same places, and as quickly as they are many."""
 
 import re
+import struct
 import time
 from xml.etree import ElementTree
 
@@ -67,3 +68,11 @@ def test_a_thousand_nodes_without_scopes_are_painted(renderer, tmp_path, suffix)
 def test_the_same_bytes_every_time():
     first, second = (sheet_to_dot(sheet_of(picture(chain(20), "both"), "both")) for _ in range(2))
     assert first == second and not re.search(r"URL|href|<", first.replace("->", "").replace("<-", ""))
+
+
+@pytest.mark.parametrize(("length", "longest"), [(12, 2000), (1000, 16_100)])
+def test_bitmaps_stay_within_bounds(renderer, tmp_path, length, longest):
+    path = tmp_path / "net.png"
+    chain(length).render(path, view="both")
+    width, height = struct.unpack(">II", path.read_bytes()[16:24])  # of the header
+    assert longest / 4 < max(width, height) <= longest and width * height < 26_000_000

@@ -31,7 +31,7 @@ def trained(backend, **options):
 
 
 def drawn(f, depth=None, seconds=None, sizes=None):
-    return plan_picture([(s.graph, s.record) for s in f._stages], f.plan, depth, seconds, sizes)
+    return plan_picture([(s.graph, s.record) for s in f.stages], f.plan, depth, seconds, sizes)
 
 
 def step_of(box):
@@ -300,7 +300,7 @@ def test_the_same_bytes_whatever_the_hash_seed(run_python):
         "x = gn.Input('x', ('N', 2))\n"
         "loss = gn.Sum(gn.Tanh(gn.Affine(x, gn.Parameter('W', np.ones((2, 4))), gn.Parameter('b', np.ones(4)))))\n"
         "f = gn.compile(loss, gn.Adam().updates(loss))\n"
-        "print(to_svg(plan_picture([(s.graph, s.record) for s in f._stages], f.plan), 'both'))\n"
+        "print(to_svg(plan_picture([(s.graph, s.record) for s in f.stages], f.plan), 'both'))\n"
     )
     assert run_python(code, PYTHONHASHSEED="1") == run_python(code, PYTHONHASHSEED="2")
 

@@ -152,3 +152,16 @@ def test_lanes_of_different_values_lie_apart():
                 lanes.setdefault(arrow.tail, set()).add(one[1])
     for one, other in itertools.combinations(lanes.values(), 2):
         assert one.isdisjoint(other)
+
+
+def test_arrows_over_many_columns_run_beneath_all_boxes():
+    x = gn.Input("x", ("N",))
+    node = first = gn.Exp(x)
+    for _ in range(50):
+        node = gn.Tanh(node)
+    shown = picture(gn.Graph(gn.Sum(node + first)), "forward")
+    layout = Layout(shown, "forward")
+    lowest = max(layout.bounds(box)[3] for box in shown.boxes)
+    by_ends = {(a.tail.lines[0], a.head.lines[0]): r for a, r in zip(shown.arrows, routes(shown, layout), strict=True)}
+    route = by_ends["Exp", "Add"]
+    assert lowest < max(y for _, y in route.curve) < layout.size[1]
