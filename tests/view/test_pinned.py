@@ -70,7 +70,7 @@ def test_the_same_bytes_every_time():
     assert first == second and not re.search(r"URL|href|<", first.replace("->", "").replace("<-", ""))
 
 
-@pytest.mark.parametrize(("length", "longest"), [(12, 2000), (1000, 16_100)])
+@pytest.mark.parametrize(("length", "longest"), [(12, 4000), (1000, 16_100)])
 def test_bitmaps_stay_within_bounds(renderer, tmp_path, length, longest):
     path = tmp_path / "net.png"
     chain(length).render(path, view="both")

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.backends.numpy import PASSES
+from graphnn.transform.group import group
+from graphnn.transform.products import products
+from graphnn.transform.rows import rows
 from graphnn.view.dot import picture_to_dot
 from graphnn.view.plan import HEAT, SLOTS, STATE, plan_picture
+
+GROUPED = (*PASSES, products, group)
+"""These and no others, so that what is one step is known here."""
 
 
 def net(scopes=("one", "two")):
@@ -17,17 +24,17 @@ def net(scopes=("one", "two")):
     rng = np.random.default_rng(0)
     x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
     h = x
-    for name, rows, columns in zip(scopes, (2, 10), (10, 3), strict=True):
+    for name, high, wide in zip(scopes, (2, 10), (10, 3), strict=True):
         with gn.scope(name):
-            W, b = gn.Parameter("W", rng.normal(size=(rows, columns))), gn.Parameter("b", np.zeros(columns))
+            W, b = gn.Parameter("W", rng.normal(size=(high, wide))), gn.Parameter("b", np.zeros(wide))
             h = gn.Sigmoid(gn.Affine(h, W, b))
     loss = gn.SoftmaxCE(h, t)
     return loss, {"x": rng.normal(size=(30, 2)), "t": rng.integers(0, 3, 30)}
 
 
-def trained(backend, **options):
+def trained(backend, passes=GROUPED):
     loss, feeds = net()
-    return gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend=backend, **options), feeds
+    return gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend=backend, passes=passes), feeds
 
 
 def drawn(f, depth=None, seconds=None, sizes=None):
@@ -68,6 +75,7 @@ def check_steps(f):
 
 def test_each_step_is_drawn_once_by_the_name_that_the_printed_plan_has(backend):
     check_steps(trained(backend)[0])
+    check_steps(trained(backend, "default")[0])
 
 
 def test_what_is_one_step_stands_in_one_frame_with_the_nodes_that_it_computes(native):
@@ -88,7 +96,7 @@ def test_groups_of_a_training_step_are_those_of_the_plan(native):
     for box in drawn(f).boxes:
         if frame := step_of(box):
             frames.setdefault(frame.serial, []).append(box)
-    made = [i for i, step in enumerate(f.plan.steps) if type(step.node).__name__ in ("Map", "Rows")]
+    made = [i for i, step in enumerate(f.plan.steps) if type(step.node).__name__ == "Map"]
     assert sorted(frames) == made and len(frames) >= 4
     assert ["Add", "%3 Sigmoid"] in [[box.lines[0] for box in boxes] for boxes in frames.values()]
     for i, boxes in frames.items():
@@ -99,15 +107,15 @@ def test_a_step_with_several_results_says_at_each_where_it_is(native):
     x, t = gn.Input("x", ("N", 3)), gn.Input("t", ("N",), dtype="int64")
     W = gn.Parameter("W", np.ones((3, 3)))
     loss = gn.SoftmaxCE(x @ W, t)
-    f = gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend="native")
-    [rows] = [step for step in f.plan.steps if type(step.node).__name__ == "Rows"]
+    f = gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend="native", passes=(*GROUPED, rows))
+    [step] = [step for step in f.plan.steps if type(step.node).__name__ == "Rows"]
     shown = drawn(f)
     inside = [box for box in shown.boxes if step_of(box) and step_of(box).text.endswith("one step")]
     assert {"Max", "Exp", "Sum", "Log"} <= {box.lines[0] for box in inside}
     assert {box.half for box in inside} == {"forward"}
     found = [(re.match(r"slot (\d+) · ", box.lines[-1]), box) for box in inside]
     told = {int(match[1]): box for match, box in found if match}
-    assert sorted(told) == sorted(f.plan.values[rows.node].slots) and len(told) == 2
+    assert sorted(told) == sorted(f.plan.values[step.node].slots) and len(told) == 2
     assert all(box.fill == SLOTS[slot % len(SLOTS)] for slot, box in told.items())
     timed = [box for box in drawn(f, seconds=[1e-6] * len(f.plan.steps)).boxes if step_of(box)]
     assert any(f"one step · 1.0 us, {100 / len(f.plan.steps):.0f} %" in step_of(box).text for box in timed)
@@ -309,5 +317,5 @@ def test_the_plan_of_a_small_program(native, golden):
     gn.default_dtype("float64")
     x, W = gn.Input("x", ("N", 2)), gn.Parameter("W", np.ones((2, 3)))
     loss = gn.Mean(gn.Sigmoid(x @ W + 1.0))
-    f = gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend="native")
+    f = gn.compile(loss, gn.SGD(lr=1.0).updates(loss), backend="native", passes=GROUPED)
     golden("small_plan.dot", picture_to_dot(drawn(f), "both"))
