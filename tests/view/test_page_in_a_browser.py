@@ -145,8 +145,10 @@ def test_clicks_step_through_the_run_forward_and_then_backward(page):
     assert page.name == page.names[-2]
     page.click("#halves .forward")
     assert page.name == page.names[0]
-    pale = "return [...document.querySelectorAll('#picture > text')].filter((t) => getComputedStyle(t).fillOpacity < 1)"
-    said = [text.text for text in page.driver.execute_script(pale)]
+    said = page.driver.execute_script(
+        "const pale = (text) => getComputedStyle(text).fillOpacity < 1;"
+        "return [...document.querySelectorAll('#picture > text')].filter(pale).map((text) => text.textContent)"
+    )
     assert "× (1 - Sigmoid)" in said and not {"forward", "backward", "adjoint of Affine"} & set(said)
     page.click("#halves .backward")
     assert page.name == page.names[sum(box["half"] == "forward" for box in page.told["boxes"])]
