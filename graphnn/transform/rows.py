@@ -10,15 +10,9 @@ kind, comes back on a higher level, and steps of one level never wait for one an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
-from ..ir.body import Placeholder
-from ..ir.context import Birth, like
 from ..ir.graph import Graph
-from ..ir.leaf import scalar_constant
-from ..ir.node import Item, Node
+from ..ir.node import Node
 from ..ir.spec import Spec
 from ..ops.elementwise import Elementwise
 from ..ops.indexing import OneHot, Pick
@@ -27,7 +21,7 @@ from ..ops.shape import Repeat, Reshape
 from .passes import Pass
 from .record import Fired, current, note
 from .rewrite import replace
-from .rowwise import RowBody, Rows
+from .rowwise import as_one_step, float_of, in_order
 
 __all__ = ["rows"]
 
@@ -91,7 +85,7 @@ def _domain(node: Node, domains: dict[Node, Spec]) -> Spec | None:
             return domains[x]
         case Reshape(x=x) if x in domains and _is_row(x, domains[x]) and _is_row(node, domains[x]):
             return domains[x]
-        case Elementwise() if (dtype := _float_of(node)) is not None:
+        case Elementwise() if (dtype := float_of(node)) is not None:
             beside = {domains[x] for x in node.operands if x in domains and _is_row(node, domains[x])}
             if not beside:
                 return Spec(node.shape, dtype)
@@ -105,12 +99,6 @@ def _folds_rows(node: Reduction) -> bool:
     fits = x.ndim > 1 and isinstance(x.shape[-1], int) and 2 <= x.shape[-1] <= WIDEST
     plain = x.dtype.kind == "f" and x.dtype.itemsize >= 4 and node.dtype == x.dtype
     return fits and plain and node.axes == (x.ndim - 1,)
-
-
-def _float_of(node: Node) -> np.dtype[Any] | None:
-    """The one float dtype of a step and of what it reads, conditions aside."""
-    dtypes = {x.dtype for x in (node, *node.operands) if x.dtype.kind != "b"}
-    return dtypes.pop() if len(dtypes) == 1 else None
 
 
 def _is_row(node: Node, rows: Spec) -> bool:
@@ -188,20 +176,21 @@ def _rebuilt(graph: Graph, levels: dict[Node, int], group_of: dict[Node, _Group]
     for node in sorted(graph.nodes, key=lambda node: (levels[node], node in group_of)):
         group = group_of.get(node)
         if group is None:
-            new = _in_order(node, replaced)
+            new = node.with_operands(replaced)
             if new is not node:
-                replaced[node] = new
+                replaced[node] = in_order(new)
         elif id(group) not in done:
             done.add(id(group))
             group.members.sort(key=place.__getitem__)
-            made, results = _made(group, read, replaced)
+            results = _made(group, read, replaced)
+            made = next(iter(results.values())).operands[0]
+            replaced |= results
             for member in group.members:
                 record.fired.append(Fired("one loop over rows", member, member, made))
-                if member in results:
-                    replaced[member] = results[member]
-            for member in group.members:
-                if member not in results:
-                    replaced[member] = _in_order(member, replaced) if member in read else made
+                if member not in read:
+                    replaced[member] = made
+                elif member not in results:  # a view, made anew outside
+                    replaced[member] = in_order(member.with_operands(replaced))
     record.moves.append(replaced)
     return replace(graph, replaced)
 
@@ -216,42 +205,11 @@ def _read_outside(graph: Graph, group_of: dict[Node, _Group]) -> set[Node]:
     return read
 
 
-def _made(group: _Group, read: set[Node], replaced: dict[Node, Node]) -> tuple[Node, dict[Node, Node]]:
-    """The step of a group, and what stands for each member that is read outside."""
-    members = dict.fromkeys(group.members)
-    outside = tuple(dict.fromkeys(x for member in members for x in member.operands if x not in members))
-    inside = {x: _stand_in(x, i) for i, x in enumerate(outside)}
-    for member in members:
-        inside[member] = member.with_operands(inside)
-    results = [member for member in members if member in read and member.view(True) is None]
-    body = RowBody(
-        tuple(inside[x] for x in outside), tuple(inside[m] for m in members), tuple(inside[m] for m in results)
-    )
-    values = tuple(replaced.get(x, x) for x in outside)
-    with like(next(member for member in members if isinstance(member, Reduction))):
-        made: Node = Rows(values, body)
-    made = made.with_fields(birth=_no_earlier(made))
-    with like(made):
-        return made, {member: Item(made, i) for i, member in enumerate(results)}
-
-
-def _stand_in(x: Node, i: int) -> Node:
-    if scalar_constant(x):
-        return x
-    with like(x):
-        return Placeholder(f"x{i}", x.shape, x.dtype)
-
-
-def _no_earlier(node: Node) -> Birth:
-    """The birth of a node, declared no earlier than its operands."""
-    latest = max((x.serial for x in node.operands), default=node.serial)
-    return node.birth if latest <= node.serial else node.birth._replace(serial=latest)
-
-
-def _in_order(node: Node, replaced: dict[Node, Node]) -> Node:
-    """The node over what its operands have become, declared no earlier than they."""
-    new = node.with_operands(replaced)
-    return new if new is node else new.with_fields(birth=_no_earlier(new))
+def _made(group: _Group, read: set[Node], replaced: dict[Node, Node]) -> dict[Node, Node]:
+    """What stands for each member that is read outside."""
+    results = [member for member in group.members if member in read and member.view(True) is None]
+    first = next(member for member in group.members if isinstance(member, Reduction))
+    return as_one_step(group.members, results, replaced, first)
 
 
 rows = Pass("rows", "exact", _apply, fuses=True)

@@ -1,19 +1,24 @@
 """Rows: a step that several steps over the same rows became, such as a softmax with its loss and its gradient.
 
 What a row needs, the largest of its scores, the sum of their exponentials, then what follows from both, is computed
-while the row is at hand. The pass `rows` makes such steps, users do not.
+while the row is at hand. The passes `rows` and `columns` make such steps, users do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..ir.node import Call, Node
+import numpy as np
+
+from ..ir.body import Placeholder
+from ..ir.context import like
+from ..ir.leaf import scalar_constant
+from ..ir.node import Call, Item, Node
 from ..ir.spec import Shape
 
-__all__ = ["RowBody", "Rows"]
+__all__ = ["RowBody", "Rows", "as_one_step", "float_of", "in_order"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,3 +78,39 @@ class Rows(Node):
             if found:
                 return self.values[self.body.operands.index(found[0])], found[1]
         return None
+
+
+def as_one_step(
+    members: Sequence[Node], results: Sequence[Node], replaced: Mapping[Node, Node], place: Node
+) -> dict[Node, Node]:
+    """What stands for the results of some steps once these are one step, in the place of a node."""
+    inside: dict[Node, Node] = {}
+    own = set(members)
+    outside = tuple(dict.fromkeys(x for member in members for x in member.operands if x not in own))
+    inside.update((x, _stand_in(x, i)) for i, x in enumerate(outside))
+    for member in members:
+        inside[member] = member.with_operands(inside)
+    body = RowBody(*(tuple(inside[node] for node in nodes) for nodes in (outside, members, results)))
+    with like(place):
+        made = in_order(Rows(tuple(replaced.get(x, x) for x in outside), body))
+    with like(made):
+        return {result: Item(made, i) for i, result in enumerate(results)}
+
+
+def _stand_in(x: Node, i: int) -> Node:
+    if scalar_constant(x):
+        return x
+    with like(x):
+        return Placeholder(f"x{i}", x.shape, x.dtype)
+
+
+def in_order(node: Node) -> Node:
+    """The node, declared no earlier than its operands."""
+    latest = max((x.serial for x in node.operands), default=node.serial)
+    return node if latest <= node.serial else node.with_fields(birth=node.birth._replace(serial=latest))
+
+
+def float_of(node: Node) -> np.dtype[Any] | None:
+    """The one float dtype of a step and of what it reads, conditions aside."""
+    dtypes = {x.dtype for x in (node, *node.operands) if x.dtype.kind != "b"}
+    return dtypes.pop() if len(dtypes) == 1 else None

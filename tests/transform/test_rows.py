@@ -46,7 +46,7 @@ def test_a_loss_with_its_gradient_is_one_loop_and_bias_and_labels_join():
     assert isinstance(first, Rows) and str(first.body) == "Add Max Sub Pick Exp Sum Log Sub OneHot Map"
     assert [result.op for result in first.body.results] == ["Sub", "Map"]
     ledger = step.explain().split("== ledger")[1]
-    assert "rows: one loop over rows" in ledger and "apart from" not in ledger
+    assert "rows: one loop over rows" in ledger and "it is read elsewhere too" not in ledger
 
 
 def test_a_fold_alone_stays_what_it_is():

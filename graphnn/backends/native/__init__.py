@@ -9,6 +9,7 @@ A step that has no kernel runs on NumPy, and `explain()` names it.
 
 from __future__ import annotations
 
+from ...transform.columns import columns
 from ...transform.group import group
 from ...transform.passes import Pass
 from ...transform.products import biases
@@ -21,5 +22,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, biases, group, rows)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, biases, group, rows, columns)
 """Those of NumPy, then what only pays where steps become kernels."""

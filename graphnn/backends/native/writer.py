@@ -122,7 +122,10 @@ class Writer:
         for index, stride in steps:
             if stride == 0 or index == "0":
                 continue
-            by = index if stride == 1 else self.put(f"mul nsw i64 {index}, {stride}")
+            if index.isdigit() and isinstance(stride, int):  # passes that look for fixed places do not multiply
+                by = str(int(index) * stride)
+            else:
+                by = index if stride == 1 else self.put(f"mul nsw i64 {index}, {stride}")
             pointer = self.put(f"getelementptr i8, ptr {pointer}, i64 {by}")
         return pointer
 

@@ -12,13 +12,13 @@ from functools import cache
 from ..reductions import SHORT, fold_lanes, fold_values, start_of
 from ..types import DType, register_type, splat
 from ..writer import Writer
-from .program import Folded, Picked, RowProgram
+from .program import Folded, Picked, RowProgram, Summed
 from .writer import Place, RowWriter, spread_number
 
 __all__ = ["rows_kernel"]
 
 _UNROLLED = 4
-"""Rows of up to so many elements are written out, and stay in registers."""
+"""Rows of up to so many elements, or vectors of them, are written out, and what is kept of them stays in registers."""
 
 
 @cache
@@ -29,7 +29,8 @@ def rows_kernel(program: RowProgram) -> str:
     along a row where that is neither none nor dense.
     """
     w = Writer()
-    (_ShortRows if program.width <= SHORT else _LongRows)(w, program).write()
+    summed = any(isinstance(step, Summed) for step in program.steps)
+    (_ShortRows if program.width <= SHORT and not summed else _LongRows)(w, program).write()
     return w.text()
 
 
@@ -141,10 +142,16 @@ class _LongRows(RowWriter):
         """As many elements as a vector holds, then the rest."""
         rest = self.program.width % self.lanes
         whole = self.program.width - rest
-        with self.w.loop(str(whole), self.lanes) as element:
-            yield Place(element, self.lanes)
+        if self._written_out():
+            yield from (Place(str(element), self.lanes) for element in range(0, whole, self.lanes))
+        else:
+            with self.w.loop(str(whole), self.lanes) as element:
+                yield Place(element, self.lanes)
         if rest:
             yield Place(str(whole), rest)
+
+    def _written_out(self) -> bool:
+        return self.program.width <= _UNROLLED * self.lanes
 
     def lanes_at(self, place: Place) -> int:
         """One for each element."""
@@ -234,6 +241,24 @@ class _LongRows(RowWriter):
         few = register_type(dtype, count)
         order = ", ".join(f"i32 {min(lane, count)}" for lane in range(lanes))
         return self.w.put(f"shufflevector {few} {value}, {few} {splat(start, dtype, count)}, <{lanes} x i32> <{order}>")
+
+    def begin_sum(self, value: int, out: str) -> str:
+        """Registers, where the row is written out, or the result itself."""
+        step, w = self.program.step(value), self.w
+        assert isinstance(step, Summed)
+        dtype = step.how.carried
+        there = w.variable(register_type(dtype), count=self.program.width) if self._written_out() else out
+        for place in self.positions():
+            start = splat(start_of(step.how), dtype, place.count)
+            w.store(start, w.offset(there, (place.element, dtype.itemsize)), dtype, place.count)
+        return there
+
+    def end_sum(self, value: int, out: str) -> None:
+        """Out of registers."""
+        w, dtype = self.w, self.program.dtype(value)
+        for place in self.positions() if self._written_out() else ():
+            total = w.load(w.offset(self.sums[value], (place.element, dtype.itemsize)), dtype, place.count)
+            w.store(total, w.offset(out, (place.element, dtype.itemsize)), dtype, place.count)
 
     def picked(self, step: Picked, total: str) -> str:
         """The lane in which the label's element is."""

@@ -20,14 +20,17 @@ from ..reductions import fold
 from ..tape import Invocation, address_of
 from ..types import DType
 from .kernels import rows_kernel
-from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Step
+from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Step, Summed
 
 __all__ = ["lower_rows"]
+
+_BY_ROW = ("whole", "row")
+"""The kinds of arrays that move from row to row."""
 
 
 def lower_rows(node: Rows, ins: tuple[np.ndarray, ...], outs: tuple[np.ndarray, ...]) -> list[Invocation]:
     """The call that computes the results of the rows."""
-    if not all(out.size for out in outs):
+    if not any(out.size for out in outs):
         return []
     whole = _whole(node.body)
     arrays = (*ins, *outs)
@@ -35,10 +38,10 @@ def lower_rows(node: Rows, ins: tuple[np.ndarray, ...], outs: tuple[np.ndarray, 
     kinds = [_kind(stand, array, whole) for stand, array in zip(stands, arrays, strict=True)]
     count = len(whole) - 1
     moves = [
-        [array.strides[axis] if kind.kind != "still" else 0 for array, kind in zip(arrays, kinds, strict=True)]
+        [array.strides[axis] if kind.kind in _BY_ROW else 0 for array, kind in zip(arrays, kinds, strict=True)]
         for axis in range(count)
     ]
-    rows = next(array.shape[:count] for array, kind in zip(arrays, kinds, strict=True) if kind.kind != "still")
+    rows = next(array.shape[:count] for array, kind in zip(arrays, kinds, strict=True) if kind.kind in _BY_ROW)
     axes, numbers = make_axes(whole[:-1], rows, moves, [_as_element(kind, whole[-1]) for kind in kinds])
     operands, results = tuple(kinds[: len(ins)]), kinds[len(ins) :]
     steps, values = _steps(node.body, whole)
@@ -62,10 +65,17 @@ def _whole(body: RowBody) -> Any:
 def _kind(stand: Node, array: np.ndarray, whole: Shape) -> Operand:
     if not stand.shape:
         return Operand("still", array.dtype)
+    if isinstance(stand, Reduction) and _is_sum(stand):
+        return Operand("column", array.dtype, "dense")
     if stand.shape != whole:
         return Operand("row", array.dtype)
     stride = array.strides[-1]
     return Operand("whole", array.dtype, "none" if not stride else "dense" if stride == array.itemsize else "any")
+
+
+def _is_sum(node: Reduction) -> bool:
+    """Is it a fold over all rows, rather than over each?"""
+    return node.x.ndim - 1 not in node.axes
 
 
 def _as_element(kind: Operand, width: int) -> DType:
@@ -88,6 +98,8 @@ def _steps(body: RowBody, whole: Shape) -> tuple[tuple[Step, ...], Mapping[Node,
 
 def _step(node: Node, values: Mapping[Node, int], whole: Shape) -> Step:
     match node:
+        case Reduction(x=x) if _is_sum(node):
+            return Summed(fold(node.ufunc, x.dtype, node.dtype), values[x])
         case Reduction(x=x):
             return Folded(fold(node.ufunc, x.dtype, node.dtype), values[x])
         case Pick(x=x, target=labels):

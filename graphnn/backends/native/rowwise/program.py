@@ -16,14 +16,15 @@ from ...nests import Axis, Stride
 from ..reductions import Fold
 from ..types import DType
 
-__all__ = ["Folded", "Mapped", "Marked", "Operand", "Phase", "Picked", "RowProgram", "Step", "arguments"]
+__all__ = ["Folded", "Mapped", "Marked", "Operand", "Phase", "Picked", "RowProgram", "Step", "Summed", "arguments"]
 
 
 @dataclass(frozen=True)
 class Operand:
-    """An array: a value for each element of the rows ("whole"), for each row ("row"), or one for all ("still")."""
+    """An array: a value for each element of the rows ("whole"), for each row ("row"), for each place in a row, whatever
+    the row ("column"), or one for all ("still")."""
 
-    kind: Literal["whole", "row", "still"]
+    kind: Literal["whole", "row", "column", "still"]
     dtype: DType
     along: Stride = "none"
     """How it moves from element to element of a row."""
@@ -49,6 +50,14 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Summed:
+    """A function folded over all rows, for each place in a row."""
+
+    how: Fold
+    argument: int
+
+
+@dataclass(frozen=True)
 class Picked:
     """The element of each row that a label names."""
 
@@ -67,7 +76,7 @@ class Marked:
     off: float
 
 
-Step: TypeAlias = "Mapped | Folded | Picked | Marked"
+Step: TypeAlias = "Mapped | Folded | Summed | Picked | Marked"
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ class RowProgram:
         if value < len(self.operands):
             return self.operands[value].dtype
         step = self.step(value)
-        return step.how.result if isinstance(step, Folded) else step.dtype
+        return step.how.result if isinstance(step, (Folded, Summed)) else step.dtype
 
     def is_whole(self, value: int) -> bool:
         """Has a value one part for each element of a row?"""
@@ -112,8 +121,12 @@ class RowProgram:
         phases = [Phase() for _ in range(max(runs.values()) + 1)]
         for value, at in runs.items():
             step, phase = self.step(value), phases[at]
-            kind = phase.folds if isinstance(step, (Folded, Picked)) else phase.wholes
-            (kind if kind is phase.folds or self.is_whole(value) else phase.rows).append(value)
+            if isinstance(step, Summed):
+                phase.sums.append(value)
+            elif isinstance(step, (Folded, Picked)):
+                phase.folds.append(value)
+            else:
+                (phase.wholes if self.is_whole(value) else phase.rows).append(value)
         return tuple(phases)
 
     @cached_property
@@ -144,11 +157,13 @@ class RowProgram:
 
 @dataclass(frozen=True)
 class Phase:
-    """One walk over a row: values of the row made before it, then values of elements, and what is folded of them."""
+    """One walk over a row: values of the row made before it, values of elements, and what is folded of them, over the
+    row and over all rows."""
 
     rows: list[int] = field(default_factory=list)
     wholes: list[int] = field(default_factory=list)
     folds: list[int] = field(default_factory=list)
+    sums: list[int] = field(default_factory=list)
 
 
 def arguments(step: Step) -> tuple[int, ...]:
@@ -156,7 +171,7 @@ def arguments(step: Step) -> tuple[int, ...]:
     match step:
         case Mapped(arguments=given):
             return given
-        case Folded(argument=x):
+        case Folded(argument=x) | Summed(argument=x):
             return (x,)
         case Picked(argument=x, labels=labels):
             return (x, labels)

@@ -15,10 +15,10 @@ import numpy as np
 from ...nests import Axis
 from ..formulas import Register, write_formula
 from ..machine import machine
-from ..reductions import start_of
+from ..reductions import fold_values, start_of
 from ..types import LANES, DType, memory_type, number, register_type, splat
 from ..writer import Writer
-from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram
+from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Summed
 
 __all__ = ["Place", "RowWriter", "spread_number"]
 
@@ -97,6 +97,14 @@ class RowWriter:
         """A value of elements in all lanes; those there are too few of begin with `start`."""
         raise NotImplementedError
 
+    def begin_sum(self, value: int, out: str) -> str:
+        """Where a fold over all rows is carried, from its start on."""
+        raise NotImplementedError
+
+    def end_sum(self, value: int, out: str) -> None:
+        """Bring it to where it belongs."""
+        raise NotImplementedError
+
     def picked(self, step: Picked, total: str) -> str:
         """The row's value of what was picked into lanes."""
         raise NotImplementedError
@@ -118,12 +126,16 @@ class RowWriter:
             value: w.variable(memory_type(program.dtype(value)), count=program.width * self.row_lanes)
             for value in sorted(program.kept)
         }
+        columns = places
+        self.sums = {value: self.begin_sum(value, places[i]) for i, value in self.results("column")}
         with ExitStack() as stack:
             for size, moves in axes[:-1]:
                 index = stack.enter_context(w.loop(size))
                 places = [w.offset(place, (index, move)) for place, move in zip(places, moves, strict=True)]
             size, self.moves = axes[-1]
             self.walk(size, places)
+        for i, value in self.results("column"):
+            self.end_sum(value, columns[i])
 
     def _axis(self, axis: Axis) -> tuple[str, list[str | int]]:
         """The size of an axis of rows, and how each array moves along it."""
@@ -151,23 +163,25 @@ class RowWriter:
             for value in phase.rows:
                 self.rows[value] = self._mapped(value, self.row_lanes, {}, None)
             totals = {value: self._begin(value) for value in phase.folds}
-            for place in self.positions() if phase.wholes or phase.folds else ():
+            for place in self.positions() if phase.wholes or totals or phase.sums else ():
                 here: dict[int, str] = {}
                 for value in phase.wholes:
                     here[value] = self._whole(value, place, here)
                 for value in phase.folds:
                     self._fold(value, totals[value], place, here)
+                for value in phase.sums:
+                    self._sum(value, place, here)
             for value, total in totals.items():
                 step = program.step(value)
                 assert isinstance(step, (Folded, Picked))
                 self.rows[value] = self.folded(step, total) if isinstance(step, Folded) else self.picked(step, total)
-        for i, value in self._results(whole=False):
+        for i, value in self.results("row"):
             self.store_row(i, self.rows[value])
 
-    def _results(self, whole: bool) -> Iterator[tuple[int, int]]:
-        """The arrays of results that hold elements, or values of rows, with the values that go there."""
+    def results(self, kind: str) -> Iterator[tuple[int, int]]:
+        """The arrays of results of a kind, by number, with the values that go there."""
         for i, (value, array) in enumerate(self.program.results, start=len(self.program.operands)):
-            if (array.kind == "whole") == whole:
+            if array.kind == kind:
                 yield i, value
 
     def _whole(self, value: int, place: Place, here: dict[int, str]) -> str:
@@ -180,7 +194,7 @@ class RowWriter:
             made = self._mapped(value, lanes, here, place)
         if value in self.kept:
             self.w.store(made, self._kept_at(value, place), dtype, lanes)
-        for i, result in self._results(whole=True):
+        for i, result in self.results("whole"):
             if result == value:
                 self.store_whole(i, made, place)
         return made
@@ -235,6 +249,15 @@ class RowWriter:
         before = w.put(f"load {kind}, ptr {total}")
         wide = self.widened(seen, step.dtype, number(0, step.dtype), place)
         w.do(f"store {kind} {self._chosen(step.labels, place, self.lanes, wide, before, step.dtype)}, ptr {total}")
+
+    def _sum(self, value: int, place: Place, here: dict[int, str]) -> None:
+        """Take what is here into a fold over all rows."""
+        step, w, lanes = self.program.step(value), self.w, self.lanes_at(place)
+        assert isinstance(step, Summed)
+        seen = self._read(step.argument, lanes, here, place)
+        there = w.offset(self.sums[value], (place.element, step.how.carried.itemsize))
+        before = w.load(there, step.how.carried, lanes)
+        w.store(fold_values(w, step.how, before, seen, lanes), there, step.how.carried, lanes)
 
     def _chosen(self, labels: int, place: Place, lanes: int, there: str, elsewhere: str, dtype: DType) -> str:
         """One value at the element that the row's label names, another at the rest."""
