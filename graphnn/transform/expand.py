@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
-from ..ir.walk import ordered, walk
 from ..ops.composite import Composite
 from .passes import Pass
 from .record import EXPANDED, Fired, current
@@ -13,8 +14,14 @@ from .rewrite import replace
 __all__ = ["expand"]
 
 
-def _parts(node: Node) -> tuple[Node, ...]:
-    return node.results if isinstance(node, Composite) else node.operands
+def _with_parts(nodes: Iterable[Node], seen: set[Node]) -> Iterator[Node]:
+    """Nodes in their order, each composite behind what it is made of."""
+    for node in nodes:
+        if node not in seen:
+            seen.add(node)
+            if isinstance(node, Composite):
+                yield from _with_parts(node.inner, seen)
+            yield node
 
 
 def _made_of(node: Node) -> tuple[Composite, Node] | None:
@@ -33,7 +40,7 @@ def _apply(graph: Graph) -> Graph:
     record = current()
     replaced: dict[Node, Node] = {}
     order: list[Node] = []
-    for node in ordered(walk(graph.roots, needs=_parts)):
+    for node in _with_parts(graph.nodes, set()):
         made = _made_of(node) if isinstance(node, (Composite, Item)) else None
         if made is not None:
             composite, result = made

@@ -1,4 +1,4 @@
-"""Nets of the examples beside PyTorch, eager, in one run: `python tests/benchmarks/nets.py [--write docs/benchmarks.md]`.
+"""Nets of the examples beside PyTorch, eager, in one run: `python tests/benchmarks/nets.py --write docs/benchmarks.md`.
 
 The convolution net of `examples/04_digits_convnet.py` and the LSTM of `examples/05_characters_lstm.py`, both from the
 same weights, on the same batches, with Adam. Both sides use one thread. Each is the best of several rounds in turn, in
