@@ -1,7 +1,8 @@
 """Python's cycle collector, paused while many nodes are built.
 
 Nodes refer to older nodes only, so they form no cycles; each collection that their number brings about would walk
-all of them again and find nothing. Building 100,000 takes a third less time without.
+all of them again and find nothing. Building 100,000 takes a third less time without. At the end of the pause they are
+old: freezing and thawing moves all objects to the oldest generation without a look at any.
 """
 
 from __future__ import annotations
@@ -22,4 +23,7 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():  # what somebody froze stays frozen
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
