@@ -18,6 +18,8 @@ _MANY = 200
 """Up to so many boxes are drawn as they are when no depth is asked for."""
 _FEW = 60
 """What is closed by itself is opened no further than so many boxes: an overview to be read at a glance."""
+_CLOSE = ("scope", "body")
+"""Frames that close."""
 _RUN = 3
 """From so many on, equal scopes that follow each other are one box."""
 
@@ -55,7 +57,7 @@ def collapse(shown: Picture, depth: int | None) -> Picture:
 
 
 def _scopes(place: Place) -> int:
-    return sum(frame.kind == "scope" for frame in place)
+    return sum(frame.kind in _CLOSE for frame in place)
 
 
 def _closed(shown: Picture, depth: int) -> Picture:
@@ -70,7 +72,7 @@ def _closed(shown: Picture, depth: int) -> Picture:
         box = _one_box(run)
         stands_for.update((member, box) for scope in run for member in scope.boxes)
     boxes = tuple(dict.fromkeys(stands_for.get(box, box) for box in shown.boxes))
-    scopes = {tuple(frame for frame in place if frame.kind == "scope") for place in inside}
+    scopes = {tuple(frame for frame in place if frame.kind in _CLOSE) for place in inside}
     closed = f"{len(scopes)} scopes are closed: depth={depth + 1} opens one level more."
     return shown._replace(
         boxes=boxes,
@@ -82,7 +84,7 @@ def _closed(shown: Picture, depth: int) -> Picture:
 
 def _outermost(place: Place, depth: int) -> Place:
     """The frames around a box as far as the scope that is closed, inclusive."""
-    at = [i for i, frame in enumerate(place) if frame.kind == "scope"][depth]
+    at = [i for i, frame in enumerate(place) if frame.kind in _CLOSE][depth]
     return place[: at + 1]
 
 

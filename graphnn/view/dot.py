@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import graphviz
 
 from ..ir.graph import Graph
+from .bodies import with_bodies
 from .collapse import collapse
 from .picture import Arrow, Box, Frame, Picture, outline, picture
 
@@ -36,6 +37,7 @@ FRAMES = {
     "half": {"style": "rounded", "color": "#bbbbbb", "fontsize": "13"},
     "scope": {"style": "rounded,filled", "color": "#cccccc", "fillcolor": "#f6f6f6"},
     "adjoint": {"style": "dashed,rounded", "color": "#aaaaaa"},
+    "body": {"style": "rounded", "color": INK},
     "step": {"style": "rounded,filled", "color": INK},
 }
 
@@ -46,7 +48,7 @@ def to_dot(graph: Graph, view: str = "forward", depth: int | None = None) -> str
     Raises:
         RenderError: for another view or depth.
     """
-    return picture_to_dot(collapse(picture(graph, view), depth), view)
+    return picture_to_dot(collapse(with_bodies(picture(graph, view)), depth), view)
 
 
 def picture_to_dot(shown: Picture, view: str) -> str:

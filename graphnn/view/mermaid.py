@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..ir.graph import Graph
+from .bodies import with_bodies
 from .collapse import collapse
 from .picture import picture
 
@@ -27,7 +28,7 @@ def to_mermaid(graph: Graph, view: str = "forward", depth: int | None = None) ->
     Raises:
         RenderError: when there is no such view or depth.
     """
-    shown = collapse(picture(graph, view), depth)
+    shown = collapse(with_bodies(picture(graph, view)), depth)
     lines = ["flowchart LR", *([f"  %% {shown.remark}"] if shown.remark else [])]
     lines += [f'  {box.id}["{_label(box.lines)}"]:::{box.kind}' for box in shown.boxes]
     lines += [f"  {arrow.tail.id} -->{_said(arrow.text)} {arrow.head.id}" for arrow in shown.arrows]

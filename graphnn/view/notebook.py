@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..errors import RenderError
 from ..ir.graph import Graph
 from . import plot
+from .bodies import with_bodies
 from .collapse import collapse
 from .picture import picture
 from .render import paint
@@ -49,7 +50,7 @@ def _bundle(said: str, pictures: Callable[[], Bundle]) -> Bundle:
 
 
 def _pictures(graph: Graph, view: str) -> Bundle:
-    shown = collapse(picture(graph, view), None)
+    shown = collapse(with_bodies(picture(graph, view)), None)
     if len(shown.boxes) > _SHOWN:
         return {}
     drawn = {"image/svg+xml": _fitted(paint(shown, view, "svg").decode())}

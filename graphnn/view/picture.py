@@ -27,7 +27,7 @@ VIEWS = ("forward", "backward", "both")
 
 
 class Frame(NamedTuple):
-    """What is drawn around boxes: a half, a scope, the adjoint of one node, or a step of a plan.
+    """What is drawn around boxes: a half, a scope, the adjoint of one node, a body, or a step of a plan.
 
     `serial` tells namesakes apart, and `fill` is a colour of its own.
     """

@@ -20,6 +20,7 @@ from ..plan.memory import Plan, Step, Value
 from ..plan.polynomial import Polynomial, bytes_of
 from ..plan.usage import show_bytes, specs_of
 from ..transform.record import Record
+from .bodies import with_bodies
 from .collapse import collapse
 from .groups import Groups, find_groups
 from .label import inline_words, title
@@ -102,7 +103,7 @@ class _Drawing:
         """All of it, with scopes open to a depth."""
         shown = self._nodes()
         shown = exchange(shown, self._dressed(shown))
-        shown = collapse(shown, depth)
+        shown = collapse(with_bodies(shown, HEAT[0]), depth)
         if self._seconds is not None:
             shown = exchange(shown, {box: self._closed(box) for box in shown.boxes if len(box.nodes) > 1})
         return shown._replace(legend=self._legend(shown))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import RenderError
 from ..ir.graph import Graph
+from .bodies import with_bodies
 from .collapse import collapse
 from .dot import picture_to_dot
 from .page import to_page
@@ -62,7 +63,7 @@ def render(
     if observer is not None:
         raise RenderError(f"cannot show values in {Path(path).name!r}: only a page, .html, steps through a run.")
     view = view or "forward"
-    return render_picture(collapse(picture(graph, view), depth), view, path)
+    return render_picture(collapse(with_bodies(picture(graph, view)), depth), view, path)
 
 
 def render_picture(shown: Picture, view: str, path: str | os.PathLike[str]) -> str:

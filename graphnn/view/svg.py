@@ -24,6 +24,7 @@ _FRAMES = {
     "half": 'fill="none" stroke="#bbbbbb"',
     "scope": 'fill="#888888" fill-opacity="0.08" stroke="#cccccc"',
     "adjoint": 'fill="none" stroke="#aaaaaa" stroke-dasharray="4 3"',
+    "body": 'fill="none" stroke="#333333" stroke-width="1.5"',
     "step": 'stroke="#333333"',
 }
 
