@@ -126,20 +126,23 @@ class _Planner:
 
     def _classify(self, node: Node) -> None:
         values = self.values
-        if isinstance(node, Parameter):
-            values[node] = Value(node, node, "state", True)
-        elif isinstance(node, (Input, Placeholder)):
-            values[node] = Value(node, node, "input", self.given.get(node, True))
-        elif node.static:
+        if node.static:
             values[node] = Value(node, node, "constant", False)
-        else:
-            first = values[node.operands[0]] if node.operands else None
-            dense = node.view(first.dense) if first else None
-            if first is not None and dense is not None:
+        elif node.operands:
+            first = values[node.operands[0]]
+            dense = node.view(first.dense)
+            if dense is not None:
                 values[node] = Value(node, first.base, first.place, dense)
             else:
                 values[node] = Value(node, node, "arena", True)
                 self.computed.append(node)
+        elif isinstance(node, Parameter):
+            values[node] = Value(node, node, "state", True)
+        elif isinstance(node, (Input, Placeholder)):
+            values[node] = Value(node, node, "input", self.given.get(node, True))
+        else:
+            values[node] = Value(node, node, "arena", True)
+            self.computed.append(node)
 
     def _lifetimes(self) -> dict[Node, int]:
         """For each base the last step that reads it or a view of it; `end` for what outputs and landings read."""

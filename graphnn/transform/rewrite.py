@@ -157,9 +157,12 @@ class _Sweep:
                 if asked and (new is not node or node not in quiet):
                     place(node)
                     known = len(built)
-                    answer = self._answer(node, new, asked)
-                    if answer is not None:
-                        new = answer
+                    for rule in asked:
+                        answer = rule(new)
+                        if answer is not None and answer is not new and self._heard(rule, node, new, answer):
+                            new = self._settled(node, answer)
+                            break
+                    if len(built) > known:  # what the answer is made of
                         order += built[known:]
                         self.stirred.add(node.birth.serial)
                 if new is not node:
@@ -173,39 +176,34 @@ class _Sweep:
             return _as_before(node, self.replaced, self.aside)
         return new
 
-    def _answer(self, node: Node, new: Node, asked: tuple[Rule, ...]) -> Node | None:
-        """What the first rule that has something to say puts in a node's place."""
-        for rule in asked:
-            answer = rule(new)
-            if answer is not None and answer is not new and _heard(rule, node, new, answer, self.record):
-                self.aside[node] = new
-                return _settled(node, answer, self.rules, self.record) if isinstance(self.rules, Rules) else answer
-        return None
-
-
-def _settled(original: Node, node: Node, rules: Rules, record: Record) -> Node:
-    """What stands for a node once no rule has anything more to say."""
-    for _ in range(_PATIENCE):
-        for rule in rules.of[node.__class__]:
-            answer = rule(node)
-            if answer is not None and answer is not node and _heard(rule, original, node, answer, record):
-                break
-        else:
+    def _settled(self, original: Node, node: Node) -> Node:
+        """What stands for a node once no rule has anything more to say; the rule of a single node is heard once."""
+        if not isinstance(self.rules, Rules):
             return node
-        node = answer
-    raise GraphError(
-        f"the rule '{rule_name(rule)}' never settles: it answered {_PATIENCE} times in turn about {describe(node)}."
-    )
+        for _ in range(_PATIENCE):
+            for rule in self.rules.of[node.__class__]:
+                answer = rule(node)
+                if answer is not None and answer is not node and self._heard(rule, original, node, answer):
+                    break
+            else:
+                return node
+            node = answer
+        raise GraphError(
+            f"the rule '{rule_name(rule)}' never settles: it answered {_PATIENCE} times in turn about {describe(node)}."
+        )
 
-
-def _heard(rule: Rule, original: Node, node: Node, answer: Node, record: Record) -> bool:
-    """Write an answer into the record; False when no further ones are heard."""
-    if record.answers is not None and len(record.fired) >= record.answers and rule_name(rule) != INSIDE:
-        return False
-    if answer.spec != node.spec:
-        raise GraphError(f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same.")
-    record.fired.append(Fired(rule_name(rule), original, node, answer))
-    return True
+    def _heard(self, rule: Rule, original: Node, node: Node, answer: Node) -> bool:
+        """Write an answer into the record; False when no further ones are heard."""
+        record = self.record
+        if record.answers is not None and len(record.fired) >= record.answers and rule_name(rule) != INSIDE:
+            return False
+        if answer.spec != node.spec:
+            raise GraphError(
+                f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same."
+            )
+        record.fired.append(Fired(rule_name(rule), original, node, answer))
+        self.aside.setdefault(original, node)
+        return True
 
 
 def rule_name(rule: Rule) -> str:

@@ -23,7 +23,8 @@ def _apply(graph: Graph) -> Graph:
     first: dict[Hashable, Node] = {}
 
     def equal_nodes_are_one(node: Node) -> Node | None:
-        return first.setdefault(keys[node] if node in keys else _key(node), node)
+        key = keys.get(node)
+        return first.setdefault(_key(node) if key is None else key, node)
 
     return rewrite(graph, Rules(equal_nodes_are_one), exact=True, ask_first=False)
 

@@ -40,7 +40,7 @@ def test_a_collector_that_was_off_stays_off_and_an_error_turns_it_on_again():
     finally:
         gc.enable()
     with pytest.raises(ZeroDivisionError), collector_paused():
-        1 / 0  # noqa: B018
+        1 / 0
     assert gc.isenabled()
 
 

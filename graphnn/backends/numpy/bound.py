@@ -42,7 +42,7 @@ class Bound(Placed):
 
     def _calls(self, i: int, step: Step, arrays: Mapping[Node, Any]) -> list[Call]:
         node = step.node.at(self.sizes)
-        ins = tuple(arrays[operand] for operand in step.node.operands)
+        ins = tuple([arrays[operand] for operand in step.node.operands])
         out = arrays[step.node]
         calls = self.numpy_calls(i, step, node, ins, out)
         checked = step.node.class_labels(self.sizes)
