@@ -22,9 +22,10 @@ from ...ir.spec import Dim
 from ..kernels import DType, NoKernel
 from ..nests import Axis, make_axes
 from .formulas import write_formula
-from .maps import Source, addresses, dtypes_of, item_bytes, lower_map, moves, pointers, read
+from .maps import lower_map
 from .places import Walk
 from .site import Site
+from .sources import Kind, Source, flat, item_bytes, kinds_of, layouts, moves, parameters, read, words_of
 from .types import convert, is_half, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer, launch
 
@@ -70,20 +71,19 @@ def lower_fold(
         return []
     if not math.prod(shape):  # nothing to fold: the neutral element everywhere
         return lower_map(literal(neutral(how.ufunc, out.dtype)), (), out.shape, (), out, at)
-    everything: list[Source] = [out, *sources]
-    dtypes = (out.dtype, *dtypes_of(sources))
-    kinds = tuple(np.dtype(np.uint8) if dtype is None else dtype for dtype in dtypes)
+    everything = flat([out, *sources])
+    kinds = kinds_of(everything)
 
     def walked(chosen: list[int], moved: list[list[int]]) -> tuple[tuple[Axis, ...], list[int]]:
-        return make_axes([dims[a] for a in chosen], [shape[a] for a in chosen], moved, kinds)
+        return make_axes([dims[a] for a in chosen], [shape[a] for a in chosen], moved, layouts(kinds))
 
     stay, go = [a for a in range(len(shape)) if a not in over], sorted(over)
     kept, words = walked(stay, [moves(everything, a) for a in stay])
-    folded, more = walked(go, [[0, *moves(sources, a)] for a in go])
+    folded, more = walked(go, [[0, *moves(everything, a)[1:]] for a in go])
     elements = math.prod(shape[a] for a in go)
     sharing = _sharing(kept, folded, out.size, elements)
-    kernel = _fold_kernel(how, sharing, kept, folded, dtypes)
-    words = [*addresses(everything, at), *words, *more]
+    kernel = _fold_kernel(how, sharing, kept, folded, out.dtype, kinds[1:])
+    words = [*words_of(everything, at), *words, *more]
     if sharing == "serial":
         return [launch(kernel, words, out.size)]
     return [Launch(kernel, words, out.size if sharing == "block" else -(-out.size // COLUMNS))]
@@ -98,13 +98,16 @@ def _sharing(kept: tuple[Axis, ...], folded: tuple[Axis, ...], results: int, ele
 
 @cache
 def _fold_kernel(
-    how: Folded, sharing: Sharing, kept: tuple[Axis, ...], folded: tuple[Axis, ...], dtypes: tuple[DType | None, ...]
+    how: Folded,
+    sharing: Sharing,
+    kept: tuple[Axis, ...],
+    folded: tuple[Axis, ...],
+    result: DType,
+    kinds: tuple[Kind, ...],
 ) -> Kernel:
-    result, *sources = dtypes
-    assert result is not None
     w = Writer()
-    out, places = w.pointer(result, written=True), pointers(w, sources)
-    sizes = list(map(item_bytes, dtypes))
+    out, given = w.pointer(result, written=True), parameters(w, kinds)
+    sizes = [result.itemsize, *map(item_bytes, kinds)]
     across, along = Walk(w, kept, sizes), Walk(w, folded, sizes)
     carried = np.dtype(np.float32) if is_half(result) else result
     kind = register_type(carried)
@@ -114,7 +117,7 @@ def _fold_kernel(
         w.line(f"{kind} total = {number(neutral(how.ufunc, carried), carried)};")
         with w.braces(f"for (long long i = {first}; i < {along.count}; i += {step})"):
             offsets = [f"{a} + {b}" for a, b in zip(base, along.offsets("i"), strict=True)]
-            value = write_formula(w, how.body, read(w, how.names, places, sources, offsets[1:]), how.dtype)
+            value = write_formula(w, how.body, read(w, how.names, given, kinds, offsets[1:]), how.dtype)
             value = w.put(kind, convert(value, how.dtype, carried))
             w.line(f"total = {both(how.ufunc, carried, 'total', value)};")
 
@@ -168,8 +171,8 @@ def neutral(ufunc: str, dtype: DType) -> Any:
             return dtype.type(1)
         case "maximum" | "minimum", "f":
             return dtype.type(-np.inf if ufunc == "maximum" else np.inf)
-        case "maximum" | "minimum", "b":
-            return dtype.type(ufunc == "minimum")
+        case "maximum" | "minimum" | "logical_or" | "logical_and", "b":
+            return dtype.type(ufunc in ("minimum", "logical_and"))
         case "maximum" | "minimum", _:
             limits = np.iinfo(dtype)
             return dtype.type(limits.min if ufunc == "maximum" else limits.max)
@@ -179,9 +182,9 @@ def neutral(ufunc: str, dtype: DType) -> Any:
 def both(ufunc: str, dtype: DType, x: str, y: str) -> str:
     """The fold of two values; NaN when one is. Sums of integers wrap."""
     match ufunc, dtype.kind:
-        case (("add" | "maximum"), "b"):
+        case (("add" | "maximum" | "logical_or"), "b"):
             return f"{x} | {y}"
-        case (("multiply" | "minimum"), "b"):
+        case (("multiply" | "minimum" | "logical_and"), "b"):
             return f"{x} & {y}"
         case (("add" | "multiply"), kind):
             sign = "+" if ufunc == "add" else "*"

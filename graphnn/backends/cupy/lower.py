@@ -13,6 +13,7 @@ import numpy as np
 from ...ir import formula as language
 from ...ir.node import Node
 from ...ir.spec import Dim
+from ...ops.conv import Conv, ConvTranspose, ConvWeight
 from ...ops.einsum import Einsum
 from ...ops.elements import GatherElements
 from ...ops.elementwise import Elementwise
@@ -21,21 +22,37 @@ from ...ops.gemm import Gemm
 from ...ops.indexing import OneHot, Pick
 from ...ops.joining import Concat
 from ...ops.linear import MatMul
+from ...ops.maxpool import MaxPick, MaxPool, MaxUnpool
 from ...ops.padding import Pad
+from ...ops.pool import WindowSpread, WindowSum
+from ...ops.random import Uniform
 from ...ops.ranking import ArgMax, ArgMin
 from ...ops.reductions import Reduction
 from ...ops.scans import CumProd, CumSum
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
 from ...ops.triangle import Trilu
+from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ..kernels import NoKernel
+from .draws import lower_uniform
 from .folds import Folded, lower_fold
+from .halves import lower_bfloat16
 from .labels import lower_take
-from .maps import Source, coordinate_along, lower_map
+from .maps import lower_map
+from .maxima import lower_max_pick, lower_max_unpool
 from .products import lower_product
 from .scans import lower_extreme, lower_scan
 from .site import Multiply, Site
+from .sources import Source, coordinate_along
+from .windows import (
+    lower_conv,
+    lower_conv_transpose,
+    lower_conv_weight,
+    lower_max_pool,
+    lower_window_spread,
+    lower_window_sum,
+)
 from .writer import Launch
 
 __all__ = ["Launched", "copy", "lower"]
@@ -98,6 +115,10 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -
 def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
     x, w, onto, alpha = ins
     return lower_product(x, w, out, at, onto, alpha)
+
+
+def _bfloat16(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
+    return lower_bfloat16(declared.shape, ins[0], out, at)
 
 
 def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
@@ -183,6 +204,10 @@ def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) 
     return lower_map(chosen, ("label", "place"), declared.shape, sources, out, at)
 
 
+def _uniform(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
+    return lower_uniform(out, ins, node.seed, node.stream, node.lane, node.low, node.high, at)
+
+
 def _trilu(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     sources: list[Source] = [ins[0], coordinate_along(out.ndim - 2, out.ndim), coordinate_along(out.ndim - 1, out.ndim)]
     test = "column - row >= k" if node.upper else "column - row <= k"
@@ -222,6 +247,8 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     CumProd: _scan,
     MatMul: _matmul,
     Product: _product,
+    ToBFloat16: _bfloat16,
+    FromBFloat16: _bfloat16,
     Gemm: _gemm,
     Einsum: _einsum,
     Pick: _pick,
@@ -230,6 +257,15 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     ScatterAdd: _scatter_add,
     OneHot: _one_hot,
     Trilu: _trilu,
+    Uniform: _uniform,
     Concat: _concat,
     Pad: _pad,
+    Conv: lower_conv,
+    ConvTranspose: lower_conv_transpose,
+    ConvWeight: lower_conv_weight,
+    WindowSum: lower_window_sum,
+    WindowSpread: lower_window_spread,
+    MaxPool: lower_max_pool,
+    MaxPick: lower_max_pick,
+    MaxUnpool: lower_max_unpool,
 }

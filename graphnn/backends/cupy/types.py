@@ -31,6 +31,18 @@ template <class T> __device__ inline T* at(T* place, long long bytes) { return (
 template <class I> __device__ inline I whole(double x, I lowest, I highest) {
   return x != x ? 0 : x <= (double)lowest ? lowest : x >= (double)highest ? highest : (I)x;
 }
+
+// Four random words of a counter and a key.
+struct Words { unsigned w[4]; };
+__device__ inline Words philox(unsigned a, unsigned b, unsigned c, unsigned d, unsigned key0, unsigned key1) {
+  for (int round = 0; round < 10; round++) {
+    const unsigned long long p = 0xD2511F53ull * a, q = 0xCD9E8D57ull * c;
+    a = (unsigned)(q >> 32) ^ b ^ key0, b = (unsigned)q;
+    c = (unsigned)(p >> 32) ^ d ^ key1, d = (unsigned)p;
+    key0 += 0x9E3779B9u, key1 += 0xBB67AE85u;
+  }
+  return Words{{a, b, c, d}};
+}
 """  # noqa: E501 - one function a line
 """What stands before the kernels of every program."""
 

@@ -19,7 +19,8 @@ static Coordinates threadIdx, blockIdx, blockDim, gridDim;
 
 static inline float __int_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
 static inline double __longlong_as_double(unsigned long long bits) { double x; memcpy(&x, &bits, 8); return x; }
-static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)((unsigned long long)a * b >> 32); }
+static inline unsigned __float_as_uint(float x) { unsigned bits; memcpy(&bits, &x, 4); return bits; }
+static inline float __uint_as_float(unsigned bits) { float x; memcpy(&x, &bits, 4); return x; }
 
 typedef unsigned short half_bits;
 static inline float from_half(half_bits h) { _Float16 x; memcpy(&x, &h, 2); return (float)x; }

@@ -55,3 +55,12 @@ def test_the_compiler_for_gpus_takes_every_kernel_without_a_word(trials, cpu_lib
     texts = [PRELUDE, *(text for text, _, _ in cpu_library.texts.values())]
     said = nvrtc.compile_cuda(library, "\n".join(texts), [*OPTIONS, "--gpu-architecture=compute_80"])
     assert not said
+
+
+ON_NUMPY = {"Cond", "Scan", "ScatterElements", "TopK", "Pad"}
+"""Ops without a kernel, Pad of another mode than constant among them."""
+
+
+def test_which_steps_run_on_numpy(trials):
+    found = {node.op for trial in trials.values() for node in trial.program("cupy")._program._any().reasons}
+    assert found == ON_NUMPY

@@ -135,6 +135,23 @@ def test_folds_of_long_and_short_axes(cupy, axis):
         np.testing.assert_array_equal(most, np.max(value, axis))
 
 
+@pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(cupy, precision):
+    losses = []
+    for backend in BOTH:
+        loss, _, _ = net()
+        step = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend=backend, precision=precision)
+        losses.append([step(**feeds()) for _ in range(3)])
+    np.testing.assert_allclose(losses[0], losses[1], 1e-4)
+
+
+def test_dropout_draws_the_numbers_of_numpy(cupy):
+    x = gn.Input("x", ("N", 50))
+    y = gn.Dropout(x, 0.5, seed=3)
+    drawn = [gn.compile(y, backend=backend)(x=np.ones((20, 50))) for backend in BOTH]
+    np.testing.assert_array_equal(*drawn)
+
+
 def test_memory_that_the_device_does_not_have(world):
     x, w = gn.Input("x", ("N", 1000)), gn.Parameter("w", np.ones(1000))
     f = gn.compile(gn.Exp(x * w), backend="cupy")
