@@ -24,7 +24,7 @@ FAMILIES = {
     "Arithmetic": ("arithmetic",),
     "Functions": ("functions", "trigonometry", "choice"),
     "Comparisons and logic": ("compare", "logic"),
-    "Activations": ("activations",),
+    "Activations": ("activations", "rectifiers"),
     "Reductions": ("reductions", "measures", "truth", "scans"),
     "Shape": ("shape", "reshaping", "joining", "slicing", "padding", "triangle"),
     "Linear algebra": ("linear", "gemm", "einsum"),

@@ -26,9 +26,10 @@ from ..errors import GraphError
 from ..ir.dtype import default_dtype
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
-from ..ops.activations import ReLU, Sigmoid, Tanh
+from ..ops.activations import Sigmoid, Tanh
 from ..ops.linear import Affine
 from ..ops.losses import SoftmaxCE
+from ..ops.rectifiers import ReLU
 from ..ops.reductions import Mean
 from ..train.adaptive import Adam
 from ..train.model import Model

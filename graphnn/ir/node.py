@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DTypeError, GraphError
 from .context import Birth, Origin, birth, built, like, settle
 from .dtype import operand_array
+from .operators import Operand, Operators, install
 from .spec import Dim, Shape, Spec
 from .verdicts import keep_verdict, question, verdict
 
@@ -23,20 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
-Operand: TypeAlias = "Node | float | np.ndarray | list[Any]"
 Call: TypeAlias = Callable[[], Any]
 Gradients: TypeAlias = "Node | tuple[Node | None, ...] | None"
 
-_INFIX = {
-    "+": "add", "-": "sub", "*": "mul", "/": "truediv", "@": "matmul", "**": "pow", "%": "mod",
-    "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "&": "and", "|": "or", "^": "xor",
-}  # fmt: skip
-_PREFIX = {"-": "neg", "~": "invert", "abs": "abs"}
 _KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_shared")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
-class Node:
+class Node(Operators):
     """A value in a graph: the application of an op to operands.
 
     Nodes are immutable, compare by identity, and know their `spec` (shape and dtype), their `operands`, and the
@@ -48,7 +43,6 @@ class Node:
     op by name.
     """
 
-    __array_ufunc__ = None  # NumPy arrays leave `array + node` to the node
     ops: ClassVar[dict[str, type[Node]]] = {}
     """Every op by its name: the catalogue. A base whose name begins with an underscore is no op."""
     roles: ClassVar[dict[str, type[Any]]] = {}
@@ -109,12 +103,7 @@ class Node:
             Node.ops[cls.__name__] = cls
         if role:
             Node.roles[role] = cls
-        if infix:
-            _install_infix(cls, _INFIX[infix])
-        if prefix:
-            setattr(Node, f"__{_PREFIX[prefix]}__", lambda self: cls(self))  # type: ignore[call-arg]  # as dataclasses make it
-        if method:
-            setattr(Node, method, lambda self, *rest, **named: cls(self, *rest, **named))  # type: ignore[call-arg]
+        install(cls, infix, prefix, method)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "spec" in self.__dict__:  # the constructor is done
@@ -427,61 +416,6 @@ class Node:
     def __getstate__(self) -> None:
         raise GraphError("nodes are not pickled: a graph belongs to the process that declared it.")
 
-    if TYPE_CHECKING:  # installed by the ops themselves
-
-        def __add__(self, other: Operand) -> Node: ...
-        def __radd__(self, other: Operand) -> Node: ...
-        def __sub__(self, other: Operand) -> Node: ...
-        def __rsub__(self, other: Operand) -> Node: ...
-        def __mul__(self, other: Operand) -> Node: ...
-        def __rmul__(self, other: Operand) -> Node: ...
-        def __truediv__(self, other: Operand) -> Node: ...
-        def __rtruediv__(self, other: Operand) -> Node: ...
-        def __matmul__(self, other: Operand) -> Node: ...
-        def __rmatmul__(self, other: Operand) -> Node: ...
-        def __mod__(self, other: Operand) -> Node: ...
-        def __rmod__(self, other: Operand) -> Node: ...
-        def __pow__(self, other: Operand) -> Node: ...
-        def __rpow__(self, other: Operand) -> Node: ...
-        def __neg__(self) -> Node: ...
-        def __abs__(self) -> Node: ...
-        def __invert__(self) -> Node: ...
-        def __and__(self, other: Operand) -> Node: ...
-        def __rand__(self, other: Operand) -> Node: ...
-        def __or__(self, other: Operand) -> Node: ...
-        def __ror__(self, other: Operand) -> Node: ...
-        def __xor__(self, other: Operand) -> Node: ...
-        def __rxor__(self, other: Operand) -> Node: ...
-        def __lt__(self, other: Operand) -> Node: ...  # type: ignore[misc]
-        def __le__(self, other: Operand) -> Node: ...  # type: ignore[misc]
-        def __gt__(self, other: Operand) -> Node: ...  # type: ignore[misc]
-        def __ge__(self, other: Operand) -> Node: ...  # type: ignore[misc]
-        def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def mean(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def max(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def min(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def prod(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def all(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def any(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def var(  # noqa: D102
-            self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False, ddof: int = 0
-        ) -> Node: ...
-        def argmax(self, axis: int | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def argmin(self, axis: int | None = None, keepdims: bool = False) -> Node: ...  # noqa: D102
-        def cumsum(self, axis: int | None = None) -> Node: ...  # noqa: D102
-        def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
-        def __getitem__(self, key: Any) -> Node: ...
-        def reshape(self, to: Any) -> Node: ...  # noqa: D102
-        def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
-        def astype(self, to: Any) -> Node: ...  # noqa: D102
-        def clip(self, low: Operand | None = None, high: Operand | None = None) -> Node: ...  # noqa: D102
-        def round(self) -> Node: ...  # noqa: D102
-
-    @property
-    def T(self) -> Node:  # noqa: N802 - NumPy's name
-        """The transpose: all axes in reverse order."""
-        return self.transpose()
-
 
 class Item(Node):
     """One result of an op that has several: `Item(node, i)`, a projection that costs nothing."""
@@ -510,17 +444,6 @@ class Item(Node):
     def vjp(self, g: Node) -> Node:
         """The upstream gradient: the differentiator gathers those of all results."""
         return g
-
-
-def _install_infix(cls: type[Node], name: str) -> None:
-    def infix(self: Node, other: Any) -> Node:
-        return cls(self, other)  # type: ignore[call-arg]  # an infix op has two operands
-
-    def reflected(self: Node, other: Any) -> Node:
-        return cls(other, self)  # type: ignore[call-arg]
-
-    setattr(Node, f"__{name}__", infix)
-    setattr(Node, f"__r{name}__", reflected)
 
 
 def describe(node: Node) -> str:

@@ -29,6 +29,7 @@ from . import (
     pool,
     random,
     ranking,
+    rectifiers,
     recurrent,
     reductions,
     regression,
@@ -69,6 +70,7 @@ from .padding import *
 from .pool import *
 from .random import *
 from .ranking import *
+from .rectifiers import *
 from .recurrent import *
 from .reductions import *
 from .regression import *
@@ -89,6 +91,7 @@ __all__ = [
     *trigonometry.__all__,
     *choice.__all__,
     *activations.__all__,
+    *rectifiers.__all__,
     *compare.__all__,
     *logic.__all__,
     *reductions.__all__,

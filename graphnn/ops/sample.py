@@ -62,5 +62,8 @@ UNARY = (sample(()), sample(("N",)), sample(("N", "M")))
 POSITIVE = tuple(sample(s, domain=(0.4, 3.0)) for s in ((), ("N",), ("N", "M")))
 """Samples of one that is defined for positive values."""
 
+BOTH_SIDES = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.1, 2.0), (-2.0, -0.1)))
+"""Samples of one with a kink at 0, away from it."""
+
 NO_BOOLS = refused(DTypeError, ("N",), dtypes=("bool",))
 """What an op refuses that takes the negative of its operand."""

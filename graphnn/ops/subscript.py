@@ -64,7 +64,7 @@ def subscript(x: Node, key: Any) -> Node:
     return Unsqueeze(taken, tuple(parts.new)) if parts.new else taken
 
 
-Node.__getitem__ = subscript  # type: ignore[method-assign]  # ops install their operators themselves
+Node.__getitem__ = subscript  # type: ignore[method-assign, assignment]  # ops install their operators themselves
 
 
 def _result(node: Node, key: Any) -> Node:

@@ -20,7 +20,6 @@ from ..ir.broadcast import broadcast_to
 from ..ir.context import current_scope, scope
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
-from ..ops.activations import ReLU
 from ..ops.batchnorm import BatchNorm
 from ..ops.choice import Where
 from ..ops.control import Scan
@@ -29,6 +28,7 @@ from ..ops.gathering import Embedding
 from ..ops.linear import swap
 from ..ops.normalise import LayerNorm, RMSNorm
 from ..ops.random import Dropout
+from ..ops.rectifiers import ReLU
 from ..ops.recurrent import GRUCell, LSTMCell, RNNCell
 from ..ops.shape import Transpose
 from ..ops.softmax import Softmax
