@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .backends.program import Program
+from .backends.program import OnDevice, Program
 from .backends.registry import find_backend
 from .bisect import Finding, bisect, kept_parameters
 from .blame import Rewind, blame, replay
@@ -84,11 +84,32 @@ class Executable:
             LabelError: for a class label out of range.
             NonFiniteError: when a watched output is NaN or infinite; no parameter has changed then.
         """
+        return self._once(inputs, on_device=False)
+
+    def on_device(self, /, **inputs: ArrayLike) -> Any:
+        """Run once, as a call does, and leave the results where the program runs.
+
+        On the cupy backend they are CuPy arrays, which `from_dlpack` of other libraries takes without a copy; on the
+        others they are NumPy arrays, as of a call.
+
+        Raises:
+            GraphNNError: as a call does.
+
+        >>> import graphnn as gn, numpy as np
+        >>> x = gn.Input("x", (2,))
+        >>> np.from_dlpack(gn.compile(x * 2).on_device(x=[1, 2]))
+        array([2., 4.], dtype=float32)
+        """
+        return self._once(inputs, on_device=True)
+
+    def _once(self, inputs: Mapping[str, ArrayLike], on_device: bool) -> Any:
         feeds, sizes = self._feeds.read(inputs)
         with self._lock:
             self._fit(sizes)
+            program = self._program
+            run = program.call_on_device if on_device and isinstance(program, OnDevice) else program.call
             try:
-                results = self._program.call(feeds, sizes)
+                results = run(feeds, sizes)
             except NonFiniteError as error:
                 raise (error if error.node else blame(self._computed, feeds, sizes) or error) from None
         return self._shaped(dict(zip(self.graph.outputs, results, strict=True)))

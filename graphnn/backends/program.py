@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ..ir.leaf import Input
 from ..ir.spec import Size, Spec
 from ..plan.memory import Plan
 
-__all__ = ["AHEAD_STEPS", "Batches", "Program", "batch_names", "batched", "best_times"]
+__all__ = ["AHEAD_STEPS", "Batches", "OnDevice", "Program", "batch_names", "batched", "best_times"]
 
 AHEAD_STEPS = 4096
 """A loop that nobody watches may have the orders of so many steps before the first is run."""
@@ -123,6 +123,15 @@ class Program(Protocol):
 
         Without the number of samples, the most that it takes for any.
         """
+        ...
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A program whose results may stay where it runs, on a device."""
+
+    def call_on_device(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[Any]:
+        """Run once; the outputs, as copies there: arrays of the device's own library."""
         ...
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...ir.leaf import Input
-from ...ir.node import Node
+from ...ir.node import Call, Node
 from ...ir.spec import Dim
 from ...plan.memory import Plan
 from ..numpy.bound import Bound as HostBound
@@ -196,12 +196,26 @@ class Bound(Works[Launched]):
 
     def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
         """Run once; `take` is given the outputs before updates land."""
+
+        def bring() -> None:
+            self.mirror.download(self.outputs)
+            take(self.outputs)
+
+        self.run_step(feeds, bring)
+
+    def run_step(self, feeds: Mapping[str, np.ndarray], take: Call) -> None:
+        """Run once; `take` is called when the outputs are there, on the device, and before updates land."""
         self.send(feeds)
         self.run(self.before)
-        self.mirror.download(self.outputs)
-        take(self.outputs)
+        take()
         self.run(self.after)
         self.note_updates()
+
+    def kept(self, array: np.ndarray) -> Any:
+        """A copy on the device of what stands for an array, as CuPy has arrays."""
+        low, high = np.lib.array_utils.byte_bounds(array)
+        begin = array.__array_interface__["data"][0] - low
+        return self.device.keep(self.mirror.address(array) - begin, high - low, begin, array)
 
     def by_step(self) -> list[list[list[Ready] | Work[Launched]]]:
         """The parts of each step of the plan, to be timed."""

@@ -84,6 +84,12 @@ class Device:
             self._runtime.memcpyAsync(to, source, size, kind, self.stream.ptr)
             self.stream.synchronize()
 
+    def keep(self, address: int, size: int, begin: int, like: np.ndarray) -> Any:
+        """A CuPy array over a copy of so many bytes; it begins some bytes inside, with the layout of another array."""
+        memory = self.allocate(size)
+        self._copy(memory.ptr, address, size, self._runtime.memcpyDeviceToDevice)
+        return self._cupy.ndarray(like.shape, like.dtype, memory + begin, like.strides)
+
     # Kernels -----------------------------------------------------------------------------------------------------
 
     def compile(self, kernels: Iterable[Kernel]) -> None:

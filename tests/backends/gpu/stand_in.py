@@ -33,6 +33,9 @@ class Memory:
         self.ptr = self._bytes.ctypes.data + GUARD
         world.live[self.ptr] = self
 
+    def __add__(self, offset):
+        return Place(self, offset)
+
     def check(self):
         """The guards are as they were."""
         ends = self._bytes[:GUARD], self._bytes[-GUARD:]
@@ -41,6 +44,33 @@ class Memory:
     def __del__(self):
         self._world.live.pop(self.ptr, None)
         self.check()
+
+
+class Place:
+    """A place in memory, which keeps it alive."""
+
+    def __init__(self, memory, offset):
+        self.memory, self.ptr = memory, memory.ptr + offset
+
+
+class Array:
+    """An array over memory of the device, as much of one as DLPack asks for."""
+
+    def __init__(self, shape, dtype, memptr, strides):
+        self.place, self.shape = memptr, shape
+        low = sum((n - 1) * step for n, step in zip(shape, strides, strict=True) if step < 0)
+        high = sum((n - 1) * step for n, step in zip(shape, strides, strict=True) if step > 0) + dtype.itemsize
+        flat = np.ctypeslib.as_array((ctypes.c_uint8 * (high - low)).from_address(memptr.ptr + low))
+        self._view = np.ndarray(shape, dtype, flat, -low, strides)
+
+    def get(self):
+        return self._view.copy()
+
+    def __dlpack__(self, **how):
+        return self._view.__dlpack__(**how)
+
+    def __dlpack_device__(self):
+        return self._view.__dlpack_device__()
 
 
 class Library:
@@ -116,7 +146,8 @@ class World:
         """The bytes of one stretch of memory, which must be live on the device's side."""
         self._not_captured("a copy to or from the host")
         self.copied += 1
-        self._memory_of(to if kind == 1 else source, size).check()
+        for address in (to,) if kind == 1 else (source,) if kind == 2 else (to, source):
+            self._memory_of(address, size).check()
         ctypes.memmove(to, source, size)
 
     def _memory_of(self, address, size):
@@ -194,10 +225,12 @@ def make_cupy(world):
     world.current = None
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError, memcpyAsync=world.copy, memcpyHostToDevice=1, memcpyDeviceToHost=2,
+        memcpyDeviceToDevice=3,
         driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000, getDeviceCount=lambda: 1,
     )  # fmt: skip
     cupy = types.ModuleType("cupy")
     cupy.__version__ = "14.0.0"
     cupy.RawModule = RawModule
+    cupy.ndarray = Array
     cupy.cuda = types.SimpleNamespace(runtime=runtime, alloc=world.alloc, Stream=Stream)
     return cupy

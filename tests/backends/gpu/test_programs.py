@@ -152,6 +152,30 @@ def test_dropout_draws_the_numbers_of_numpy(cupy):
     np.testing.assert_array_equal(*drawn)
 
 
+def test_results_may_stay_on_the_device(cupy):
+    x, w = gn.Input("x", ("N", 3)), gn.Parameter("w", np.arange(3.0))
+    outputs = {"y": x * w, "turned": gn.Transpose(x * w), "old": w, "total": gn.Sum(x), "fixed": gn.Constant([1.0])}
+        "y": x * w,
+        "turned": gn.Transpose(x * w),
+        "old": w,
+        "total": gn.Sum(x),
+        "fixed": gn.Constant([1.0, 2.0]),
+    }
+    f = gn.compile(outputs, {w: w + 1}, backend="cupy")
+    given = {"x": np.arange(6.0).reshape(2, 3)}
+    stayed = f.on_device(**given)
+    w.value = np.arange(3.0)
+    for name, value in f(**given).items():  # which writes the arena anew
+        assert stayed[name].shape == value.shape
+        np.testing.assert_array_equal(stayed[name].get(), value, err_msg=name)
+
+
+def test_what_stays_is_taken_by_dlpack(world):
+    x = gn.Input("x", ("N", 3))
+    stayed = gn.compile(gn.Exp(x).T, backend="cupy").on_device(x=np.zeros((2, 3)))
+    np.testing.assert_array_equal(np.from_dlpack(stayed), np.ones((3, 2)))
+
+
 def test_memory_that_the_device_does_not_have(world):
     x, w = gn.Input("x", ("N", 1000)), gn.Parameter("w", np.ones(1000))
     f = gn.compile(gn.Exp(x * w), backend="cupy")

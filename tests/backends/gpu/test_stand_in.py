@@ -12,7 +12,7 @@ def test_its_names_are_names_of_cupy(tmp_path):
     import cupy
 
     made = make_cupy(World(tmp_path))
-    for name in ("RawModule", "cuda"):
+    for name in ("RawModule", "cuda", "ndarray"):
         assert hasattr(made, name) and hasattr(cupy, name)
     for name in vars(made.cuda):
         assert hasattr(cupy.cuda, name), name
