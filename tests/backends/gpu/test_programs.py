@@ -155,12 +155,6 @@ def test_dropout_draws_the_numbers_of_numpy(cupy):
 def test_results_may_stay_on_the_device(cupy):
     x, w = gn.Input("x", ("N", 3)), gn.Parameter("w", np.arange(3.0))
     outputs = {"y": x * w, "turned": gn.Transpose(x * w), "old": w, "total": gn.Sum(x), "fixed": gn.Constant([1.0])}
-        "y": x * w,
-        "turned": gn.Transpose(x * w),
-        "old": w,
-        "total": gn.Sum(x),
-        "fixed": gn.Constant([1.0, 2.0]),
-    }
     f = gn.compile(outputs, {w: w + 1}, backend="cupy")
     given = {"x": np.arange(6.0).reshape(2, 3)}
     stayed = f.on_device(**given)
