@@ -33,7 +33,7 @@ DOORS = {
     "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.plan", "view.report"},
     "train/history.py": {"view.notebook"},
     "train/model.py": {"view.notebook"},
-    "view/plot.py": {"view.figure"},
+    "view/plane.py": {"view.figure"},
 }
 """One-line imports inside a method of a public handle, to what shows it."""
 

@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import FeedError, RenderError
+from .film import BoundaryFilm
+from .plane import COLOURS, Plane, Predicts, canvas, draw_points, draw_regions, plane_figure, points_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-__all__ = ["dataset", "decision_boundary", "histograms", "loss"]
+__all__ = ["BoundaryFilm", "dataset", "decision_boundary", "histograms", "loss"]
 
-# Okabe and Ito's palette, in an order whose greys differ as well.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_MARKERS = ("o", "x", "^", "s", "D", "v")
 _MESH = 400
 _MARKED = 40
 """Curves of up to so many points have a marker at each."""
@@ -32,14 +31,6 @@ _ACROSS = 4
 """Histograms that stand side by side."""
 _MOST = 48
 """More histograms than this are no picture that anybody can read."""
-
-
-class Predicts(Protocol):
-    """What a decision boundary is drawn of."""
-
-    def predict(self, X: ArrayLike) -> np.ndarray:  # noqa: N803
-        """The scores of samples."""
-        ...
 
 
 @runtime_checkable
@@ -87,7 +78,7 @@ def loss(
         return _finish(_curves(losses), path)
     figure, axes = _figure()
     values = np.asarray(losses, float).reshape(-1)
-    axes.plot(np.arange(1, len(values) + 1), values, color=_COLOURS[0], linewidth=1.5)
+    axes.plot(np.arange(1, len(values) + 1), values, color=COLOURS[0], linewidth=1.5)
     axes.set_xlabel(
         "iterations" if eval_interval is None else f"log lines (one in {eval_interval} iterations of an epoch)"
     )
@@ -102,12 +93,12 @@ def _curves(history: Recorded) -> Figure:
     losses = np.asarray(history["loss"], float)
     epochs = np.asarray(history["epoch"], float) if "epoch" in history.columns else np.arange(1, len(losses) + 1)
     marked = len(losses) <= _MARKED
-    axes.plot(epochs, losses, color=_COLOURS[0], linewidth=1.5, marker="o" if marked else "", ms=4, label="training")
+    axes.plot(epochs, losses, color=COLOURS[0], linewidth=1.5, marker="o" if marked else "", ms=4, label="training")
     if "val_loss" in history.columns:
         values = np.asarray(history["val_loss"], float)
         measured = np.isfinite(values)  # a curve is not cut where an epoch was not validated
         style: dict[str, Any] = {"linestyle": "--", "marker": "x" if marked else "", "ms": 6}
-        axes.plot(epochs[measured], values[measured], color=_COLOURS[1], linewidth=1.5, label="validation", **style)
+        axes.plot(epochs[measured], values[measured], color=COLOURS[1], linewidth=1.5, label="validation", **style)
         axes.legend(framealpha=0.9)
     axes.set_xlabel("epochs")
     _count_by_ones(axes.xaxis)
@@ -150,7 +141,7 @@ def histograms(
     _check_histograms(arrays, slopes)
     across, kinds = min(len(arrays), _ACROSS), 2 if slopes else 1
     down = -(-len(arrays) // across) * kinds
-    figure = _canvas((max(2.6 * across, 4.0), 2.4 * down))
+    figure = canvas((max(2.6 * across, 4.0), 2.4 * down))
     for i, (name, array) in enumerate(arrays.items()):
         place = i // across * kinds * across + i % across + 1
         _histogram(figure.add_subplot(down, across, place), name, array, "weight")
@@ -178,7 +169,7 @@ def _histogram(axes: Axes, name: str, array: np.ndarray, what: str) -> None:
     finite = array[np.isfinite(array)]
     bins = int(np.clip(np.sqrt(finite.size), 5, 40))
     # Hatched as well as of another colour: told apart in black and white.
-    style: dict[str, Any] = {"color": _COLOURS[0]} if what == "weight" else {"color": _COLOURS[4], "hatch": "///"}
+    style: dict[str, Any] = {"color": COLOURS[0]} if what == "weight" else {"color": COLOURS[4], "hatch": "///"}
     axes.hist(finite, bins=bins, edgecolor="black", linewidth=0.5, **style)
     axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
     lost = array.size - finite.size
@@ -202,9 +193,9 @@ def dataset(x: ArrayLike, t: ArrayLike, path: str | os.PathLike[str] | None = No
     >>> len(gn.plot.dataset(*gn.data.spiral()).axes[0].collections)
     3
     """
-    points, labels = _points(x, t)
-    figure, axes = _figure(square=True)
-    _scatter(axes, points, labels)
+    points, labels = points_of(x, t)
+    figure, axes = plane_figure()
+    draw_points(axes, points, labels)
     return _finish(figure, path)
 
 
@@ -217,63 +208,23 @@ def decision_boundary(
         FeedError: when the points are not in the plane, or labels are not one for each.
         RenderError: when the file cannot be written.
     """
-    points, labels = _points(x, t)
-    low, high = points.min(axis=0), points.max(axis=0)
-    margin = 0.08 * np.maximum(high - low, 1e-9)
-    across, up = (np.linspace(a, b, _MESH) for a, b in zip(low - margin, high + margin, strict=True))
-    mesh = np.stack(np.meshgrid(across, up), axis=-1)
-    scores = model.predict(mesh.reshape(-1, 2))
-    classes = scores.argmax(axis=-1).reshape(_MESH, _MESH)
-    figure, axes = _figure(square=True)
-    count = scores.shape[-1]
-    levels = np.arange(count + 1) - 0.5
-    axes.contourf(
-        across, up, classes, levels=levels, colors=[_COLOURS[k % len(_COLOURS)] for k in range(count)], alpha=0.25
-    )
-    axes.contour(across, up, classes, levels=levels[1:-1], colors="black", linewidths=0.8)
-    _scatter(axes, points, labels)
+    points, labels = points_of(x, t)
+    plane = Plane(points, _MESH)
+    figure, axes = plane_figure()
+    draw_regions(axes, plane, *plane.classes(model))
+    draw_points(axes, points, labels)
     return _finish(figure, path)
 
 
-def _points(x: ArrayLike, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    points, labels = np.asarray(x, float), np.asarray(t)
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        raise FeedError(f"points in the plane have shape (N, 2), not {points.shape}.")
-    if labels.ndim == 2:
-        labels = labels.argmax(axis=1)
-    if labels.shape != (len(points),):
-        raise FeedError(f"{len(points)} points need as many labels; these have shape {labels.shape}.")
-    return points, labels
-
-
-def _scatter(axes: Axes, points: np.ndarray, labels: np.ndarray) -> None:
-    for k, label in enumerate(np.unique(labels)):
-        chosen = points[labels == label]
-        style: dict[str, Any] = {"marker": _MARKERS[k % len(_MARKERS)], "color": _COLOURS[k % len(_COLOURS)]}
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=22, linewidths=1.2, label=f"class {label}", **style)
-    axes.set_xlabel("x[0]")
-    axes.set_ylabel("x[1]")
-    axes.legend(loc="upper right", framealpha=0.9)
-
-
-def _figure(square: bool = False) -> tuple[Figure, Axes]:
-    figure = _canvas((6, 6) if square else (7, 4))
-    axes = figure.add_subplot()
-    if square:
-        axes.set_aspect("equal", adjustable="datalim")
-    return figure, axes
+def _figure() -> tuple[Figure, Axes]:
+    figure = canvas((7, 4))
+    return figure, figure.add_subplot()
 
 
 def _count_by_ones(axis: Axis) -> None:
     from matplotlib.ticker import MaxNLocator  # slow to import, and only wanted here
 
     axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
-
-
-def _canvas(inches: tuple[float, float]) -> Figure:
-    from .figure import ShownFigure  # matplotlib is slow to import, and only wanted here
-
-    return ShownFigure(figsize=inches, layout="constrained")
 
 
 def _finish(figure: Figure, path: str | os.PathLike[str] | None) -> Figure | str:
