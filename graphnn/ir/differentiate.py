@@ -70,13 +70,19 @@ def grad(loss: Node, wrt: Node | Iterable[Node]) -> Node | list[Node]:
 
 
 def pullback(
-    outputs: Sequence[Node], upstream: Sequence[Node], wrt: Sequence[Node], stop: frozenset[Node] = frozenset()
+    outputs: Sequence[Node],
+    upstream: Sequence[Node],
+    wrt: Sequence[Node],
+    stop: frozenset[Node] = frozenset(),
+    order: Sequence[Node] | None = None,
 ) -> list[Node | None]:
     """For each wrt the sum over outputs of (its Jacobian, transposed) times the upstream gradient; None for zero.
 
-    What lies behind `stop` is left alone: the body of a composite ends at its operands.
+    What lies behind `stop` is left alone: the body of a composite ends at its operands. `order` has all that the
+    outputs need, operands first, where that is known.
     """
-    order = ordered(walk(outputs, stop))
+    if order is None:
+        order = ordered(walk(outputs, stop))
     forward = frozenset(order)
     active = set(wrt)
     for node in order:

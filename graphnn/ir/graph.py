@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import networkx as nx
 
@@ -21,6 +21,8 @@ from .spec import Size, Spec
 from .walk import ordered, walk
 
 __all__ = ["Graph", "Outputs"]
+
+_Leaf = TypeVar("_Leaf", Input, Parameter)
 
 Outputs: TypeAlias = "Node | Sequence[Node] | Mapping[str, Node]"
 
@@ -60,8 +62,8 @@ class Graph:
         self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
         found = None if among is None else _needed(self.roots, among, stirred)
         self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)) if found is None else found)
-        self.inputs: dict[str, Input] = {}
-        self.parameters: dict[str, Parameter] = {}
+        self.inputs: dict[str, Input]
+        self.parameters: dict[str, Parameter]
         _check_names(self)
 
     @cached_property
@@ -298,17 +300,20 @@ def _difference(a: Spec, b: Spec) -> str:
 
 
 def _check_names(graph: Graph) -> None:
-    taken: dict[str, Input | Parameter] = {}
-    for node in graph.nodes:
-        if not isinstance(node, (Input, Parameter)):
-            continue
-        other = taken.setdefault(node.name, node)
+    graph.inputs = _by_name(graph, Input)
+    graph.parameters = _by_name(graph, Parameter)
+    for name in graph.inputs.keys() & graph.parameters.keys():
+        raise _same_name(graph, graph.inputs[name], graph.parameters[name])
+
+
+def _by_name(graph: Graph, op: type[_Leaf]) -> dict[str, _Leaf]:
+    found: dict[str, _Leaf] = {}
+    for node in graph.of(op):
+        assert isinstance(node, op)
+        other = found.setdefault(node.name, node)
         if other is not node:
             raise _same_name(graph, other, node)
-        if isinstance(node, Input):
-            graph.inputs[node.name] = node
-        else:
-            graph.parameters[node.name] = node
+    return found
 
 
 def _same_name(graph: Graph, one: Input | Parameter, other: Input | Parameter) -> GraphError:

@@ -27,7 +27,7 @@ __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 Call: TypeAlias = Callable[[], Any]
 Gradients: TypeAlias = "Node | tuple[Node | None, ...] | None"
 
-_KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_shared")
+_KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_inner", "_shared")
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))

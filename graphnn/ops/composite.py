@@ -52,8 +52,12 @@ class Composite(Node):
     @property
     def inner(self) -> list[Node]:
         """The nodes of the expansion, operands before users."""
-        operands = set(self.operands)
-        return [node for node in walk(self.results, frozenset(operands)) if node not in operands]
+        known: list[Node] | None = self.__dict__.get("_inner")
+        if known is None:
+            operands = frozenset(self.operands)
+            known = [node for node in walk(self.results, operands) if node not in operands]
+            self.__dict__["_inner"] = known
+        return known
 
     def infer(self) -> Any:
         """The expansion's; of several results, each one's."""
@@ -80,7 +84,8 @@ class Composite(Node):
         upstream = g if isinstance(self.expansion, tuple) else (g,)
         reached = [(node, back) for node, back in zip(self.results, upstream, strict=True) if back is not None]
         outputs, sent = [node for node, _ in reached], [back for _, back in reached]
-        found = pullback(outputs, sent, self.operands, stop=frozenset(self.operands))
+        ends = dict.fromkeys(self.operands)
+        found = pullback(outputs, sent, self.operands, frozenset(ends), (*ends, *self.inner))
         # What flows to an operand that stands twice comes from both places together: it is counted once.
         return tuple(None if node in self.operands[:i] else found[i] for i, node in enumerate(self.operands))
 

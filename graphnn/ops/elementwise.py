@@ -22,6 +22,8 @@ from .ufuncs import bind_ufunc
 
 __all__ = ["Elementwise", "Map", "operand_dtypes"]
 
+_MOST = 4096
+_agreements: dict[tuple[Any, ...], tuple[tuple[np.dtype[Any], ...], Shape]] = {}
 _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
@@ -72,11 +74,7 @@ class Elementwise(Node):
     def prepare(self) -> None:
         """Cast the operands to one dtype and repeat them to one shape."""
         operands = self.named_operands()
-        try:
-            dtypes = operand_dtypes(self.body, self._signature(operands))
-        except TypeError as error:
-            raise _refused(self, error) from None
-        shape = broadcast_shape(self.op, operands)
+        dtypes, shape = self._agreement(operands)
         for node, dtype in zip(operands.values(), dtypes, strict=True):
             if node.dtype is not dtype or (node.shape != shape and not scalar_constant(node)):
                 break
@@ -86,6 +84,21 @@ class Elementwise(Node):
             name: stretch(node.cast(dtype), shape) for (name, node), dtype in zip(operands.items(), dtypes, strict=True)
         }
         self.place(agreed)
+
+    def _agreement(self, operands: dict[str, Node]) -> tuple[tuple[np.dtype[Any], ...], Shape]:
+        """The dtypes and the shape that the operands are brought to: asked once of operands of the same specs."""
+        body = self.body
+        asked = (body, *[node.spec for node in operands.values()])
+        known = _agreements.get(asked)
+        if known is None:
+            try:
+                dtypes = operand_dtypes(body, self._signature(operands))
+            except TypeError as error:
+                raise _refused(self, error) from None
+            if len(_agreements) >= _MOST:
+                _agreements.clear()
+            known = _agreements[asked] = dtypes, broadcast_shape(self.op, operands)
+        return known
 
     def place(self, operands: dict[str, Node]) -> None:
         """Put the agreed operands where the fields are."""
