@@ -19,7 +19,7 @@ import numpy as np
 
 from ..kernels import DType
 
-__all__ = ["PRECISIONS", "BlasLt", "Matrix", "load", "matrix_of"]
+__all__ = ["PRECISIONS", "BlasLt", "Matrix", "Product", "load", "matrix_of"]
 
 WORKSPACE = 32 << 20
 """Bytes that a product may use beside its operands."""
@@ -30,7 +30,8 @@ tensor cores take, and sums in float32."""
 _DOUBLE = 70
 _REAL = {4: 0, 8: 1}
 """The library's number for a float of so many bytes."""
-_TRANSPOSE_A, _TRANSPOSE_B, _POINTERS = 3, 4, 2
+_TRANSPOSE_A, _TRANSPOSE_B, _POINTERS, _EPILOGUE, _BIAS = 3, 4, 2, 7, 8
+_ADD_BIAS = 4
 _ON_DEVICE = 1
 _WORKSPACE_LIMIT = 1
 _STATUS = {
@@ -57,6 +58,19 @@ class Matrix:
     columns: int
     line: int
     transposed: bool
+
+
+@dataclass(frozen=True)
+class Product:
+    """`x @ w` into `out`; or `onto` it, times a scalar on the device; or plus the bias that lies at an address."""
+
+    x: Matrix
+    w: Matrix
+    out: Matrix
+    dtype: DType
+    precision: str
+    onto: bool = False
+    bias: int = 0
 
 
 def matrix_of(array: np.ndarray) -> Matrix | None:
@@ -90,32 +104,34 @@ class BlasLt:
         self._workspace = allocate(WORKSPACE)
         self._ones = allocate(16)
         upload(self._ones.ptr, np.frombuffer(np.float64(1).tobytes() + np.float32(1).tobytes(), np.uint8))
-        self._plans: dict[tuple[Any, ...], _Plan | None] = {}
+        self._plans: dict[Product, _Plan | None] = {}
 
     @staticmethod
     def _check(status: int, what: str) -> None:
         if status:
             raise RuntimeError(f"cuBLASLt: {what}: status {status}, {_STATUS.get(status, 'of unknown meaning')}")
 
-    def multiply(
-        self, x: Matrix, w: Matrix, out: Matrix, dtype: DType, precision: str, onto: bool
-    ) -> Callable[..., None] | None:
-        """What writes `x @ w` into `out`, or, `onto` it, adds it times a scalar; None where no algorithm is found.
+    def multiply(self, product: Product) -> Callable[..., None] | None:
+        """What computes a product; None where no algorithm is found.
 
         It is called with the addresses of x, w, out, of the scalar where there is one, and with the stream's.
         """
-        key = (x, w, out, dtype, precision, onto)
-        if key not in self._plans:
-            self._plans[key] = self._plan(*key)
-        plan = self._plans[key]
-        return None if plan is None else partial(self._call, plan, dtype)
+        if product not in self._plans:
+            self._plans[product] = self._plan(product)
+        plan = self._plans[product]
+        return None if plan is None else partial(self._call, plan, product.dtype)
 
-    def _plan(self, x: Matrix, w: Matrix, out: Matrix, dtype: DType, precision: str, onto: bool) -> _Plan | None:
-        compute = _DOUBLE if dtype.itemsize == 8 else PRECISIONS[precision]
+    def _plan(self, product: Product) -> _Plan | None:
+        dtype, x, w, out = product.dtype, product.x, product.w, product.out
+        compute = _DOUBLE if dtype.itemsize == 8 else PRECISIONS[product.precision]
         real = _REAL[dtype.itemsize]
         operation = self._made("MatmulDesc", c_int(compute), c_int(real))
-        for attribute, value in ((_TRANSPOSE_A, w.transposed), (_TRANSPOSE_B, x.transposed), (_POINTERS, onto)):
+        flags = ((_TRANSPOSE_A, w.transposed), (_TRANSPOSE_B, x.transposed), (_POINTERS, product.onto))
+        for attribute, value in flags:
             self._set("MatmulDesc", operation, attribute, c_int32(int(value)))
+        if product.bias:
+            self._set("MatmulDesc", operation, _EPILOGUE, c_int32(_ADD_BIAS))
+            self._set("MatmulDesc", operation, _BIAS, c_void_p(product.bias))
         layouts = [self._layout(real, matrix) for matrix in (w, x, out)]
         preference = self._made("MatmulPreference")
         self._set("MatmulPreference", preference, _WORKSPACE_LIMIT, c_uint64(WORKSPACE))

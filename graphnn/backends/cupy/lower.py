@@ -32,6 +32,7 @@ from ...ops.scans import CumProd, CumSum
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
 from ...ops.triangle import Trilu
+from ...transform.biases import Biased
 from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ..kernels import NoKernel
@@ -119,6 +120,17 @@ def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) 
 
 def _bfloat16(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     return lower_bfloat16(declared.shape, ins[0], out, at)
+
+
+def _biased(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
+    """By one product of the library, or by any product and a sum."""
+    x, w, b = ins
+    whole = at.multiply(x, w, out, bias=b) if x.size and out.size else None
+    if whole is not None:
+        return [whole]
+    seen = np.broadcast_to(b, out.shape)
+    added = lower_map(language.parse("x + b"), ("x", "b"), declared.shape, (out, seen), out, at)
+    return [*lower_product(x, w, out, at), *added]
 
 
 def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
@@ -249,6 +261,7 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Product: _product,
     ToBFloat16: _bfloat16,
     FromBFloat16: _bfloat16,
+    Biased: _biased,
     Gemm: _gemm,
     Einsum: _einsum,
     Pick: _pick,

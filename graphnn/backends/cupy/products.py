@@ -58,7 +58,7 @@ def lower_product(
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous and c.flags.c_contiguous and plus is None:
         a, c = a.reshape(-1, a.shape[-1]), c.reshape(-1, c.shape[-1])  # the rows of one product
     if c.ndim == 2 and a.size and (plus is None or (at(plus) == at(c) and plus.strides == c.strides)):
-        by_library = at.multiply(a, b, c, alpha)
+        by_library = at.multiply(a, b, c, alpha=alpha)
         if by_library is not None:
             return [by_library]
     batches, (rows, columns), inner = c.shape[:-2], c.shape[-2:], a.shape[-1]

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from .blaslt import BlasLt, matrix_of
+from .blaslt import BlasLt, Product, matrix_of
 
 __all__ = ["Address", "Multiply", "Site"]
 
@@ -44,14 +44,26 @@ class Site:
         """Where an array begins on the device."""
         return Address(self.address(array))
 
-    def multiply(self, x: np.ndarray, w: np.ndarray, out: np.ndarray, alpha: np.ndarray | None) -> Multiply | None:
-        """`x @ w` into `out`, or with `alpha` added to it times that; None where the library does not do it."""
+    def multiply(
+        self,
+        x: np.ndarray,
+        w: np.ndarray,
+        out: np.ndarray,
+        alpha: np.ndarray | None = None,
+        bias: np.ndarray | None = None,
+    ) -> Multiply | None:
+        """`x @ w` into `out`, with `alpha` added to it times that, with a bias for each column plus that.
+
+        None where the library does not do it.
+        """
         if self.library is None or out.dtype.kind != "f" or out.itemsize < 4 or (alpha is not None and not self.folds):
             return None
-        matrices = [matrix_of(array) for array in (x, w, out)]
-        a, b, c = matrices
+        a, b, c = (matrix_of(array) for array in (x, w, out))
         if a is None or b is None or c is None or c.transposed or out.size * x.shape[1] < LARGE:
             return None
+        if bias is not None and (bias.strides[-1] != bias.itemsize and bias.size > 1):
+            return None
+        added = 0 if bias is None else self(bias)
+        made = self.library.multiply(Product(a, b, c, out.dtype, self.precision, alpha is not None, added))
         addresses = (self(x), self(w), self(out), *(() if alpha is None else (self(alpha),)))
-        made = self.library.multiply(a, b, c, out.dtype, self.precision, alpha is not None)
         return None if made is None else Multiply(partial(made, *addresses), alpha is not None)

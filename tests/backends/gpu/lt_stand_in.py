@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 REAL = {0: np.float32, 1: np.float64}
-TRANSPOSE_A, TRANSPOSE_B, POINTERS = 3, 4, 2
+TRANSPOSE_A, TRANSPOSE_B, POINTERS, EPILOGUE, BIAS = 3, 4, 2, 7, 8
 
 
 @dataclass
@@ -42,8 +42,8 @@ class Descriptor:
 class Lt:
     """The functions that the backend calls, over objects that are found by number."""
 
-    def __init__(self, world, algorithms=1):
-        self.world, self.algorithms = world, algorithms
+    def __init__(self, world):
+        self.world, self.algorithms, self.epilogues = world, 1, True
         self.objects, self.products = {}, []
 
     def _new(self, place, made):
@@ -64,7 +64,7 @@ class Lt:
         return self._new(place, Descriptor(compute.value, REAL[real.value]))
 
     def cublasLtMatmulDescSetAttribute(self, of, attribute, value, size):
-        assert size.value == 4
+        assert size.value == (8 if attribute.value == BIAS else 4)
         self._of(of).attributes[attribute.value] = value._obj.value
         return 0
 
@@ -78,7 +78,8 @@ class Lt:
     def cublasLtMatmulAlgoGetHeuristic(self, handle, operation, a, b, c, d, preference, wanted, found, count):
         assert (self._of(handle), self._of(preference)) == ("handle", "preference")
         assert ctypes.sizeof(found._obj) == 96
-        count._obj.value = min(wanted.value, self.algorithms)
+        fused = EPILOGUE in self._of(operation).attributes
+        count._obj.value = min(wanted.value, self.algorithms) * (self.epilogues or not fused)
         return 0
 
     def cublasLtMatmul(self, handle, operation, alpha, a, la, b, lb, beta, c, lc, d, ld, found, space, size, stream):
@@ -100,3 +101,8 @@ class Lt:
         x, y = (m.T if how.attributes[which] else m for m, which in ((x, TRANSPOSE_A), (y, TRANSPOSE_B)))
         factor, share = by_value or (scalar(alpha), scalar(beta))
         out[...] = factor * (x @ y) + (share * onto if share else 0)
+        if EPILOGUE in how.attributes:
+            assert how.attributes[EPILOGUE] == 4
+            kind = ctypes.c_float if how.real is np.float32 else ctypes.c_double
+            bias = np.ctypeslib.as_array((kind * len(out)).from_address(how.attributes[BIAS]))
+            out += bias[:, None]  # one for each row of a matrix that lies column by column

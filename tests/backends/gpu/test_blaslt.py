@@ -114,6 +114,25 @@ def test_a_precision_needs_the_library(world, monkeypatch):
         training("numpy", "tf32")
 
 
+@pytest.mark.parametrize("epilogues", [True, False])
+def test_a_bias_is_added_by_the_product_or_after_it(lt, epilogues):
+    lt.epilogues = epilogues
+    x, t = gn.Input("x", ("N", 6)), gn.Input("t", ("N",), dtype="int64")
+    rng = np.random.default_rng(0)
+    w, b = gn.Parameter("w", rng.normal(size=(6, 3))), gn.Parameter("b", rng.normal(size=3))
+    loss = gn.SoftmaxCE(gn.ReLU(gn.Affine(x, w, b)), t)
+    state = {}
+    for backend in BOTH:
+        w.value, b.value = np.ones((6, 3)), np.arange(3)
+        f = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend=backend)
+        f.loop(DATA, 7, epochs=2)
+        state[backend] = f.state
+    launches = [launch for bound in f._program._bound.values() for launch in bound.works[0][0].kernels]
+    assert "Biased" in str(f.plan) and len(launches) == (2 if epilogues else 4)  # of two batch sizes
+    for name, value in state["numpy"].items():
+        np.testing.assert_allclose(state["cupy"][name], value, 1e-4, 1e-6, err_msg=name)
+
+
 def test_without_an_algorithm_a_kernel_multiplies(lt):
     lt.algorithms = 0
     f, g = training("cupy"), training("numpy")
@@ -138,11 +157,21 @@ def test_descriptors_are_those_of_the_library_itself():
         assert found.value == value
     operation = lt._made("MatmulDesc", ctypes.c_int(77), ctypes.c_int(0))
     lt._set("MatmulDesc", operation, 4, ctypes.c_int32(1))
+    lt._set("MatmulDesc", operation, 7, ctypes.c_int32(4))
+    lt._set("MatmulDesc", operation, 8, ctypes.c_void_p(1 << 20))
     small = ctypes.c_int32()
-    for attribute, value in ((0, 77), (1, 0), (3, 0), (4, 1)):  # compute and scale type, transposition of A and of B
+    for attribute, value in (
+        (0, 77),
+        (1, 0),
+        (3, 0),
+        (4, 1),
+        (7, 4),
+    ):  # compute and scale type, transpositions, epilogue
         place = ctypes.byref(small), ctypes.c_size_t(4), ctypes.byref(size)
         assert not library.cublasLtMatmulDescGetAttribute(operation, attribute, *place)
         assert small.value == value
+    place = ctypes.byref(found), ctypes.c_size_t(8), ctypes.byref(size)
+    assert not library.cublasLtMatmulDescGetAttribute(operation, 8, *place) and found.value == 1 << 20
 
 
 @pytest.mark.gpu
