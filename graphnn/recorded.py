@@ -51,7 +51,7 @@ class Recorder:
     def call(self, text: str, function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> Any:
         """The result of a call, which is written down under `text`."""
         said = [self._say(a) for a in args] + [f"{key}={self._say(value)}" for key, value in named.items()]
-        return self._kept(f"{text}({', '.join(said)})", function(*_plain(list(args)), **_plain(dict(named))))
+        return self.keep(f"{text}({', '.join(said)})", function(*_plain(list(args)), **_plain(dict(named))))
 
     def write(self, target: Recorded, key: Any, value: Any) -> None:
         """Write into a recorded array."""
@@ -60,9 +60,10 @@ class Recorder:
 
     def read(self, source: Recorded, key: Any) -> Any:
         """A part of a recorded array."""
-        return self._kept(f"{source.name}[{self._say(key)}]", source.value[_plain(key)])
+        return self.keep(f"{source.name}[{self._say(key)}]", source.value[_plain(key)])
 
-    def _kept(self, text: str, value: Any) -> Any:
+    def keep(self, text: str, value: Any) -> Any:
+        """The result of what `text` says: arrays under a name, several of them each under its own."""
         if isinstance(value, (np.ndarray, np.generic)):
             return self._assigned(text, np.asarray(value))
         if value is None:
@@ -150,7 +151,7 @@ class Recorded(NDArrayOperatorsMixin):
         found = getattr(self.value, name)
         if callable(found):
             return lambda *args, **named: self.recorder.call(f"{self.name}.{name}", found, args, named)
-        return self.recorder._kept(f"{self.name}.{name}", found) if isinstance(found, np.ndarray) else found
+        return self.recorder.keep(f"{self.name}.{name}", found) if isinstance(found, np.ndarray) else found
 
     def __len__(self) -> int:
         return len(self.value)

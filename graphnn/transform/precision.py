@@ -8,6 +8,8 @@ Source: P. Micikevicius et al., Mixed Precision Training, 2018, arXiv:1710.03740
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..errors import DTypeError, GraphError
 from ..ir.context import like
 from ..ir.graph import Graph
@@ -72,7 +74,8 @@ class _Mixing:
         """The graph with 16 bits where they belong."""
         record = current()
         for node in self.whole.nodes:
-            new = node.with_operands(self.replaced | self._read_anew(node))
+            rebuilt = {x: self.replaced[x] for x in node.operands if x in self.replaced}
+            new = node.with_operands(rebuilt | self._read_anew(node))
             if new is not node:
                 record.fired.append(Fired(f"operands in {self.half}", node, node, new))
                 self.replaced[node] = new
@@ -98,16 +101,19 @@ class _Mixing:
 
     def _widened(self, operand: Node, reader: Node) -> Node:
         """The operand for a reader, from 16 bits, seen through the same views."""
-        key = operand, self.roles[reader]
-        if key not in self.wide:
-            if operand.operands and operand.view(True) is not None and _fits(operand.operands[0]):
-                inner = operand.operands[0]
-                self.wide[key] = operand.with_operands({inner: self._widened(inner, reader)}, reader)
-            else:
-                kept = self._kept(operand, reader)
-                with like(reader):
-                    self.wide[key] = widen(kept, self.half)
-        return self.wide[key]
+        role, views = self.roles[reader], []
+        while (operand, role) not in self.wide and operand.view(True) is not None and _fits(operand.operands[0]):
+            views.append(operand)
+            operand = operand.operands[0]
+        if (operand, role) not in self.wide:
+            kept = self._kept(operand, reader)
+            with like(reader):
+                self.wide[operand, role] = widen(kept, self.half)
+        for view in reversed(views):
+            [inner] = view.operands
+            self.wide[view, role] = view.with_operands({inner: self.wide[inner, role]}, reader)
+            operand = view
+        return self.wide[operand, role]
 
     def _kept(self, value: Node, reader: Node) -> Node:
         key = value, self.roles[reader] if isinstance(value, Parameter) else ""
@@ -126,7 +132,7 @@ def _base(node: Node) -> Node:
 
 def _fits(node: Node) -> bool:
     """Is it an array of float32 that is not known before the run?"""
-    return isinstance(node.spec, Spec) and node.ndim > 0 and str(node.dtype) == "float32" and not node.static
+    return isinstance(node.spec, Spec) and node.ndim > 0 and node.dtype == np.float32 and not node.static
 
 
 def _delicate(graph: Graph) -> set[Node]:
