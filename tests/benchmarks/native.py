@@ -205,7 +205,8 @@ def main() -> None:
         print(first_step(given.start[0], STARTS[given.start[1]]))
         return
     parts = [
-        f"## native\n\n`{HOW}` rewrites this section.\n\n{machine()} Best of {ROUNDS} rounds in turn; the spread is the median's distance."
+        f"## native\n\n`{HOW}` rewrites this section.\n\n{machine()} "
+        f"Best of {ROUNDS} rounds in turn; the spread is the median's distance."
     ]
     found = {}
     for case in CASES:

@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
-LAYERS = (43, 130, 435, 1000, 1304, 4348)
-NODES_A_LAYER = 23
+LAYERS = (55, 166, 555, 1000, 1666, 5555)
+NODES_A_LAYER = 18
 """As declared: Affine's parts, Sigmoid, their gradients, and the update of two parameters."""
 WIDTH, BATCH = 8, 4
 
