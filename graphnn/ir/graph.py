@@ -143,12 +143,13 @@ class Graph:
     def specs(self) -> dict[Spec, Node]:
         """The specs that occur, in order of first appearance, each with the first node of it."""
         found: dict[Spec, Node] = {}
+        seen: set[int] = set()  # objects looked at: nodes alike share theirs
         for node in self.nodes:
             spec = node.spec
-            if isinstance(spec, Spec):
-                found.setdefault(spec, node)
-            else:
-                found.update({part: node for part in spec if part not in found})
+            if id(spec) not in seen:
+                seen.add(id(spec))
+                for part in spec if isinstance(spec, tuple) else (spec,):
+                    found.setdefault(part, node)
         return found
 
     def with_gradients(self) -> Graph:

@@ -39,7 +39,8 @@ def question(node: Node) -> Hashable | None:
     asked: list[Any] = [node.__class__]
     for operand in node.operands:
         asked.append(operand.spec)
-        asked.append(operand.static)
+        if operand.static:
+            asked.append(True)
     for name in node.node_fields:
         if mine[name] is None:
             asked.append(name)

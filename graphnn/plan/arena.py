@@ -120,14 +120,14 @@ class _Shelf:
 
     def take(self, first: int, last: int) -> _Free | None:
         """The place that holds these steps and is free for the shortest time after them, then before them."""
-        while self.coming and self.coming[0][0] <= first:
-            begins, ends, slot = heapq.heappop(self.coming)
-            insort(self.here, _Free(ends, begins, slot))
-        at = bisect_left(self.here, _Free(last, -2, -1))
-        if at == len(self.here):
+        coming, here = self.coming, self.here
+        while coming and coming[0][0] <= first:
+            begins, ends, slot = heapq.heappop(coming)
+            insort(here, _Free(ends, begins, slot))
+        at = bisect_left(here, (last, -2, -1))
+        if at == len(here):
             return None
-        ends = self.here[at].last
-        return self.here.pop(bisect_left(self.here, _Free(ends + 1, -2, -1), at) - 1)
+        return here.pop(bisect_left(here, (here[at].last + 1, -2, -1), at) - 1)
 
     def rewind(self) -> None:
         """For buffers of another size, whose times begin anew."""
