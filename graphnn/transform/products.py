@@ -5,13 +5,15 @@ An update folds into its weight gradient, `W - lr * (x.T @ g)` being one product
 BLAS computes `alpha * (A @ B) + beta * C` at the price of the product alone, so the gradient is never written out
 and read again. The fused node stands where the update stood, after every reader of the old weight; where one comes
 later all the same, the plan lets it land at the end.
-A bias joins a small product, `x @ W + b`, whose kernel adds it where it has the sums at hand: the same bits.
+A bias joins a small product, `x @ W + b`, whose kernel adds it where it has the sums at hand: the same bits. It joins
+any, where a library adds it on the way out.
 Source: J. Dongarra et al., A Set of Level 3 Basic Linear Algebra Subprograms, ACM TOMS 16 (1), 1990.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..ir.context import like
@@ -27,7 +29,7 @@ from .passes import Pass
 from .record import Fired, current
 from .rewrite import replace
 
-__all__ = ["Product", "biases", "products"]
+__all__ = ["Product", "any_biases", "biases", "products"]
 
 SMALL = 256
 """Elements of W up to which a product is surely a kernel's own loops, and not a call of BLAS, for usual batches."""
@@ -133,12 +135,12 @@ def _factor(alpha: Node | None, term: Node, negative: bool, factors: dict[tuple[
     return factors.setdefault((alpha, negative), Neg(alpha))
 
 
-def _with_biases(graph: Graph) -> Graph:
+def _with_biases(graph: Graph, fits: Callable[[MatMul], bool]) -> Graph:
     once = read_once(graph)
 
     def joined(node: Node, new: Node) -> Node | None:
         match new:
-            case Add(MatMul() as product, Repeat(axis=0) as bias) if node.operands[0] in once and _small(product):
+            case Add(MatMul() as product, Repeat(axis=0) as bias) if node.operands[0] in once and fits(product):
                 with like(node):
                     return Product(product.x, product.W, bias)
         return None
@@ -146,12 +148,18 @@ def _with_biases(graph: Graph) -> Graph:
     return _swept(graph, "bias added by its product", joined)
 
 
+def _of_floats(product: MatMul) -> bool:
+    return _plain(product) and product.dtype.itemsize >= 4  # half floats are rounded between product and sum
+
+
 def _small(product: MatMul) -> bool:
-    if not _plain(product) or product.dtype.itemsize < 4:  # half floats are rounded between product and sum
+    if not _of_floats(product):
         return False
     inner, columns = product.W.shape
     return isinstance(inner, int) and isinstance(columns, int) and inner * columns <= SMALL
 
 
-biases = Pass("biases", "exact", _with_biases, fuses=True)
+biases = Pass("biases", "exact", partial(_with_biases, fits=_small), fuses=True)
+any_biases = Pass("biases", "reassociating", partial(_with_biases, fits=_of_floats), fuses=True)
+"""For a library that adds a bias to any product, though perhaps by another algorithm."""
 products = Pass("products", "reassociating", _apply, fuses=True)

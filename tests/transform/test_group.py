@@ -6,7 +6,7 @@ import pytest
 import graphnn as gn
 from graphnn.transform.expand import expand
 from graphnn.transform.group import group
-from graphnn.transform.products import Product, biases, products
+from graphnn.transform.products import Product, any_biases, biases, products
 
 needs_native = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
@@ -129,6 +129,13 @@ def test_other_sums_with_products_stay_apart(case):
     b, m = gn.Parameter("b", np.ones(3), dtype=dtype), x @ w
     outputs = {"read twice": [m + b, m * 2], "no bias": [m + gn.Input("y", ("N", 3))]}.get(case, [m + b])
     assert "Product" not in ops(after(biases, *outputs))
+
+
+def test_any_product_takes_a_bias_for_a_library_that_adds_it():
+    x, w, b = gn.Input("x", ("N", 300)), gn.Parameter("w", np.ones((300, 3))), gn.Parameter("b", np.ones(3))
+    assert "Product" in ops(after(any_biases, x @ w + b))
+    half = gn.Input("half", ("N", 3), dtype="float16")
+    assert "Product" not in ops(after(any_biases, half @ np.ones((3, 3)) + gn.Constant(np.ones(3), dtype="float16")))
 
 
 @needs_native

@@ -8,9 +8,9 @@ kernel runs on NumPy, and `explain()` names it.
 
 from __future__ import annotations
 
-from ...transform.biases import biases
 from ...transform.group import group
 from ...transform.passes import Pass
+from ...transform.products import any_biases
 from ...transform.products import products as folded_updates
 from ..numpy import PASSES as INTERPRETED
 from .blaslt import PRECISIONS
@@ -19,5 +19,5 @@ from .program import CupyProgram, bind
 
 __all__ = ["PASSES", "PRECISIONS", "CupyProgram", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, biases)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, any_biases)
 """Those of NumPy, then what only pays where steps become kernels, and biases, which cuBLASLt adds."""

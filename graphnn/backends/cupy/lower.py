@@ -32,7 +32,6 @@ from ...ops.scans import CumProd, CumSum
 from ...ops.shape import Reshape
 from ...ops.structure import Cast
 from ...ops.triangle import Trilu
-from ...transform.biases import Biased
 from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ..kernels import NoKernel
@@ -113,24 +112,22 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -
     return lower_product(ins[0], ins[1], out, at)
 
 
-def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
-    x, w, onto, alpha = ins
-    return lower_product(x, w, out, at, onto, alpha)
+def _product(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
+    """A row repeated is a bias: added by the library where it does that, else to what it multiplied."""
+    x, w, onto, *alpha = ins
+    if alpha or onto.strides[0] or not out.size or not x.size:
+        return lower_product(x, w, out, at, onto, *alpha)
+    whole = at.multiply(x, w, out, bias=onto[0])
+    if whole is not None:
+        return [whole]
+    plain = at.multiply(x, w, out)
+    if plain is not None:
+        return [plain, *lower_map(language.parse("x + b"), ("x", "b"), declared.shape, (out, onto), out, at)]
+    return lower_product(x, w, out, at, onto)
 
 
 def _bfloat16(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     return lower_bfloat16(declared.shape, ins[0], out, at)
-
-
-def _biased(node: Node, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
-    """By one product of the library, or by any product and a sum."""
-    x, w, b = ins
-    whole = at.multiply(x, w, out, bias=b) if x.size and out.size else None
-    if whole is not None:
-        return [whole]
-    seen = np.broadcast_to(b, out.shape)
-    added = lower_map(language.parse("x + b"), ("x", "b"), declared.shape, (out, seen), out, at)
-    return [*lower_product(x, w, out, at), *added]
 
 
 def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
@@ -261,7 +258,6 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Product: _product,
     ToBFloat16: _bfloat16,
     FromBFloat16: _bfloat16,
-    Biased: _biased,
     Gemm: _gemm,
     Einsum: _einsum,
     Pick: _pick,
