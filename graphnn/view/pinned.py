@@ -19,16 +19,16 @@ from .sheet import Part, Sheet
 __all__ = ["sheet_to_dot"]
 
 _INCH = 72.0
-_LONGEST, _MOST = 16_000, 24_000_000
-"""Pixels of a bitmap's side, and all of them, at most: more would take seconds to paint, and no viewer shows them."""
+_LONGEST, _MOST = 165.0, 2_500.0
+"""Inches of a side, and square inches of all, at most: PDF has no larger pages, and bitmaps 96 dots an inch."""
 _SLANTED = {"shape": "polygon", "sides": "4", "skew": "0.12"}
 """A parallelogram of which the text is not cut: Graphviz's own is made to be as large as it needs."""
 
 
-def sheet_to_dot(sheet: Sheet) -> str:
-    """A sheet in DOT with the places of all, for `neato -n2`, which draws what it is told."""
+def sheet_to_dot(sheet: Sheet, inches: float = _LONGEST) -> str:
+    """A sheet in DOT with the places of all, for `neato -n2`, which draws what it is told; no longer than `inches`."""
     dot = graphviz.Digraph("sheet", node_attr={**NODE, "fixedsize": "true", "fontsize": "10"})
-    dot.attr(bb=_numbers([(0, 0), (sheet.width, sheet.height)]), dpi=f"{_dpi(sheet):.4g}")
+    dot.attr(bb=_numbers([(0, 0), (sheet.width, sheet.height)]), size=_limit(sheet, inches))
     dot.attr(fontname="Helvetica", fontsize="11", fontcolor=INK)
     dot.attr("edge", color=INK, arrowsize="0.6", fontname="Helvetica", fontsize="10", fontcolor=INK)
     for number, part in enumerate(sheet.parts):
@@ -38,10 +38,11 @@ def sheet_to_dot(sheet: Sheet) -> str:
     return str(dot.source)
 
 
-def _dpi(sheet: Sheet) -> float:
-    """As many dots an inch as Graphviz paints by itself, or as few as keep a bitmap within bounds."""
-    width, height = sheet.width, sheet.height
-    return min(96.0, _INCH * _LONGEST / max(width, height), _INCH * sqrt(_MOST / (width * height)))
+def _limit(sheet: Sheet, inches: float) -> str:
+    """The size of the page in inches: smaller than the sheet where that is too large."""
+    width, height = sheet.width / _INCH, sheet.height / _INCH
+    scale = min(1.0, inches / max(width, height), sqrt(_MOST / (width * height)))
+    return f"{scale * width:.2f},{scale * height:.2f}"
 
 
 class _Painter:

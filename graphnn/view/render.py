@@ -128,17 +128,16 @@ def paint(shown: Picture, view: str, kind: str, inches: int | None = None) -> by
     laid_out = _leave_to_graphviz(shown, view)
     if kind == "svg" and not laid_out:
         return to_svg(shown, view).encode()
-    dot = picture_to_dot(shown, view) if laid_out else sheet_to_dot(sheet_of(shown, view))
+    if not laid_out:
+        sheet = sheet_of(shown, view)
+        return draw(sheet_to_dot(sheet) if inches is None else sheet_to_dot(sheet, inches), kind, pinned=True)
+    dot = picture_to_dot(shown, view)
     try:
-        return draw(dot if inches is None else _within(dot, inches), kind, pinned=not laid_out)
+        return draw(dot if inches is None else dot.replace("{", f'{{\n\tsize="{inches},{inches}"', 1), kind)
     except RenderError:
         if kind == "svg":
             return to_svg(shown, view).encode()
         raise
-
-
-def _within(dot: str, inches: int) -> str:
-    return dot.replace("{", f'{{\n\tsize="{inches},{inches}"', 1)
 
 
 def draw(dot: str, kind: str, pinned: bool = False) -> bytes:
