@@ -5,37 +5,28 @@ It takes time linear in what is drawn, and the same picture is laid out the same
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple
+from math import inf
 from unicodedata import east_asian_width
 
 from .columns import columns, in_order
 from .picture import Box, Frame, Picture, outline
 
-__all__ = ["FAR", "GAP", "LANE", "HEADING", "LINE", "PAD", "Layout", "Swatch", "text_width"]
+__all__ = ["FAR", "GAP", "LANE", "HEADING", "LINE", "PAD", "Layout", "text_width"]
 
 LINE, PAD, HEADING, GAP = 14, 9, 18, 30
 """In pixels: a line of text, the space inside a frame, its heading, and between columns."""
 _LETTER = 6.4
 _LEAVES = ("input", "parameter", "constant", "saved")
+_LOWEST = LINE + 10.0 + PAD
+"""Of a box with one line, and the space beneath."""
 FAR = 40
 """Arrows over more columns than this run beneath everything: room for all of them would cost quadratic time."""
 LANE = 5.0
 """Pixels between arrows of different values."""
 _LANES = 20
 """So many run beneath everything side by side; more share."""
-_SWATCH = 26
-"""What a square of a legend takes beside its text."""
-
-
-class Swatch(NamedTuple):
-    """An entry of a legend as placed: left, top, the fill of its square, and what it stands for."""
-
-    x: float
-    y: float
-    fill: str
-    text: str
 
 
 class _Group:
@@ -47,6 +38,36 @@ class _Group:
         self.first, self.last = 0, 0
         self.top = self.height = 0.0
         self.depth = 0  # of frames inside
+
+
+class _Room:
+    """What is free in each column of a frame while its items find their places: gaps, from the top on."""
+
+    def __init__(self, columns: int, top: float) -> None:
+        self.bottom = top
+        self._gaps: list[list[tuple[float, float]]] = [[(top, inf)] for _ in range(columns)]
+
+    def take(self, columns: range, height: float) -> float:
+        """The first place for so much in all these columns, which is taken then."""
+        top, settled = 0.0, False
+        while not settled:
+            settled = True
+            for column in columns:
+                start = next(max(top, low) for low, high in self._gaps[column] if max(top, low) + height <= high)
+                if start > top:
+                    top, settled = start, False
+        for column in columns:
+            self._gaps[column] = list(_without(self._gaps[column], top, top + height))
+        self.bottom = max(self.bottom, top + height)
+        return top
+
+
+def _without(gaps: Sequence[tuple[float, float]], top: float, bottom: float) -> Iterator[tuple[float, float]]:
+    """What is left of gaps; of those that are left, the ones in which a box can stand."""
+    for low, high in gaps:
+        for start, end in ((low, min(high, top)), (max(low, bottom), high)):
+            if end - start >= _LOWEST:
+                yield start, end
 
 
 class Layout:
@@ -76,13 +97,11 @@ class Layout:
             self._left.append(x)
             x += wide + gap + 2 * self._inner
         width = x - self._room[-1] - self._inner + PAD if self._left else 2.0 * PAD
-        self._width = max(width, text_width(shown.remark) + 2 * PAD if shown.remark else 0.0)
         self._beneath = self._groups[0].height + PAD
         far = {tail for tail, head, _ in shown.arrows if abs(self.column[tail] - self.column[head]) > FAR}
-        self.bottom = self._beneath + LANE * min(len(far), _LANES)
-        self.legend = list(self._swatches(shown))
-        rows = len({swatch.y for swatch in self.legend}) + bool(shown.remark)
-        self.size = self._width, self.bottom + PAD + HEADING * rows
+        self.size = width, self._beneath + LANE * min(len(far), _LANES) + PAD
+        self.margin = PAD + self._inner
+        """What stands before the first column."""
 
     def _gaps(self, shown: Picture) -> list[float]:
         """The room after each column: for what the arrows say, right before they arrive."""
@@ -108,17 +127,16 @@ class Layout:
         heading = HEADING if group.frame else 0
         if spans := [self._span(item) for item in group.items]:
             group.first, group.last = min(first for first, _ in spans), max(last for _, last in spans)
-        room = [float(heading + PAD)] * (group.last - group.first + 1)
+        room = _Room(group.last - group.first + 1, float(heading + PAD))
         for item, (first, last) in sorted(zip(group.items, spans, strict=True), key=self._rank):
-            covered = slice(first - group.first, last - group.first + 1)
-            top = max(room[covered])
+            height = item.height if isinstance(item, _Group) else box_height(item)
+            top = room.take(range(first - group.first, last - group.first + 1), height + PAD)
             if isinstance(item, _Group):
-                item.top, height = top, item.height
+                item.top = top
                 group.depth = max(group.depth, item.depth + 1)
             else:
-                self.top[item], height = top, box_height(item)
-            room[covered] = [top + height + PAD] * (last - first + 1)
-        group.height = max(room)
+                self.top[item] = top
+        group.height = room.bottom
 
     def _rank(self, placed: tuple[_Group | Box, tuple[int, int]]) -> int:
         """Which items come first, so that the chain runs straight: frames and partners, then others, then leaves."""
@@ -128,16 +146,6 @@ class Layout:
     def _span(self, item: _Group | Box) -> tuple[int, int]:
         return (item.first, item.last) if isinstance(item, _Group) else self._spans[item]
 
-    def _swatches(self, shown: Picture) -> Iterator[Swatch]:
-        """The legend beneath the picture, in rows as wide as that."""
-        x, y = float(PAD), self.bottom
-        for fill, text in shown.legend:
-            wide = text_width(text) + _SWATCH
-            if x > PAD and x + wide > self._width:
-                x, y = float(PAD), y + HEADING
-            yield Swatch(x, y, fill, text)
-            x += wide
-
     def frames(self) -> Iterator[tuple[Frame, float, float, float, float]]:
         """Each frame with its left, top, width and height; outer ones first."""
         for group in self._groups:
@@ -146,6 +154,10 @@ class Layout:
                 left = self._left[group.first] - inner
                 right = self._left[group.last] + self._widths[group.last] + inner
                 yield group.frame, left, group.top, right - left, group.height
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """The first and the last column of each frame."""
+        return ((group.first, group.last) for group in self._groups if group.frame)
 
     def lane(self, number: int) -> float:
         """The height of a lane beneath everything."""

@@ -11,15 +11,16 @@ from math import sqrt
 import graphviz
 
 from .dot import FRAMES, INK, NODE, label, look
-from .layout import HEADING, Swatch, text_width
+from .fold import Swatch
+from .layout import HEADING, text_width
 from .picture import Box, Frame
-from .routes import Point, Route, routes
+from .routes import Point, Route
 from .sheet import Part, Sheet
 
 __all__ = ["sheet_to_dot"]
 
 _INCH = 72.0
-_LONGEST, _MOST = 165.0, 2_500.0
+_LONGEST, _MOST = 165.0, 1_400.0
 """Inches of a side, and square inches of all, at most: PDF has no larger pages, and bitmaps 96 dots an inch."""
 _SLANTED = {"shape": "polygon", "sides": "4", "skew": "0.12"}
 """A parallelogram of which the text is not cut: Graphviz's own is made to be as large as it needs."""
@@ -58,8 +59,8 @@ class _Painter:
             self._frame(f"cluster{self._name}_{number}", frame, *where)
         for box in shown.boxes:
             self._box(box)
-        for arrow, route in zip(shown.arrows, routes(shown, layout), strict=True):
-            self._edge(self._id(arrow.tail), self._id(arrow.head), route)
+        for number, route in layout.routes():
+            self._edge(self._id(shown.arrows[number].tail), self._id(shown.arrows[number].head), route)
         for number, swatch in enumerate(layout.legend):
             self._swatch(f"{self._name}l{number}", swatch)
         if shown.remark:
@@ -85,6 +86,9 @@ class _Painter:
         self._dot.node(self._id(box), label(box.lines), **shape, **_size(middle, right - left, bottom - top))
 
     def _edge(self, tail: str, head: str, route: Route) -> None:
+        if route.tip is None:
+            self._dot.edge(tail, head, pos=_spline(map(self._at, route.curve)), dir="none")
+            return
         *most, _ = route.curve
         (_, one, other) = route.tip
         base = (one[0] + other[0]) / 2, (one[1] + other[1]) / 2

@@ -23,7 +23,7 @@ from .picture import Picture, picture
 from .pinned import sheet_to_dot
 from .sheet import Sheet, sheet_of
 from .steps import Observer
-from .svg import sheet_to_svg, to_svg
+from .svg import sheet_to_svg
 
 __all__ = ["paint", "render", "render_picture", "render_sheet", "renderers"]
 
@@ -76,7 +76,7 @@ def render_picture(shown: Picture, view: str, path: str | os.PathLike[str]) -> s
     if suffix == ".dot":
         data = picture_to_dot(shown, view).encode()
     elif suffix == ".html":
-        data = _page(to_svg(shown, view), Path(path).stem).encode()
+        data = _page(sheet_to_svg(sheet_of(shown, view)), Path(path).stem).encode()
     else:
         data = paint(shown, view, suffix[1:])
     return write(path, data)
@@ -127,7 +127,7 @@ def paint(shown: Picture, view: str, kind: str, inches: int | None = None) -> by
     """
     laid_out = _leave_to_graphviz(shown, view)
     if kind == "svg" and not laid_out:
-        return to_svg(shown, view).encode()
+        return sheet_to_svg(sheet_of(shown, view)).encode()
     if not laid_out:
         sheet = sheet_of(shown, view)
         return draw(sheet_to_dot(sheet) if inches is None else sheet_to_dot(sheet, inches), kind, pinned=True)
@@ -136,7 +136,7 @@ def paint(shown: Picture, view: str, kind: str, inches: int | None = None) -> by
         return draw(dot if inches is None else dot.replace("{", f'{{\n\tsize="{inches},{inches}"', 1), kind)
     except RenderError:
         if kind == "svg":
-            return to_svg(shown, view).encode()
+            return sheet_to_svg(sheet_of(shown, view)).encode()
         raise
 
 

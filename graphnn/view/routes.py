@@ -21,11 +21,13 @@ _TIP = 7.0
 class Route(NamedTuple):
     """An arrow as drawn: cubic curves, as a start and three points for each; the tip; and its words with their place.
 
+    A piece that goes on elsewhere has no tip.
+
     `anchor` is where the words have their place: their "start", "middle" or "end".
     """
 
     curve: tuple[Point, ...]
-    tip: tuple[Point, Point, Point]
+    tip: tuple[Point, Point, Point] | None
     text: str
     at: Point
     anchor: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .fold import Folded
 from .layout import Layout
 from .picture import Picture
 
@@ -14,7 +15,7 @@ class Part(NamedTuple):
     """A picture on a sheet, and how far its layout is shifted, in pixels."""
 
     shown: Picture
-    layout: Layout
+    layout: Folded
     x: float = 0.0
     y: float = 0.0
 
@@ -36,7 +37,7 @@ class Sheet(NamedTuple):
     height: float
 
 
-def sheet_of(shown: Picture, view: str) -> Sheet:
-    """A sheet of one picture."""
-    layout = Layout(shown, view)
+def sheet_of(shown: Picture, view: str, fold: bool = True) -> Sheet:
+    """A sheet of one picture; what is long and slim is folded into rows, unless it is not to `fold`."""
+    layout = Folded(shown, Layout(shown, view), fold)
     return Sheet((Part(shown, layout),), (), *layout.size)

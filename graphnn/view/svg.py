@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
-from .layout import LINE, PAD, Layout
+from .fold import Folded
+from .layout import LINE, PAD
 from .picture import Box, Picture
-from .routes import Point, Route, routes
+from .routes import Point, Route
 from .sheet import Sheet, sheet_of
 
 __all__ = ["sheet_to_svg", "to_svg"]
@@ -31,7 +32,7 @@ _FRAMES = {
 
 def to_svg(shown: Picture, view: str) -> str:
     """A picture of a view as one SVG document, of text and shapes alone: no script, no link, no reference."""
-    return sheet_to_svg(sheet_of(shown, view))
+    return sheet_to_svg(sheet_of(shown, view, fold=False))
 
 
 def sheet_to_svg(sheet: Sheet) -> str:
@@ -50,11 +51,11 @@ def sheet_to_svg(sheet: Sheet) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _painted(shown: Picture, layout: Layout) -> Iterator[str]:
+def _painted(shown: Picture, layout: Folded) -> Iterator[str]:
     for frame, x, y, w, h in layout.frames():
         look = _FRAMES[frame.kind] + (f' fill="{frame.fill}"' if frame.fill else "")
         yield f'<rect x="{x:.0f}" y="{y:.0f}" width="{w:.0f}" height="{h:.0f}" rx="8" {look}/>'
-    for route in routes(shown, layout):
+    for _, route in layout.routes():
         yield from _arrow(route)
     for frame, x, y, *_ in layout.frames():
         yield _text(x + 7, y + 13, frame.text, "start")
@@ -67,7 +68,7 @@ def _painted(shown: Picture, layout: Layout) -> Iterator[str]:
         yield _text(PAD, layout.size[1] - 6, shown.remark, "start")
 
 
-def _box(box: Box, layout: Layout) -> Iterator[str]:
+def _box(box: Box, layout: Folded) -> Iterator[str]:
     left, top, right, bottom = layout.bounds(box)
     look = f'fill="{box.fill or _FILLS[box.kind]}" stroke="{_INK}"' + (' stroke-width="2.5"' if box.output else "")
     yield '<g class="node">'
@@ -117,7 +118,8 @@ def _arrow(route: Route) -> Iterator[str]:
         straight = one == route.curve[i] and other == end
         parts.append(f"L{_points([end])}" if straight else f"C{_points([one, other, end])}")
     yield f'<path d="{"".join(parts)}" fill="none" stroke="{_INK}"/>'
-    yield f'<polygon points="{_points(route.tip)}" fill="{_INK}"/>'
+    if route.tip:
+        yield f'<polygon points="{_points(route.tip)}" fill="{_INK}"/>'
     if route.text:
         yield _text(*route.at, route.text, route.anchor, halo=True)
 
