@@ -21,7 +21,7 @@ from .sample import refused, sample
 from .shape import Reshape
 from .triangle import Trilu
 
-__all__ = ["Einsum"]
+__all__ = ["Einsum", "as_product"]
 
 
 class Einsum(Node):
@@ -129,7 +129,7 @@ class Einsum(Node):
         """
         terms, result = self.terms
         if len(ins) == 2 and out.size and all(x.size for x in ins):
-            found = _product(terms, result, ins, out)
+            found = as_product(terms, result, ins, out)
             if found is not None:
                 a, b, c = found
                 plain = a.ndim == 2 and c.flags.c_contiguous
@@ -229,7 +229,7 @@ def _without_ones(letters: str, node: Node, sizes: dict[str, tuple[Dim, Node]]) 
     return "".join(a for a, kept in zip(letters, keep, strict=True) if kept), Reshape(node, shape)
 
 
-def _product(terms: list[str], result: str, ins: tuple[Any, ...], out: Any) -> tuple[Any, Any, Any] | None:
+def as_product(terms: list[str], result: str, ins: tuple[Any, ...], out: Any) -> tuple[Any, Any, Any] | None:
     """The operands and the result of an equation as views that `matmul` takes; None where that is not to be had."""
     one, two = terms
     if any(len(set(t)) < len(t) for t in terms) or (set(one) ^ set(two)) - set(result):

@@ -6,8 +6,8 @@ This is all that the backend asks of CuPy. Nothing else of the package imports i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache, cached_property, partial
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -51,6 +51,15 @@ def open_device() -> Device:
     return found
 
 
+@contextmanager
+def _failures() -> Iterator[None]:
+    """What the GPU or its driver refuses, as an error of this package."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise BackendError(f"cupy: the GPU failed: {str(error).strip().rstrip('.')}.") from error
+
+
 class Device:
     """A GPU, and a stream on it."""
 
@@ -80,9 +89,10 @@ class Device:
         self._copy(target.ctypes.data, address, target.nbytes, self._runtime.memcpyDeviceToHost)
 
     def _copy(self, to: int, source: int, size: int, kind: int) -> None:
-        if size:
-            self._runtime.memcpyAsync(to, source, size, kind, self.stream.ptr)
-            self.stream.synchronize()
+        with _failures():
+            if size:
+                self._runtime.memcpyAsync(to, source, size, kind, self.stream.ptr)
+                self.stream.synchronize()
 
     def keep(self, address: int, size: int, begin: int, like: np.ndarray) -> Any:
         """A CuPy array over a copy of so many bytes; it begins some bytes inside, with the layout of another array."""
@@ -118,20 +128,21 @@ class Device:
 
     def run(self, launches: Sequence[Ready]) -> None:
         """Launch in order; returns before they are done."""
-        with self.stream:
+        with _failures(), self.stream:
             for launch in launches:
                 launch()
 
     def synchronize(self) -> None:
         """Wait until all is done."""
-        self.stream.synchronize()
+        with _failures():
+            self.stream.synchronize()
 
     def capture(self, body: Callable[[], None]) -> Replay:
         """What a body would launch, as a graph: each call of the result launches all of it at once.
 
         Words are kept as they are. Nothing may be allocated, freed or copied to the host meanwhile.
         """
-        with self.stream, collector_paused():
+        with _failures(), self.stream, collector_paused():
             self.stream.begin_capture()
             try:
                 body()

@@ -14,7 +14,7 @@ from ...ir import formula as language
 from ...ir.node import Node
 from ...ir.spec import Dim
 from ...ops.conv import Conv, ConvTranspose, ConvWeight
-from ...ops.einsum import Einsum
+from ...ops.einsum import Einsum, as_product
 from ...ops.elements import GatherElements
 from ...ops.elementwise import Elementwise
 from ...ops.gathering import Gather, ScatterAdd
@@ -143,8 +143,12 @@ def _scaled(declared: Node, x: np.ndarray, out: np.ndarray, factor: np.ndarray, 
 
 
 def _einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
-    """The product of all operands, each seen along every letter, folded over those that the result has not."""
+    """A matrix product where views make it one; else all operands, seen along every letter, multiplied and folded."""
     terms, result = node.terms
+    if len(ins) == 2 and out.dtype.kind != "b" and out.size and all(x.size for x in ins):
+        product = as_product(terms, result, ins, out)
+        if product is not None:
+            return lower_product(*product, at)
     letters = result + "".join(dict.fromkeys(a for term in terms for a in term if a not in result))
     dims: dict[str, Dim] = {}
     sizes: dict[str, int] = {}

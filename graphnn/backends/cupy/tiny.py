@@ -35,9 +35,8 @@ def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], s
     if len(launches) < len(full) + len(odd) or sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
         return None
     home = _Home(bound)
-    kernels = {launch.kernel: f"f{i}" for i, launch in enumerate(launches)}
     words = sum(len(launch.words) for launch in launches) + 2 * len(home.stretches)
-    needed = home.size + aligned(8 * words) + sum(kernel.shared for kernel in kernels)
+    needed = home.size + aligned(8 * words) + sum(kernel.shared for kernel in {launch.kernel for launch in launches})
     return Tiny(bound, home, full, odd, steps) if needed <= SHARED else None
 
 
@@ -78,11 +77,10 @@ class Tiny:
         self._device: Device = bound.device
         self._status = int(bound.room.status.ptr)
         table: list[int] = [n for stretch in home.stretches for n in (stretch.address, stretch.size)]
-        kernel = _Text(home, table, steps).kernel(full, odd)
+        self._kernel = _Text(home, table, steps).kernel(full, odd)
         self._table = self._device.allocate(8 * len(table))
         self._device.upload(self._table.ptr, np.array(table, np.int64))
-        self._kernel = kernel
-        self._device.compile([kernel])
+        self._device.compile([self._kernel])
 
     def launch(self, step: int, most: int) -> int:
         """Launch the kernel for so many steps."""
@@ -97,7 +95,6 @@ class _Text:
     def __init__(self, home: _Home, table: list[int], steps: int) -> None:
         self.home, self.table, self.steps = home, table, steps
         self.functions: dict[Kernel, str] = {}
-        self.lines: list[str] = []
 
     def kernel(self, full: Sequence[Any], odd: Sequence[Any]) -> Kernel:
         """The whole."""

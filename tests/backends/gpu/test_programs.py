@@ -1,6 +1,7 @@
 """Programs of the CuPy backend, on the CPU as the device and on a GPU: training, shared state, errors, dtypes."""
 
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -179,6 +180,18 @@ def test_memory_that_the_device_does_not_have(world):
         f(x=np.ones((100, 1000)))
     world.capacity = None
     assert f(x=np.ones((1, 1000))).shape == (1, 1000)
+
+
+def test_a_gpu_that_fails_is_an_error_in_a_sentence(world, monkeypatch):
+    f = gn.compile(gn.Exp(gn.Input("x", ("N",))), backend="cupy")
+    f(x=[1.0])
+
+    def fail(*arguments):
+        raise sys.modules["cupy"].cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access")
+
+    monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "memcpyAsync", fail)
+    with pytest.raises(gn.BackendError, match="cupy: the GPU failed: cudaErrorIllegalAddress: an illegal memory"):
+        f(x=[1.0])
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
