@@ -28,7 +28,8 @@ class Groups(NamedTuple):
 def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
     """The groups of a plan, from the graph and record of each stage of its compile.
 
-    The graph is the earliest one before a pass that fuses in which each step has a node; else that of the plan.
+    The graph is the earliest one before a pass that fuses in which each step has a node and no node was lost; else
+    that of the plan.
     """
     for graph, records in _candidates(stages, plan):
         moved = {old: new for record in records for move in record.moves for old, new in move.items()}
@@ -39,7 +40,8 @@ def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
         for node in graph.nodes:
             if (step := place.get(_last(node, taken))) is not None:
                 steps[step].append(node)
-        if all(steps.values()):
+        known = all(new in plan.values or _last(node, taken) in place for node, new in became.items())
+        if known and all(steps.values()):
             break
     return Groups(graph, became, steps)
 

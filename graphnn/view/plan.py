@@ -125,8 +125,8 @@ class _Drawing:
         return new in self._called and (step is None or len(self._members[step]) == 1 or not self._is_several(new))
 
     def _is_several(self, node: Node) -> bool:
-        """Has a step several results, in a buffer each?"""
-        return len(self._plan.values[node].slots) > 1
+        """Has a step a tuple of results, in a buffer each?"""
+        return isinstance(node.spec, tuple)
 
     def _halves(self) -> dict[Node, str]:
         """Where each node stands. What is one step stands together: as early as it may, after all that it reads."""
@@ -135,13 +135,9 @@ class _Drawing:
             read = {op for node in members for op in node.operands if op.operands and not op.static}
             first = min((halves[node] for node in members), key=_ORDER.index)
             half = max((first, *(halves[op] for op in read.difference(members))), key=_ORDER.index)
-            known = [
-                op
-                for node in members
-                for op in node.operands
-                if op.static and _ORDER.index(halves[op]) > _ORDER.index(half)
-            ]
-            halves.update(dict.fromkeys([*members, *known], half))
+            static = {op for node in members for op in node.operands if op.static}
+            late = [op for op in static if _ORDER.index(halves[op]) > _ORDER.index(half)]
+            halves.update(dict.fromkeys([*members, *late], half))
         return halves
 
     def _dressed(self, shown: Picture) -> dict[Box, Box]:
@@ -160,7 +156,7 @@ class _Drawing:
         return dressed
 
     def _frame(self, step: int) -> Frame:
-        """The frame of a step: with its memory where it has one result, else the results say where they are."""
+        """The frame of a step: with its memory, unless it has a tuple of results, which say where they are."""
         if self._is_several(node := self._plan.steps[step].node):
             time = [] if self._seconds is None else [self._time(self._seconds[step])]
             fill = _SEVERAL if self._seconds is None else self._fill(step)
@@ -168,12 +164,11 @@ class _Drawing:
         return Frame("step", " · ".join(self._told(step)), step, self._fill(step))
 
     def _inside(self, box: Box, node: Node, step: int) -> Box:
-        """A node within the frame of its step; with its memory where it is one of several results."""
-        result = self._became[node]
-        slots = self._plan.values[self._plan.steps[step].node].slots
-        if not isinstance(result, Item) or len(slots) < 2:
+        """A node within the frame of its step; with its memory where it is one of a tuple of results."""
+        result, whole = self._became[node], self._plan.steps[step].node
+        if not isinstance(result, Item) or result.node is not whole:
             return box
-        slot = slots[result.index]
+        slot = self._plan.values[whole].slots[result.index]
         fill = self._colour(slot) if self._seconds is None else HEAT[0]
         return replace(box, lines=(*box.lines, f"slot {slot} · {self._bytes(result)}"), fill=fill)
 

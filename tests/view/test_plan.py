@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from random_graphs import random_program
 
 import graphnn as gn
 from graphnn.backends.numpy import PASSES
@@ -76,6 +77,15 @@ def check_steps(f):
 def test_each_step_is_drawn_once_by_the_name_that_the_printed_plan_has(backend):
     check_steps(trained(backend)[0])
     check_steps(trained(backend, "default")[0])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_programs_are_drawn(backend, seed):
+    program = random_program(seed)
+    f = gn.compile(program.outputs, program.updates, backend=backend, check_finite=None)
+    check_steps(f)
+    steps = {frame.serial for box in drawn(f, seconds=[0.0] * len(f.plan.steps)).boxes if (frame := step_of(box))}
+    assert steps <= set(range(len(f.plan.steps)))
 
 
 def test_what_is_one_step_stands_in_one_frame_with_the_nodes_that_it_computes(native):
