@@ -105,57 +105,79 @@ def _fold_kernel(
     result: DType,
     kinds: tuple[Kind, ...],
 ) -> Kernel:
-    w = Writer()
-    out, given = w.pointer(result, written=True), parameters(w, kinds)
-    sizes = [result.itemsize, *map(item_bytes, kinds)]
-    across, along = Walk(w, kept, sizes), Walk(w, folded, sizes)
-    carried = np.dtype(np.float32) if is_half(result) else result
-    kind = register_type(carried)
+    k = _Fold(how, kept, folded, result, kinds)
+    {"serial": k.serial, "block": k.block, "columns": k.columns}[sharing]()
+    return k.w.kernel()
 
-    def fold(first: str, step: str, base: list[str]) -> None:
-        """Fold every so many elements into `total`."""
-        w.line(f"{kind} total = {number(neutral(how.ufunc, carried), carried)};")
-        with w.braces(f"for (long long i = {first}; i < {along.count}; i += {step})"):
-            offsets = [f"{a} + {b}" for a, b in zip(base, along.offsets("i"), strict=True)]
-            value = write_formula(w, how.body, read(w, how.names, given, kinds, offsets[1:]), how.dtype)
-            value = w.put(kind, convert(value, how.dtype, carried))
-            w.line(f"total = {both(how.ufunc, carried, 'total', value)};")
 
-    def finish(total: str, base: str) -> None:
-        w.line(f"*at({out}, {base}) = {stored(convert(total, carried, result), result)};")
+class _Fold:
+    """Writes a fold, with the work shared out in one of three ways."""
 
-    def combine(mine: str, other: str) -> str:
-        return f"{mine} = {both(how.ufunc, carried, mine, other)};"
+    def __init__(
+        self,
+        how: Folded,
+        kept: tuple[Axis, ...],
+        folded: tuple[Axis, ...],
+        result: DType,
+        kinds: tuple[Kind, ...],
+    ) -> None:
+        self.w, self.how, self.result, self.kinds = Writer(), how, result, kinds
+        self.out, self.given = self.w.pointer(result, written=True), parameters(self.w, kinds)
+        sizes = [result.itemsize, *map(item_bytes, kinds)]
+        self.across, self.along = Walk(self.w, kept, sizes), Walk(self.w, folded, sizes)
+        self.carried = np.dtype(np.float32) if is_half(result) else result
+        self.kind = register_type(self.carried)
 
-    if sharing == "serial":
-        base = across.offsets(w.thread(across.count))
-        fold("0", "1", base)
-        finish("total", base[0])
-        return w.kernel()
-    w.leave_when_stopped()
-    w.share(carried, "totals", THREADS)
-    if sharing == "block":
-        base = across.offsets("(long long)blockIdx.x")
-        fold("threadIdx.x", str(THREADS), base)
+    def serial(self) -> None:
+        """A thread for each result."""
+        base = self.across.offsets(self.w.thread(self.across.count))
+        self._fold("0", "1", base)
+        self._finish("total", base[0])
+
+    def block(self) -> None:
+        """A block for each result: its threads' totals are folded in halves."""
+        w = self.w
+        w.leave_when_stopped()
+        w.share(self.carried, "totals", THREADS)
+        base = self.across.offsets("(long long)blockIdx.x")
+        self._fold("threadIdx.x", str(THREADS), base)
         w.line("totals[threadIdx.x] = total;")
         with w.braces(f"for (int half = {THREADS // 2}; half; half /= 2)"):
             w.line("__syncthreads();")
-            w.line(f"if (threadIdx.x < half) {combine('totals[threadIdx.x]', 'totals[threadIdx.x + half]')}")
+            w.line(f"if (threadIdx.x < half) {self._both('totals[threadIdx.x]', 'totals[threadIdx.x + half]')}")
         with w.braces("if (threadIdx.x == 0)"):
-            finish("totals[0]", base[0])
-        return w.kernel()
-    column = w.put("long long", f"(long long)blockIdx.x * {COLUMNS} + threadIdx.x % {COLUMNS}")
-    with w.braces(f"if ({column} < {across.count})"):
-        base = across.offsets(column)
-        fold(f"threadIdx.x / {COLUMNS}", str(ROWS), base)
-        w.line("totals[threadIdx.x] = total;")
-    w.line("__syncthreads();")
-    with w.braces(f"if (threadIdx.x < {COLUMNS} && {column} < {across.count})"):
-        w.line(f"{kind} total = totals[threadIdx.x];")
-        with w.braces(f"for (int row = 1; row < {ROWS}; row++)"):
-            w.line(combine("total", f"totals[threadIdx.x + row * {COLUMNS}]"))
-        finish("total", across.offsets(column)[0])
-    return w.kernel()
+            self._finish("totals[0]", base[0])
+
+    def columns(self) -> None:
+        """Rows of threads for neighbouring results: the rows' totals are folded from the first to the last."""
+        w = self.w
+        w.leave_when_stopped()
+        w.share(self.carried, "totals", THREADS)
+        column = w.put("long long", f"(long long)blockIdx.x * {COLUMNS} + threadIdx.x % {COLUMNS}")
+        with w.braces(f"if ({column} < {self.across.count})"):
+            self._fold(f"threadIdx.x / {COLUMNS}", str(ROWS), self.across.offsets(column))
+            w.line("totals[threadIdx.x] = total;")
+        w.line("__syncthreads();")
+        with w.braces(f"if (threadIdx.x < {COLUMNS} && {column} < {self.across.count})"):
+            w.line(f"{self.kind} total = totals[threadIdx.x];")
+            with w.braces(f"for (int row = 1; row < {ROWS}; row++)"):
+                w.line(self._both("total", f"totals[threadIdx.x + row * {COLUMNS}]"))
+            self._finish("total", self.across.offsets(column)[0])
+
+    def _fold(self, first: str, step: str, base: list[str]) -> None:
+        """Fold every so many elements into `total`."""
+        w, how = self.w, self.how
+        w.line(f"{self.kind} total = {number(neutral(how.ufunc, self.carried), self.carried)};")
+        with w.braces(f"for (long long i = {first}; i < {self.along.count}; i += {step})"):
+            offsets = [f"{a} + {b}" for a, b in zip(base, self.along.offsets("i"), strict=True)]
+            value = write_formula(w, how.body, read(w, how.names, self.given, self.kinds, offsets[1:]), how.dtype)
+            w.line(self._both("total", w.put(self.kind, convert(value, how.dtype, self.carried))))
+
+    def _both(self, mine: str, other: str) -> str:
+        return f"{mine} = {both(self.how.ufunc, self.carried, mine, other)};"
+
+    def _finish(self, total: str, base: str) -> None:
+        self.w.line(f"*at({self.out}, {base}) = {stored(convert(total, self.carried, self.result), self.result)};")
 
 
 def neutral(ufunc: str, dtype: DType) -> Any:

@@ -95,48 +95,62 @@ def _move(array: np.ndarray, axis: int, batches: int) -> int:
 
 @cache
 def _product_kernel(how: _Product) -> Kernel:
-    assert SIDE * SIDE == THREADS
-    w, dtype = Writer(), how.dtype
-    carried = np.dtype(np.float32) if is_half(dtype) else dtype
-    kind = register_type(carried)
-    out = w.pointer(dtype, written=True)
-    arrays = [w.pointer(dtype) for _ in range(3 if how.onto else 2)]
-    alpha = w.pointer(dtype) if how.scaled else ""
-    rows, inner, columns = w.word(), w.word(), w.word()
-    steps = [(w.word(), w.word()) for _ in range(1 + len(arrays))]
-    batches = [(w.word(), [w.word() for _ in steps]) for _ in range(how.batches)]
-    w.leave_when_stopped()
-    for side in ("left", "right"):
-        w.share(carried, side, SIDE, SIDE + 1)
-    w.line(f"const int y = threadIdx.x / {SIDE}, x = threadIdx.x % {SIDE};")
-    across = w.put("long long", f"({columns} + {SIDE - 1}) / {SIDE}")
-    down = w.put("long long", f"({rows} + {SIDE - 1}) / {SIDE}")
-    row = w.put("long long", f"blockIdx.x / {across} % {down} * {SIDE} + y")
-    column = w.put("long long", f"blockIdx.x % {across} * {SIDE} + x")
-    bases = _bases(w, batches, f"blockIdx.x / ({across} * {down})", len(steps))
+    k = _Tiles(how)
+    k.multiply()
+    k.finish()
+    return k.w.kernel()
 
-    def element(place: str, which: int, i: str, j: str) -> str:
-        by_row, by_step = steps[which]
-        return f"*at({place}, {bases[which]}({i}) * {by_row} + ({j}) * {by_step})"
 
-    zero = number(0, carried)
-    w.line(f"{kind} total = {zero};")
-    with w.braces(f"for (long long k = 0; k < {inner}; k += {SIDE})"):
-        a, b = load(element(arrays[0], 1, row, "k + x"), dtype), load(element(arrays[1], 2, "k + y", column), dtype)
-        w.line(f"left[y][x] = {row} < {rows} && k + x < {inner} ? {a} : {zero};")
-        w.line(f"right[y][x] = k + y < {inner} && {column} < {columns} ? {b} : {zero};")
-        w.line("__syncthreads();")
-        with w.braces(f"for (int i = 0; i < {SIDE} && k + i < {inner}; i++)"):
-            w.line(f"total = {_added(carried, 'left[y][i]', 'right[i][x]', 'total')};")
-        w.line("__syncthreads();")
-    with w.braces(f"if ({row} < {rows} && {column} < {columns})"):
-        value = "total"
-        if how.onto:
-            before = load(element(arrays[2], 3, row, column), dtype)
-            factor = load(f"*{alpha}", dtype) if how.scaled else number(1, carried)
-            value = _added(carried, factor, "total", before)
-        w.line(f"{element(out, 0, row, column)} = {stored(value, dtype)};")
-    return w.kernel()
+class _Tiles:
+    """Writes a product: each thread one element, from squares of both factors that its block loads together."""
+
+    def __init__(self, how: _Product) -> None:
+        assert SIDE * SIDE == THREADS
+        w = self.w = Writer()
+        self.how, self.dtype = how, how.dtype
+        self.carried = np.dtype(np.float32) if is_half(how.dtype) else how.dtype
+        self.arrays = [w.pointer(how.dtype, written=i == 0) for i in range(4 if how.onto else 3)]
+        self.alpha = w.pointer(how.dtype) if how.scaled else ""
+        self.rows, self.inner, self.columns = w.word(), w.word(), w.word()
+        self.steps = [(w.word(), w.word()) for _ in self.arrays]
+        batches = [(w.word(), [w.word() for _ in self.arrays]) for _ in range(how.batches)]
+        w.leave_when_stopped()
+        for side in ("left", "right"):
+            w.share(self.carried, side, SIDE, SIDE + 1)
+        w.line(f"const int y = threadIdx.x / {SIDE}, x = threadIdx.x % {SIDE};")
+        across = w.put("long long", f"({self.columns} + {SIDE - 1}) / {SIDE}")
+        down = w.put("long long", f"({self.rows} + {SIDE - 1}) / {SIDE}")
+        self.row = w.put("long long", f"blockIdx.x / {across} % {down} * {SIDE} + y")
+        self.column = w.put("long long", f"blockIdx.x % {across} * {SIDE} + x")
+        self.bases = _bases(w, batches, f"blockIdx.x / ({across} * {down})", len(self.arrays))
+
+    def multiply(self) -> None:
+        """Add up `total`, a square of each factor at a time."""
+        w, dtype, row, column, inner = self.w, self.dtype, self.row, self.column, self.inner
+        zero = number(0, self.carried)
+        w.line(f"{register_type(self.carried)} total = {zero};")
+        with w.braces(f"for (long long k = 0; k < {inner}; k += {SIDE})"):
+            a, b = load(self._element(1, row, "k + x"), dtype), load(self._element(2, "k + y", column), dtype)
+            w.line(f"left[y][x] = {row} < {self.rows} && k + x < {inner} ? {a} : {zero};")
+            w.line(f"right[y][x] = k + y < {inner} && {column} < {self.columns} ? {b} : {zero};")
+            w.line("__syncthreads();")
+            with w.braces(f"for (int i = 0; i < {SIDE} && k + i < {inner}; i++)"):
+                w.line(f"total = {_added(self.carried, 'left[y][i]', 'right[i][x]', 'total')};")
+            w.line("__syncthreads();")
+
+    def finish(self) -> None:
+        """Write it, added to C where there is one."""
+        w, dtype, value = self.w, self.dtype, "total"
+        with w.braces(f"if ({self.row} < {self.rows} && {self.column} < {self.columns})"):
+            if self.how.onto:
+                before = load(self._element(3, self.row, self.column), dtype)
+                factor = load(f"*{self.alpha}", dtype) if self.how.scaled else number(1, self.carried)
+                value = _added(self.carried, factor, "total", before)
+            w.line(f"{self._element(0, self.row, self.column)} = {stored(value, dtype)};")
+
+    def _element(self, which: int, i: str, j: str) -> str:
+        by_row, by_step = self.steps[which]
+        return f"*at({self.arrays[which]}, {self.bases[which]}({i}) * {by_row} + ({j}) * {by_step})"
 
 
 def _bases(w: Writer, batches: list[tuple[str, list[str]]], batch: str, arrays: int) -> list[str]:
