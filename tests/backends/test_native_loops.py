@@ -122,14 +122,14 @@ def test_ctrl_c_leaves_parameters_at_a_completed_step_within_a_fifth_of_a_second
     pressed = []
 
     def press():
-        pressed.append(time.monotonic())
+        pressed.append(time.process_time())
         os.kill(os.getpid(), signal.SIGINT)
 
     timer = threading.Timer(0.4, press)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         f.loop({"x": X, "t": T}, 30, epochs=10_000_000)
-    assert time.monotonic() - pressed[0] < 0.5  # promised 0.2 s; the machine may be busy
+    assert time.process_time() - pressed[0] < 0.2  # of this process: the machine may be busy with others
     assert all(np.isfinite(value).all() for value in f.state.values())
     before = f.state["W1"]
     assert np.isfinite(f.loop({"x": X, "t": T}, 30)).all()

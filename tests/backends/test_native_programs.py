@@ -1,6 +1,7 @@
 """Native programs: the results of NumPy, whatever the dtypes, layouts and sizes; the bits of `none` with `exact`."""
 
 import threading
+import weakref
 
 import hypothesis.strategies as st
 import numpy as np
@@ -291,3 +292,14 @@ def test_without_waiting_a_loop_begins_on_numpy_and_goes_on_in_kernels(monkeypat
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
     np.testing.assert_allclose(states[1], states[0], rtol=1e-9)
     assert "the kernels are ready" in f.explain()
+
+
+def test_the_memory_of_the_program_that_ran_meanwhile_is_let_go():
+    x = gn.Input("x", (500, 500))
+    f = gn.compile(gn.Sum(gn.Tanh(x) * x, axis=1), backend="native", wait=False)
+    data = np.ones((500, 500), np.float32)
+    first = f(x=data)
+    arena = weakref.ref(f._program._slow._arena)
+    assert f._program._compiled.wait(60)
+    np.testing.assert_allclose(f(x=data), first, rtol=1e-6)
+    assert arena() is None

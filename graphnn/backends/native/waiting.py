@@ -32,7 +32,7 @@ class WaitingProgram:
 
     def __init__(self, plan: Plan, check_finite: str | None) -> None:
         self._plan, self.check_finite = plan, check_finite
-        self._slow = NumpyProgram(plan, check_finite)
+        self._slow: NumpyProgram | None = NumpyProgram(plan, check_finite)
         self._fast = NativeProgram(plan, check_finite)
         self._thread: threading.Thread | None = None
         self._compiled = threading.Event()
@@ -58,7 +58,14 @@ class WaitingProgram:
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once."""
-        return (self._fast if self.ready(sizes) else self._slow).call(feeds, sizes)
+        return self._at_hand(sizes).call(feeds, sizes)
+
+    def _at_hand(self, sizes: Mapping[str, int]) -> NativeProgram | NumpyProgram:
+        """What to run now; once the kernels are ready the program on NumPy goes, and its arena with it."""
+        if self._slow is not None and not self.ready(sizes):
+            return self._slow
+        self._slow = None
+        return self._fast
 
     def loop(
         self,
@@ -71,7 +78,7 @@ class WaitingProgram:
     ) -> None:
         """Run whole epochs, on NumPy up to the one in which the kernels become ready."""
         done, rest = 0, iter(orders)
-        while not self.ready(batches.first_sizes):
+        while (program := self._at_hand(batches.first_sizes)) is not self._fast:
             order = list(_first(rest))
             if not order:
                 return
@@ -80,7 +87,7 @@ class WaitingProgram:
             def told(epochs: int, begun: int = begun) -> None:
                 progress(begun + epochs)
 
-            self._slow.loop(batches, order, [record[done:] for record in records], stop, told)
+            program.loop(batches, order, [record[done:] for record in records], stop, told)
             done += 1
         first = next(rest, _NOTHING)
         if first is not _NOTHING:
@@ -110,8 +117,9 @@ class WaitingProgram:
         return self._fast.kept()
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
-        """The most of both."""
-        return max(self._fast.loop_bytes(sizes, samples), self._slow.loop_bytes(sizes, samples))
+        """The most of those that may run."""
+        both = (self._fast, self._slow) if self._slow is not None else (self._fast,)
+        return max(program.loop_bytes(sizes, samples) for program in both)
 
 
 _NOTHING = object()
