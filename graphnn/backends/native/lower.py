@@ -24,6 +24,7 @@ from .halves import from_bfloat16_kernel, to_bfloat16_kernel
 from .maps import map_kernel
 from .matmul import by_loops, lower_product
 from .picks import check_kernel, one_hot_kernel, pick_kernel
+from .pools import POOLS
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
 from .tape import Invocation, address_of
@@ -176,4 +177,5 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     OneHot: _one_hot,
     ToBFloat16: _half(to_bfloat16_kernel),
     FromBFloat16: _half(from_bfloat16_kernel),
+    **POOLS,
 }

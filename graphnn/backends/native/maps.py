@@ -17,7 +17,7 @@ from .machine import machine
 from .types import DType, lanes_of
 from .writer import Writer
 
-__all__ = ["map_kernel"]
+__all__ = ["axis_loop", "map_kernel", "write_nest"]
 
 Body = Callable[[list[str], int, str | None], None]
 """Writes what happens at one place: the pointers there, how many elements at once, and a mask of them."""
@@ -58,18 +58,18 @@ def write_nest(w: Writer, nest: Nest, pointers: Sequence[str], body: Body) -> No
     with ExitStack() as stack:
         places = list(pointers)
         for axis in nest.axes[:-1]:
-            places = stack.enter_context(_axis_loop(w, axis, nest.dtypes, places))
+            places = stack.enter_context(axis_loop(w, axis, nest.dtypes, places))
         if not nest.axes:
             body(places, 1, None)
         elif "any" in nest.axes[-1].strides:
-            inner = stack.enter_context(_axis_loop(w, nest.axes[-1], nest.dtypes, places))
+            inner = stack.enter_context(axis_loop(w, nest.axes[-1], nest.dtypes, places))
             body(inner, 1, None)
         else:
             _vector_loop(w, nest.axes[-1], nest.dtypes, places, body)
 
 
 @contextmanager
-def _axis_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str]) -> Iterator[list[str]]:
+def axis_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str]) -> Iterator[list[str]]:
     """A loop over one axis; yields the pointers inside."""
     size = str(axis.size) if axis.size is not None else w.word()
     strides = [
