@@ -88,7 +88,9 @@ class MatMul(Node, infix="@"):
         x, W = ins
         if x.ndim > W.ndim == 2 and x.size and out.size and x.flags.c_contiguous and out.flags.c_contiguous:
             x, out = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
-        return [partial(xp.dot if x.ndim == W.ndim == 2 else xp.matmul, x, W, out)]
+        # With an inner size of 1 `dot` leaves out what is multiplied by 0, and inf * 0 would not be NaN.
+        plain = x.ndim == W.ndim == 2 and len(W) != 1
+        return [partial(xp.dot if plain else xp.matmul, x, W, out)]
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
         """`g @ W.T` and `x.T @ g`."""

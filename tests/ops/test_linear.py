@@ -118,3 +118,13 @@ def test_misfits_are_named():
         gn.Gemm(x, y, [1.0, 2.0], transB=True)
     with pytest.raises(gn.ShapeError, match=r"Outer: 'x' .* both must be vectors"):
         gn.Outer(x, [1.0])
+
+
+@pytest.mark.parametrize("shapes", [((1, 1), (1, 3)), ((3, 1), (1, 1)), ((2, 1), (1, 3))])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_infinity_times_zero_is_nan_where_the_inner_size_is_one(shapes, backend):
+    left, right = shapes
+    x, W = gn.Input("x", left, dtype="float64"), gn.Input("W", right, dtype="float64")
+    f = gn.compile(x @ W, backend=backend)
+    for a, b in ((0.0, np.inf), (np.inf, 0.0)):
+        assert np.isnan(f(x=np.full(left, a), W=np.full(right, b))).all()
