@@ -179,14 +179,16 @@ def birth(depth: int) -> Birth:
     if _now.like is not None:
         return _now.like
     if _now.adjoint is not None:
-        origin, serial, where, _ = _now.adjoint
-        return Birth(origin, _UNSETTLED, where, serial)
+        return _now.adjoint  # until it is settled, that of the forward node
     return Birth(_caller(depth + 1), _UNSETTLED, _now.scope, None)
 
 
 def settle(born: Birth) -> Birth:
     """The birth of a node whose operands are complete: its serial comes after those of nodes built for it meanwhile."""
-    return born if _now.like is not None else Birth(born[0], next(_serials), born[2], born[3])
+    if _now.like is not None:
+        return born
+    forward = _now.adjoint
+    return Birth(born[0], next(_serials), born[2], None if forward is None else forward[1])
 
 
 def _caller(depth: int) -> Origin:

@@ -177,8 +177,10 @@ class Elementwise(Node):
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """The formula as ufunc calls with `out=`."""
         arrays = _as_simple_as_possible([out, *scratch, *[_scalar_if_one_element(array) for array in ins]])
-        # What instructions name: operands by name, registers by number.
-        known = dict(zip((*range(1 + len(scratch)), *self.named_operands()), arrays, strict=True))
+        shared = self.shared
+        if "places" not in shared:  # what instructions name: registers by number, operands by name
+            shared["places"] = (*range(1 + len(scratch)), *self.named_operands())
+        known = dict(zip(shared["places"], arrays, strict=True))
         calls: list[Call] = []
         for function, arguments, target in self._registers().instructions:
             values = [a.value if isinstance(a, Literal) else known[a] for a in arguments]

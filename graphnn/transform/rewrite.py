@@ -105,25 +105,24 @@ def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node]
     """
     quiet: set[Node] = set()
     with standing_in() as place:
-        for node, asked in _asked(graph, rules):
-            place(node)
-            for rule in asked:
-                answer = rule(node)
-                if answer is not None and answer is not node:
-                    return quiet
-            quiet.add(node)
+        for nodes, asked in _asked(graph, rules):
+            for node in nodes:
+                place(node)
+                for rule in asked:
+                    answer = rule(node)
+                    if answer is not None and answer is not node:
+                        return quiet
+                quiet.add(node)
     return None
 
 
-def _asked(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> Iterator[tuple[Node, tuple[Rule, ...]]]:
-    if not isinstance(rules, Rules):
-        yield from rules.items()
-        return
-    for op, nodes in graph.by_op.items():
-        asked = rules.of[op]
-        if asked:
-            for node in nodes:
-                yield node, asked
+def _asked(
+    graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]
+) -> Iterator[tuple[Sequence[Node], tuple[Rule, ...]]]:
+    """Nodes with the rules that they are asked by."""
+    if isinstance(rules, Rules):
+        return ((nodes, asked) for op, nodes in graph.by_op.items() if (asked := rules.of[op]))
+    return (([node], asked) for node, asked in rules.items())
 
 
 class _Sweep:
