@@ -64,9 +64,7 @@ class Body:
     @cached_property
     def room(self) -> tuple[Dim, ...]:
         """What must not be negative once the named sizes are known: see `Node.room`."""
-        parts = self.graph.nodes
-        shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
-        return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)
+        return room_of(self.graph.nodes)
 
     def work(self) -> tuple[Shape, ...]:
         """The arithmetic of one run: what its nodes say, views and what is known beforehand aside."""
@@ -169,3 +167,10 @@ def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
     for operand, array in zip(node.operands, arrays, strict=True):
         operand.spec.unify(array.shape, sizes, operand.label, dict.fromkeys(operand.spec.sizes, operand.label))
     return sizes
+
+
+def room_of(nodes: Iterable[Node]) -> tuple[Dim, ...]:
+    """What nodes that run inside another ask for, and their sizes."""
+    nodes = tuple(nodes)
+    shapes = [spec.shape for node in nodes for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
+    return tuple(dim for dims in (*shapes, *(node.room() for node in nodes)) for dim in dims)

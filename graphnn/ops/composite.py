@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..ir.body import room_of
 from ..ir.context import like
 from ..ir.differentiate import pullback
 from ..ir.node import Node
@@ -95,6 +96,4 @@ class Composite(Node):
 
     def room(self) -> tuple[Dim, ...]:
         """What the parts ask for, and their sizes."""
-        parts = self.inner
-        shapes = [spec.shape for node in parts for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
-        return tuple(dim for dims in (*shapes, *(node.room() for node in parts)) for dim in dims)
+        return room_of(self.inner)

@@ -88,7 +88,7 @@ class Elementwise(Node):
     def _agreement(self, operands: dict[str, Node]) -> tuple[tuple[np.dtype[Any], ...], Shape]:
         """The dtypes and the shape that the operands are brought to: asked once of operands of the same specs."""
         body = self.body
-        asked = (body, *[node.spec for node in operands.values()])
+        asked = (body, *operands, *[node.spec for node in operands.values()])
         known = _agreements.get(asked)
         if known is None:
             try:

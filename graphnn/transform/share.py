@@ -31,22 +31,20 @@ def _apply(graph: Graph) -> Graph:
 
 def _key(node: Node) -> Hashable:
     """What two nodes have in common exactly when one may stand for both: itself, where none may stand for it."""
-    mine = node.__dict__
-    if node.operands and not node.random:
-        if len(node.operands) == len(node.field_names) and not node.attribute_names:
-            return (node.__class__, node.operands)
-        key = (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
-        try:
-            hash(key)
-        except TypeError:  # a user's op with a list or an array for an attribute
-            return node
-        return key
-    if isinstance(node, (Input, Parameter)) or node.random:
+    if node.random or isinstance(node, (Input, Parameter)):
         return node
     if isinstance(node, Constant):
         value = node.value
         return (Constant, node.spec, value.tobytes()) if value.nbytes <= _LARGE else node
-    return (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
+    if not node.attribute_names and len(node.operands) == len(node.field_names):
+        return (node.__class__, node.operands)
+    mine = node.__dict__
+    key = (node.__class__, *[_told_apart(mine[name]) for name in node.field_names])
+    try:
+        hash(key)
+    except TypeError:  # a user's op with a list or an array for an attribute
+        return node
+    return key
 
 
 def _told_apart(value: Any) -> Hashable:

@@ -63,3 +63,22 @@ def test_a_wrong_declaration_fails_again():
     for _ in range(2):
         with pytest.raises(gn.ShapeError, match="sizes differ"):
             x + gn.Input("z", ("N", 4))
+
+
+def test_one_formula_over_the_same_names_in_another_order_is_another_agreement():
+    class First(gn.Elementwise):
+        c: gn.Node
+        x: gn.Node
+        y: gn.Node
+        formula = "where(c, x, y)"
+
+    class Second(gn.Elementwise):
+        x: gn.Node
+        c: gn.Node
+        y: gn.Node
+        formula = "where(c, x, y)"
+
+    a, b = gn.Input("a", ("N",), dtype="bool"), gn.Input("b", ("N",), dtype="bool")
+    y = gn.Input("y", ("N",), dtype="float64")
+    assert [node.dtype.name for node in First(a, b, y).operands] == ["bool", "float64", "float64"]
+    assert [node.dtype.name for node in Second(a, b, y).operands] == ["float64", "bool", "float64"]

@@ -1,5 +1,7 @@
 """Share: equal nodes become one, and only equal ones."""
 
+import numpy as np
+
 import graphnn as gn
 from graphnn.transform.share import share
 
@@ -38,9 +40,16 @@ def test_random_ops_and_odd_attributes_are_left_alone(after):
         def infer(self):
             return self.x.spec
 
+    class Leaf(gn.Node):
+        by: list
+
+        def infer(self):
+            return gn.Spec((), np.dtype("float32"))
+
     x = gn.Input("x", ("N",))
     assert ops(after(share, Draw(x), Draw(x))).count("Draw") == 2
     assert ops(after(share, Listed(x, [1]), Listed(x, [1]))).count("Listed") == 2
+    assert ops(after(share, Leaf([1]), Leaf([1]))).count("Leaf") == 2
 
 
 def test_forward_and_backward_of_the_loss_share_their_exponentials():
