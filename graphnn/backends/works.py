@@ -72,8 +72,13 @@ class Works(Placed, Generic[Kernel]):
 
     # What a backend says -----------------------------------------------------------------------------------------
 
-    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> Sequence[Kernel]:
-        """The kernels that write the node's value into `out`; NoKernel where there are none."""
+    def lower(
+        self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
+    ) -> Sequence[Kernel]:
+        """The kernels that write the node's value into `out`; NoKernel where there are none.
+
+        `working` is the memory that the plan keeps for the step: the op's scratch, free between steps, then its tables.
+        """
         raise NotImplementedError
 
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Kernel]:
@@ -97,7 +102,8 @@ class Works(Placed, Generic[Kernel]):
         results = out if isinstance(out, tuple) else (out,)
         works = self._label_check(i, step)
         try:
-            works.append(Work(i, tuple(self.lower(node, ins, out, step.node))))
+            kernels = self.lower(node, ins, out, step.node, self.working_memory(i, step, node))
+            works.append(Work(i, tuple(kernels)))
         except NoKernel as reason:
             self.reasons[step.node] = str(reason)
             calls = tuple(self.numpy_calls(i, step, node, ins, out))

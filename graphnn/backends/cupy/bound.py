@@ -74,8 +74,10 @@ class Bound(Works[Launched]):
 
     # What this backend says --------------------------------------------------------------------------------------
 
-    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> Sequence[Launched]:
-        """By the rules of this backend."""
+    def lower(
+        self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
+    ) -> Sequence[Launched]:
+        """By the rules of this backend, whose kernels work in registers alone."""
         return lower(node, ins, out, declared, self.site)
 
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Launched]:

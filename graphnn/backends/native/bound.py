@@ -52,9 +52,11 @@ class Bound(Works[Invocation]):
         self.before: Parts = _parts(self.works_before)
         self.after: Parts = _parts(self.works_after)
 
-    def lower(self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node) -> list[Invocation]:
+    def lower(
+        self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
+    ) -> list[Invocation]:
         """By the rules of this backend."""
-        return lower(node, ins, out, declared)
+        return lower(node, ins, out, declared, working)
 
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> list[Invocation]:
         """By a map."""

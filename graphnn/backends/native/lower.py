@@ -35,8 +35,9 @@ __all__ = ["copy", "lower", "lower_check"]
 Arrays = tuple[np.ndarray, ...]
 
 
-def lower(node: Node, ins: Arrays, out: Any, declared: Node) -> list[Invocation]:
-    """The calls that write the node's value into `out`. `declared` is the node with its named sizes.
+def lower(node: Node, ins: Arrays, out: Any, declared: Node, working: Arrays) -> list[Invocation]:
+    """The calls that write the node's value into `out`. `declared` is the node with its named sizes, `working` the
+    memory that the plan keeps for the step: the op's scratch, then its tables.
 
     Raises:
         NoKernel: when this op, dtype or layout has none.
@@ -44,7 +45,7 @@ def lower(node: Node, ins: Arrays, out: Any, declared: Node) -> list[Invocation]
     for kind in type(node).__mro__:
         rule = _RULES.get(kind)
         if rule is not None:
-            return rule(node, ins, out, declared)
+            return rule(node, ins, out, declared, working)
     raise NoKernel("the op has no kernel")
 
 
@@ -63,16 +64,16 @@ def _map(
     return [Invocation(kernel, [address_of(out), *map(address_of, ins), *words])]
 
 
-def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     return _map(node.body, tuple(node.named_operands()), declared.shape, ins, out)
 
 
-def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
     return copy(declared.shape, out, ins[0])
 
 
 def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
-    def rule(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+    def rule(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
         if not out.size:
             return []
         nest, words = make_nest(declared.shape, [out, *ins])
@@ -81,11 +82,11 @@ def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
     return rule
 
 
-def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     return copy(declared.x.shape, out.reshape(ins[0].shape), ins[0])
 
 
-def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     if not out.size:
         return []
     [x] = ins
@@ -103,11 +104,11 @@ def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[I
     return [Invocation(reduction_kernel(how, kept, reduced), [address_of(out), address_of(x), *words, *more])]
 
 
-def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     return lower_product(ins[0], ins[1], out, declared.x.shape, declared.W.shape)
 
 
-def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     x, w, onto, *alpha = ins
     dims = declared.x.shape, declared.W.shape
     if by_loops(x, w, out):
@@ -119,11 +120,11 @@ def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any) -> list[In
     return [*before, *lower_product(x, w, out, *dims, out, *alpha)]
 
 
-def _rows(node: Any, ins: Arrays, out: Any, declared: Node) -> list[Invocation]:
+def _rows(node: Any, ins: Arrays, out: Any, declared: Node, working: Arrays) -> list[Invocation]:
     return lower_rows(node, ins, out)
 
 
-def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invocation]:
+def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
     x, labels = ins
     if not out.size:
         return []
@@ -133,7 +134,7 @@ def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node) -> list[Invo
     return [Invocation(pick_kernel(x.dtype, labels.dtype), words)]
 
 
-def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Any) -> list[Invocation]:
+def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     [labels] = ins
     if not out.size:
         return []

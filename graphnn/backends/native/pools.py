@@ -20,8 +20,10 @@ from .windows import ARRAYS, Sliding, Work, window_kernel
 
 __all__ = ["POOLS"]
 
+Arrays = tuple[np.ndarray, ...]
 
-def _lower(work: Work, node: Any, ins: tuple[np.ndarray, ...], out: np.ndarray, declared: Any) -> list[Invocation]:
+
+def _lower(work: Work, node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     """The calls of a kernel over the places of a window, and of one that writes zeros where it adds."""
     if not out.size:
         return []
