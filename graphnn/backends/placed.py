@@ -108,12 +108,16 @@ class Placed:
         working = self.working_memory(i, step, node)
         if not step.bodies:
             return list(node.bind(np, ins, out, working))
+        return list(node.bind_bodies(np, ins, out, working, self.bodies(i, step, ins)))
+
+    def bodies(self, i: int, step: Step, ins: tuple[Any, ...]) -> tuple[Program, ...]:
+        """The bodies of the plan's i-th step, bound as the backend binds them."""
         captured = [ins[len(ins) - len(body.captured) :] for body in step.node.bodies()]
         key = (i, *(id(array) for arrays in captured for array in arrays))  # a body keeps what it captures
         if key not in self._bodies:
             bodies = zip(step.node.bodies(), step.bodies, captured, strict=True)
             self._bodies[key] = tuple(self._program(*parts) for parts in bodies)
-        return list(node.bind_bodies(np, ins, out, working, self._bodies[key]))
+        return self._bodies[key]
 
     def _program(self, body: Body, planned: BodyPlan, captured: Sequence[Any]) -> Program:
         start = self.offsets[planned.slot]

@@ -81,6 +81,10 @@ class Works(Placed, Generic[Kernel]):
         """
         raise NotImplementedError
 
+    def lower_bodies(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> Work[Kernel]:
+        """The work of the plan's i-th step, a loop or branch; NoKernel where its bodies are not all in kernels."""
+        raise NoKernel("the op has no kernel")
+
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Kernel]:
         """The kernels that copy an array, whatever its layout."""
         raise NotImplementedError
@@ -102,8 +106,11 @@ class Works(Placed, Generic[Kernel]):
         results = out if isinstance(out, tuple) else (out,)
         works = self._label_check(i, step)
         try:
-            kernels = self.lower(node, ins, out, step.node, self.working_memory(i, step, node))
-            works.append(Work(i, tuple(kernels)))
+            if step.bodies:
+                works.append(self.lower_bodies(i, step, node, ins, out))
+            else:
+                kernels = self.lower(node, ins, out, step.node, self.working_memory(i, step, node))
+                works.append(Work(i, tuple(kernels)))
         except NoKernel as reason:
             self.reasons[step.node] = str(reason)
             calls = tuple(self.numpy_calls(i, step, node, ins, out))
@@ -126,7 +133,8 @@ class Works(Placed, Generic[Kernel]):
             return []
         try:
             return [Work(i, tuple(self.lower_check(array, classes)), error=check, operands=(array,))]
-        except NoKernel:
+        except NoKernel as reason:
+            self.reasons[step.node] = f"the check of its labels: {reason}"
             return [Work(i, calls=(check,), operands=(array,))]
 
     def _watch(self, name: str, node: Node, array: np.ndarray) -> Work[Kernel]:

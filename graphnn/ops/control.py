@@ -18,6 +18,7 @@ from .reductions import Sum
 from .sample import refused, sample
 from .scan import Scan
 from .tracing import trace_branches
+from .turns import Copy
 
 __all__ = ["Scan", "Cond"]
 
@@ -122,8 +123,7 @@ class Cond(Node):
     ) -> list[Call]:
         """Run one of two bound branches, and copy what it made."""
         condition = ins[0]
-        outs = (out,) if self.single else out
-        ends = [[partial(xp.copyto, o, r) for o, r in zip(outs, p.results, strict=True)] for p in programs]
+        ends = [[partial(xp.copyto, to, source) for _, to, source in self.bound_end(out, p)] for p in programs]
 
         def choose() -> None:
             taken = 0 if condition else 1
@@ -132,6 +132,11 @@ class Cond(Node):
                 call()
 
         return [choose]
+
+    def bound_end(self, out: Any, program: Program) -> list[Copy]:
+        """What a bound branch copies when it has run."""
+        outs = (out,) if self.single else out
+        return [Copy(n.shape, o, r) for n, o, r in zip(self.then.results, outs, program.results, strict=True)]
 
     def vjp(self, g: Any) -> tuple[Node | None, ...]:
         """A choice between the branches' gradients."""

@@ -17,6 +17,7 @@ from ..ir.walk import evaluate, walk
 from .activations import Tanh
 from .sample import refused, sample
 from .tracing import INDEX, LoopTrace
+from .turns import Copy, Turns
 
 __all__ = ["Scan"]
 
@@ -166,28 +167,13 @@ class Scan(Node):
     ) -> list[Call]:
         """The bound body in a loop; slices are copied in and out, along views made here."""
         [program] = programs
-        carries, xs, _ = _parts(ins, len(self.init), len(self.xs))
-        finals, stacks = out[: len(carries)], out[len(carries) :]
-        own = [program.arrays.get(placeholder) for placeholder in self.body.own]
-        # A carry that nothing in the body reads needs no other place than where it ends.
-        buffers = [final if buffer is None else buffer for final, buffer in zip(finals, own, strict=False)]
-        results = program.results
-        length = len(stacks[0]) if stacks else len(xs[0]) if xs else self._concrete_length()
-        calls: list[Call] = [partial(xp.copyto, buffer, init) for buffer, init in zip(buffers, carries, strict=True)]
-        feeds = [(buffer, x) for buffer, x in zip(own[len(carries) :], xs, strict=False) if buffer is not None]
-        if own[-1] is not None:
-            feeds.append((own[-1], scratch[-1]))
-            scratch[-1][...] = xp.arange(length)
-        before: list[list[Call]] = [
-            [partial(xp.copyto, buffer, x[t, ...]) for buffer, x in feeds] for t in range(length)
-        ]
-        ys = list(zip(stacks, results[len(carries) :], strict=True))
-        after: list[list[Call]] = [[partial(xp.copyto, stack[t, ...], y) for stack, y in ys] for t in range(length)]
-        moves = self._moves(xp, buffers, results, scratch)
-        ends: list[Call] = [partial(xp.copyto, f, b) for f, b in zip(finals, buffers, strict=True) if f is not b]
+        loop = self.bound_turns(ins, out, scratch, program)
+        before = [[partial(xp.copyto, to, x[t, ...]) for _, to, x in loop.feeds] for t in range(loop.length)]
+        after = [[partial(xp.copyto, stack[t, ...], y) for _, stack, y in loop.stacked] for t in range(loop.length)]
+        moves = [partial(xp.copyto, to, source) for _, to, source in loop.moves]
 
-        def loop() -> None:
-            for t in self.turns(length):
+        def run() -> None:
+            for t in self.turns(loop.length):
                 for call in before[t]:
                     call()
                 program.run()
@@ -196,7 +182,42 @@ class Scan(Node):
                 for call in moves:
                     call()
 
-        return [*calls, loop, *ends]
+        begin, end = ([partial(xp.copyto, to, source) for _, to, source in part] for part in (loop.begin, loop.end))
+        return [*begin, run, *end]
+
+    def bound_turns(
+        self, ins: tuple[Any, ...], out: tuple[Any, ...], scratch: tuple[Any, ...], program: Program
+    ) -> Turns:
+        """The copies that a loop over a bound body consists of beside it."""
+        count = len(self.init)
+        carries, xs, _ = _parts(ins, count, len(self.xs))
+        finals, stacks = out[:count], out[count:]
+        length = len(stacks[0]) if stacks else len(xs[0]) if xs else self._concrete_length()
+        own = [program.arrays.get(placeholder) for placeholder in self.body.own]
+        # A carry that nothing in the body reads needs no other place than where it ends.
+        buffers = [final if buffer is None else buffer for final, buffer in zip(finals, own, strict=False)]
+        series = list(xs)
+        if own[-1] is not None:
+            scratch[-1][...] = range(length)
+            series.append(scratch[-1])
+        results = program.results
+        shapes = [node.shape for node in self.init]
+        feeds = [
+            Copy(placeholder.shape, buffer, x)
+            for placeholder, buffer, x in zip(self.body.own[count:], own[count:], series, strict=False)
+            if buffer is not None
+        ]
+        return Turns(
+            length,
+            begin=list(map(Copy, shapes, buffers, carries)),
+            feeds=feeds,
+            stacked=[
+                Copy(node.shape, stack, y)
+                for node, stack, y in zip(self.body.results[count:], stacks, results[count:], strict=True)
+            ],
+            moves=self._moves(buffers, results, scratch),
+            end=[Copy(s, f, b) for s, f, b in zip(shapes, finals, buffers, strict=True) if f is not b],
+        )
 
     def _held(self) -> list[int]:
         """The carries whose next value still lies in another carry: they take two steps."""
@@ -217,12 +238,13 @@ class Scan(Node):
         """The places, where the body reads them."""
         return (Spec((self.length,), INDEX),) if self.body.own[-1] in self.body.used else ()
 
-    def _moves(self, xp: Any, buffers: Sequence[Any], results: Sequence[Any], scratch: Sequence[Any]) -> list[Call]:
-        """Calls that make results the carries of the next turn."""
+    def _moves(self, buffers: Sequence[Any], results: Sequence[Any], scratch: Sequence[Any]) -> list[Copy]:
+        """What makes results the carries of the next turn."""
         held = dict(zip(self._held(), scratch, strict=False))
-        saves: list[Call] = [partial(xp.copyto, room, results[i]) for i, room in held.items()]
-        pairs = ((buffer, held.get(i, results[i])) for i, buffer in enumerate(buffers))
-        return saves + [partial(xp.copyto, buffer, result) for buffer, result in pairs if result is not buffer]
+        shapes = [node.shape for node in self.init]
+        saves = [Copy(shapes[i], room, results[i]) for i, room in held.items()]
+        sources = [held.get(i, results[i]) for i in range(len(buffers))]
+        return saves + [Copy(s, b, y) for s, b, y in zip(shapes, buffers, sources, strict=True) if y is not b]
 
     def _concrete_length(self) -> int:
         length: int = self.length if isinstance(self.length, int) else self.length(self.__dict__["_sizes"])

@@ -7,12 +7,15 @@ while it runs, and gone on with.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 from .types import DType, number, register_type
 from .writer import Writer
 
-__all__ = ["LOOP_WORDS", "RUN_WORDS", "finite_kernel", "gather_kernel", "loop_kernel", "tape_kernel"]
+__all__ = [
+    "LOOP_WORDS", "RUN_WORDS", "finite_kernel", "gather_kernel", "loop_kernel", "move_words", "tape_kernel", "walk",
+]  # fmt: skip
 
 RUN_WORDS = (
     "gather", "gathers", "before", "befores", "after", "afters", "record", "records", "patch", "patches",
@@ -35,12 +38,12 @@ def tape_kernel() -> str:
     """Walks a tape. Words: the tape, its length. Returns 0, or the number of the entry that stopped it, from 1."""
     w = Writer()
     tape, count = w.word("ptr"), w.word()
-    _walk(w, tape, count, lambda index: w.do(f"ret i64 {w.put(f'add nsw i64 {index}, 1')}"))
+    walk(w, tape, count, lambda index: w.do(f"ret i64 {w.put(f'add nsw i64 {index}, 1')}"))
     return w.text()
 
 
-def _walk(w: Writer, tape: str, count: str, on_failure: object) -> None:
-    """Call each kernel of a tape."""
+def walk(w: Writer, tape: str, count: str, on_failure: Callable[[str], None]) -> None:
+    """Write the calls of a tape's kernels, one by one; `on_failure` writes what happens when one stops."""
     with w.loop(count) as index:
         entry = w.offset(tape, (index, 16))
         kernel = w.put(f"load ptr, ptr {entry}, align 8")
@@ -50,8 +53,18 @@ def _walk(w: Writer, tape: str, count: str, on_failure: object) -> None:
         then, end = w.labels("stopped", "went")
         w.do(f"br i1 {stopped}, label %{then}, label %{end}")
         w.start(then)
-        on_failure(index)  # type: ignore[operator]
+        on_failure(index)
         w.start(end)
+
+
+def move_words(w: Writer, table: str, count: str, place: str) -> None:
+    """Write the setting of words that hold an address in data: of (where, base, stride) each, base + place * stride."""
+    with w.loop(count) as index:
+        entry = w.offset(table, (index, 24))
+        where = w.put(f"load ptr, ptr {entry}, align 8")
+        base, stride = (w.put(f"load i64, ptr {w.offset(entry, (str(n), 8))}, align 8") for n in (1, 2))
+        moved = w.put(f"add nsw i64 {base}, {w.put(f'mul nsw i64 {place}, {stride}')}")
+        w.do(f"store i64 {moved}, ptr {where}, align 8")
 
 
 @cache
@@ -157,24 +170,17 @@ class _Loop:
             self.set("failed", w.put(f"mul nsw i64 {w.put(f'add nsw i64 {index}, 1')}, {sign}"))
             w.do("ret i64 3")
 
-        _walk(w, self.field(run, name, "ptr"), self.field(run, f"{name}s"), fail)
+        walk(w, self.field(run, name, "ptr"), self.field(run, f"{name}s"), fail)
 
     def _gather(self, run: str, epoch: str, samples: str, first: str) -> None:
         w = self.w
         orders = self.get("shuffled", "ptr")
         order = w.offset(orders, (w.put(f"add nsw i64 {w.put(f'mul nsw i64 {epoch}, {samples}')}, {first}"), 8))
         self.set("order", order, "ptr")
-        _walk(w, self.field(run, "gather", "ptr"), self.field(run, "gathers"), lambda index: w.do("ret i64 3"))
+        walk(w, self.field(run, "gather", "ptr"), self.field(run, "gathers"), lambda index: w.do("ret i64 3"))
 
     def _patch(self, run: str, first: str) -> None:
-        w = self.w
-        table = self.field(run, "patch", "ptr")
-        with w.loop(self.field(run, "patches")) as index:
-            entry = w.offset(table, (index, 24))
-            where = w.put(f"load ptr, ptr {entry}, align 8")
-            base, row = (w.put(f"load i64, ptr {w.offset(entry, (str(n), 8))}, align 8") for n in (1, 2))
-            moved = w.put(f"add nsw i64 {base}, {w.put(f'mul nsw i64 {first}, {row}')}")
-            w.do(f"store i64 {moved}, ptr {where}, align 8")
+        move_words(self.w, self.field(run, "patch", "ptr"), self.field(run, "patches"), first)
 
     def _record(self, run: str, epoch: str, step: str) -> None:
         """Copy the scalar outputs to where they are recorded."""

@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
 from ...errors import NonFiniteError
+from ...plan.memory import Plan
 from ..program import Batches
 from ..stepping import next_budget, run_in_python
-from .bound import Bound, Part
+from .bound import Bound
 from .driver import LOOP_WORDS, RUN_WORDS, gather_kernel, loop_kernel
+from .parts import Part, Parts
 from .tape import Invocation, Tape, address_of, driver
 
 __all__ = ["run_loop"]
@@ -82,8 +83,8 @@ class _Run:
     def __init__(self, bound: Bound, batches: Batches, records: Sequence[np.ndarray], loop_words: int) -> None:
         self.bound = bound
         inputs = bound.plan.graph.inputs
-        self.before = _only(bound.before)
-        self.after = _only(bound.after)
+        self.before = _only(bound.before, bound.plan)
+        self.after = _only(bound.after, bound.plan)
         scalars = [array for array in bound.outputs if not array.ndim]
         self.record = np.array(
             [(address_of(a), address_of(r), r.itemsize) for a, r in zip(scalars, records, strict=True)], np.int64
@@ -120,8 +121,10 @@ class _Run:
         )
 
 
-def _only(parts: Sequence[Any]) -> Part:
-    return parts[0] if parts else Part(Tape([]), [])
+def _only(parts: Parts, plan: Plan) -> Part:
+    [part] = parts or [Part(Tape([]), [], plan)]
+    assert isinstance(part, Part)
+    return part
 
 
 class _Loop:
@@ -189,7 +192,7 @@ class _Loop:
                 told += 1
                 progress(done + told)
             if status == _FAILED:
-                self._fail(done)
+                self._fail(done, orders)
             if stop():
                 raise KeyboardInterrupt
         return budget
@@ -206,9 +209,10 @@ class _Loop:
             for word in run.moved:
                 word.words[word.index] = word.bound
 
-    def _fail(self, done: int) -> None:
+    def _fail(self, done: int, orders: list[np.ndarray | None]) -> None:
         epoch, step, entry = self._get("epoch"), self._get("step"), self._get("failed")
         run = self.odd if step == self._get("last") else self.full
+        run.bound.feed(self.batches.at(self.batches.starts[step], orders[epoch])[0])  # they were read where they are
         try:
             run.bound.fail((run.before if entry > 0 else run.after).works[abs(entry) - 1])
         except NonFiniteError as error:

@@ -12,6 +12,7 @@ from ...ir.node import Node
 from ...ir.spec import Dim
 from ...ops.elementwise import Elementwise
 from ...ops.indexing import OneHot, Pick
+from ...ops.joining import Concat
 from ...ops.linear import MatMul
 from ...ops.reductions import Reduction
 from ...ops.shape import Reshape
@@ -50,7 +51,7 @@ def lower(node: Node, ins: Arrays, out: Any, declared: Node, working: Arrays) ->
 
 
 def copy(dims: tuple[Dim, ...], out: np.ndarray, x: np.ndarray) -> list[Invocation]:
-    """The call that copies an array, whatever its layout and dtype."""
+    """The call that copies an array, whatever its layout and dtype; its first words are where to, and where from."""
     return _map(language.name("x"), ("x",), dims, (x,), out)
 
 
@@ -84,6 +85,15 @@ def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
 
 def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     return copy(declared.x.shape, out.reshape(ins[0].shape), ins[0])
+
+
+def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
+    calls: list[Invocation] = []
+    ends = np.cumsum([x.shape[node.axis] for x in ins]).tolist()
+    for x, value, end in zip(ins, declared.values, ends, strict=True):
+        place = out[(slice(None),) * node.axis + (slice(end - x.shape[node.axis], end),)]
+        calls += copy(value.shape, place, x)
+    return calls
 
 
 def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
@@ -170,6 +180,7 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Elementwise: _elementwise,
     Cast: _cast,
     Reshape: _reshape,
+    Concat: _concat,
     Reduction: _reduction,
     MatMul: _matmul,
     Product: _product,

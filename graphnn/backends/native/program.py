@@ -14,7 +14,7 @@ from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
 from ..numpy.program import aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, best_times
-from .bound import Bound, Part
+from .bound import Bound
 from .driver import loop_kernel
 from .loops import run_loop
 from .machine import machine
@@ -87,7 +87,7 @@ class NativeProgram:
         come_home(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
-        return best_times(bound.by_step(), bound.run, self.plan)
+        return best_times(bound.by_step(), bound.run_parts, self.plan)
 
     def kept(self) -> Sequence[Spec]:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
@@ -118,11 +118,9 @@ class NativeProgram:
         """Each distinct kernel with what it is for."""
         bound = next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
         uses: dict[str, list[str]] = {}
-        for part in (*bound.before, *bound.after):
-            if isinstance(part, Part):
-                for call, work in zip(part.tape.calls, part.works, strict=True):
-                    what = "copy" if work.step is None else self.plan.steps[work.step].node.op
-                    uses.setdefault(call.kernel, []).append(what)
+        for part in bound.all_parts():
+            for kernel, op in part.uses():
+                uses.setdefault(kernel, []).append(op)
         named = {text: f"{', '.join(dict.fromkeys(ops))}: {len(ops)} in a step" for text, ops in uses.items()}
         return {**named, loop_kernel(): "the loop over epochs and batches"}
 

@@ -64,6 +64,10 @@ class Tape:
         """Walk it; 0, or the number of the entry that stopped it, counted from 1."""
         return int(driver(tape_kernel)(self._address)) if self.calls else 0
 
+    def where(self, entry: int, word: int) -> int:
+        """The address of a word of an entry."""
+        return int(address_of(self.words)) + 8 * (self.starts[entry] + word)
+
     def addresses(self, low: int, high: int) -> list[tuple[int, int]]:
         """The words that are addresses from `low` up to `high`: which it is, and what."""
         return [
