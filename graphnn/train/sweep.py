@@ -107,7 +107,7 @@ def sweep(
     Small nets gain the most: a step on them costs what entering it costs, and that is paid once for all replicas.
 
     Raises:
-        GraphError: when seeds make different graphs, an op has no rule for replicas, or there is nothing to sweep.
+        GraphError: when seeds make different graphs, or there is nothing to sweep.
         FeedError, ShapeError, LabelError: for data that does not fit the model.
 
     >>> import graphnn as gn, numpy as np

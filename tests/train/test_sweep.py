@@ -20,16 +20,16 @@ def declare(seed, hidden=6, layers=gn.Sigmoid, extra=None):
     return gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
 
 
-def alone(seed, lr, optimizer, how, declared=declare):
+def alone(seed, lr, optimizer, how, declared=declare, data=(X, T)):
     trainer = gn.Trainer(declared(seed), optimizer(lr), backend=how.get("backend", "numpy"))
-    trainer.fit(X, T, how["max_epoch"], how["batch_size"], eval_interval=None, shuffle=how.get("shuffle", 0),
+    trainer.fit(*data, how["max_epoch"], how["batch_size"], eval_interval=None, shuffle=how.get("shuffle", 0),
                 max_grad=how.get("max_grad"), drop_last=how.get("drop_last", False))  # fmt: skip
     return trainer
 
 
-def hold_together(found, optimizer, how, dtype="float64", declared=declare):
+def hold_together(found, optimizer, how, dtype="float64", declared=declare, data=(X, T)):
     for i, (seed, lr) in enumerate(zip(found.seeds, found.lrs, strict=True)):
-        trainer = alone(seed, lr, optimizer, how, declared)
+        trainer = alone(seed, lr, optimizer, how, declared, data)
         for name, parameter in trainer.model.parameters.items():
             np.testing.assert_allclose(found.weights[name][i], parameter.value, rtol=0, atol=TOLERANCE[dtype])
         np.testing.assert_allclose(found.losses[i], trainer.history["loss"], rtol=1e-5, atol=TOLERANCE[dtype])
@@ -80,6 +80,84 @@ def test_running_statistics_differ_and_masks_are_shared(extra):
 
     found = gn.sweep(declared, gn.SGD(), X, T, seeds=[0, 1], lrs=[0.5], **how)
     hold_together(found, lambda lr: gn.SGD(lr=lr), how, declared=declared)
+
+
+IMAGES = np.random.RandomState(2).randn(20, 2, 6, 6)
+CLASSES = np.arange(20) % 3
+
+
+def net(body):
+    """A model of images, made by `body(x, weight)`, where `weight(*shape)` is a parameter drawn from the seed."""
+
+    def declared(seed):
+        rng = np.random.RandomState(seed)
+        made = []
+
+        def weight(*shape):
+            made.append(gn.Parameter(f"w{len(made)}", 0.3 * rng.randn(*shape)))
+            return made[-1]
+
+        x, t = gn.Input("x", ("N", 2, 6, 6)), gn.Input("t", ("N",), dtype="int64")
+        h = body(x, weight)
+        scores = gn.Affine(h, weight(h.shape[1], 3), weight(3))
+        return gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+
+    return declared
+
+
+def convolutions(x, weight):
+    """The first sees the same images in all replicas, the second each its own; in groups; with biases."""
+    h = gn.ReLU(gn.Conv(x, weight(4, 1, 3, 3), weight(4), padding="same", groups=2))
+    h = gn.MaxPool(gn.Conv(h, weight(4, 2, 2, 2), weight(4), groups=2), 2, stride=1)
+    return gn.Reshape(h, ("N", -1))
+
+
+def transposed(x, weight):
+    h = gn.Tanh(gn.ConvTranspose(x, weight(2, 2, 2, 2), weight(4), stride=2, groups=2))
+    h = gn.ConvTranspose(h, weight(4, 1, 2, 2), weight(2), groups=2)
+    return gn.Reshape(gn.AveragePool(h, 3, padding=1), ("N", -1))
+
+
+def product_in_one(x, weight):
+    return gn.Tanh(gn.Gemm(gn.Reshape(x, ("N", 72)), weight(4, 72), weight(4), alpha=weight(), transB=True))
+
+
+def by_index(x, weight):
+    """Places that the weights choose differ between replicas; those of the input are the same."""
+    rows = gn.Reshape(x, ("N", 72))[:, :12]
+    order = gn.Repeat(gn.Reshape(gn.Constant(np.arange(12)[::-1]), (1, 12)), gn.Size("N"))
+    best = gn.ArgMax(weight(12), 0)
+    return gn.Tanh(gn.GatherElements(rows @ weight(12, 12), order, 1) + gn.Gather(weight(12, 12), best))
+
+
+def loop(x, weight):
+    U, W = weight(12, 5), weight(5, 5)
+    steps = gn.Transpose(gn.Reshape(x, ("N", 6, 12)), (1, 0, 2))
+    start = gn.Repeat(gn.Constant(np.zeros((1, 5))), gn.Size("N"))
+
+    def turn(h, x):
+        h = gn.Tanh(x @ U + h @ W)
+        return h, h
+
+    last, all_turns = gn.Scan(turn, start, steps)
+    return last + gn.Mean(all_turns, 0)
+
+
+def branch(x, weight):
+    rows, W, V = gn.Reshape(x, ("N", 72)), weight(72, 4), weight(72, 4)
+    same = gn.Cond(gn.Sum(x) > 0, lambda: gn.Tanh(rows @ W), lambda: rows @ V)
+    scale = weight(4)
+    return gn.Cond(gn.Sum(scale) > 0, lambda: same * scale, lambda: gn.Tanh(same))
+
+
+@pytest.mark.parametrize("backend", AVAILABLE)
+@pytest.mark.parametrize("body", [convolutions, transposed, product_in_one, by_index, loop, branch])
+def test_nets_of_every_kind_are_what_they_would_be_alone(body, backend):
+    gn.default_dtype("float64")
+    how = {"max_epoch": 3, "batch_size": 8, "backend": backend}  # the last batch is of 4
+    found = gn.sweep(net(body), gn.Adam(), IMAGES, CLASSES, seeds=[0, 1], lrs=[0.01, 0.03], **how)
+    hold_together(found, lambda lr: gn.Adam(lr=lr), how, declared=net(body), data=(IMAGES, CLASSES))
+    assert not np.allclose(found.losses[0], found.losses[1], rtol=1e-4)  # the rates do differ
 
 
 @pytest.mark.parametrize("backend", AVAILABLE)

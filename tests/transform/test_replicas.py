@@ -13,10 +13,6 @@ from graphnn.transform.replicas import replicate
 
 COUNT = 3
 LEAVES = {"Input", "Parameter", "Constant", "Count", "Item", "Placeholder"}
-NO_RULE = {
-    "AveragePool", "Conv", "ConvTranspose", "ConvWeight", "MaxPick", "MaxPool", "MaxUnpool", "WindowSpread",
-    "WindowSum", "Cond", "Scan", "Gemm", "GatherElements", "ScatterElements",
-}  # fmt: skip
 
 
 def floats(one):
@@ -52,10 +48,6 @@ def test_each_replica_computes_what_it_would_alone(op, one, which):
     node = apply(op, in_numbers, operands)
     outputs = {f"out{i}": part for i, part in enumerate(node)} if isinstance(node.spec, tuple) else {"out0": node}
     values = {p: np.stack([feed[p.name] for feed in feeds]) for p in operands if p is not None and p.name in chosen}
-    if op.__name__ in NO_RULE:
-        with pytest.raises(gn.GraphError, match=r"has no rule for replicas, so they cannot run as one program"):
-            replicate(gn.Graph(outputs), values, COUNT)
-        return
     graph, stacked = replicate(gn.Graph(outputs), values, COUNT)
     leaves = {p: p.value for g in (gn.Graph(outputs), graph) for p in g.parameters.values()}
     for name, alone in outputs.items():
@@ -83,11 +75,7 @@ def test_random_programs_are_many_in_one(seed):
     graph = gn.Graph(program.outputs, program.updates)
     start = {p: p.value for p in graph.parameters.values()}
     values = {p: np.stack([v, 0.9 * v, 1.1 * v]).astype(p.dtype) for p, v in start.items() if p.trainable}
-    try:
-        many, _ = replicate(graph, values, COUNT)
-    except gn.GraphError as error:
-        assert any(str(error).startswith(op) for op in NO_RULE)
-        return
+    many, _ = replicate(graph, values, COUNT)
     together = values_of(program, many)
     for i in range(COUNT):
         alone = values_of(program, graph, [(p, values[p][i] if p in values else v) for p, v in start.items()])
@@ -108,7 +96,58 @@ def test_what_differs_spreads_through_updates_and_nothing_else_is_repeated():
     assert [node.shape for node in many.nodes if node.op == "Exp"] == [(gn.Size("N"), 2)]
 
 
-def test_a_node_without_a_rule_is_named():
-    x, W = gn.Input("x", ("N", 1, 5, 5)), gn.Parameter("W", np.ones((2, 1, 3, 3)))
-    with pytest.raises(gn.GraphError, match=r"Conv f32\[N, 2, 3, 3\] \(test_replicas.py:\d+\) has no rule"):
-        replicate(gn.Graph(gn.Conv(x, W)), {W: np.ones((COUNT, 2, 1, 3, 3))}, COUNT)
+def test_filters_that_differ_see_the_same_images_as_one_convolution():
+    x = gn.Input("x", ("N", 1, 5, 5))
+    W, b = gn.Parameter("W", np.ones((2, 1, 3, 3))), gn.Parameter("b", np.zeros(2))
+    V = gn.Parameter("V", np.ones((2, 2, 3, 3)))
+    values = {p: np.repeat(p.value[None], COUNT, 0) for p in (W, b, V)}
+    many, _ = replicate(gn.Graph(gn.Conv(gn.Conv(x, W, b), V)), values, COUNT)
+    first, second = (node for node in many.nodes if node.op == "Conv")
+    assert first.x is x and first.W.shape == (2 * COUNT, 1, 3, 3) and first.groups == 1
+    assert second.x.shape[1] == 2 * COUNT and second.groups == COUNT  # behind it each replica has images of its own
+    assert many.outputs["out"].shape == (COUNT, gn.Size("N"), 2, 1, 1)
+
+
+def test_a_loop_carries_replicas_only_where_they_differ():
+    x, w = gn.Input("x", ("T", 2)), gn.Parameter("w", np.ones(2))
+
+    def turn(carry, x):
+        total, turns = carry
+        return (total + x * w, turns + 1.0), turns
+
+    (total, turns, counted) = gn.Scan(turn, (np.zeros(2), 0.0), x)
+    many, _ = replicate(gn.Graph([total, turns, counted]), {w: np.ones((COUNT, 2))}, COUNT)
+    [loop] = {node for node in many.nodes if node.op == "Scan"}
+    assert [spec.shape for spec in loop.spec[:3]] == [(COUNT, 2), (), (gn.Size("T"),)]
+    assert [node.shape for node in many.outputs.values()] == [(COUNT, 2), (COUNT,), (COUNT, gn.Size("T"))]
+
+
+def test_a_branch_is_taken_once_for_all_or_by_each_replica():
+    x, w = gn.Input("x", (2,)), gn.Parameter("w", np.ones(2))
+
+    def ops(condition):
+        chosen = gn.Cond(condition, lambda: x * w, lambda: x)
+        many, _ = replicate(gn.Graph(chosen), {w: np.ones((COUNT, 2))}, COUNT)
+        return {node.op for node in many.nodes} & {"Cond", "Scan"}
+
+    assert ops(gn.Sum(x) > 0) == {"Cond"} and ops(gn.Sum(w) > 0) == {"Scan"}
+
+
+class Halved(gn.Node):
+    """A user's own op, which knows of no replicas."""
+
+    x: gn.Node
+
+    def infer(self):
+        return self.x.spec
+
+    def forward(self, xp, x):
+        assert x.shape == (2,)
+        return x / 2
+
+
+def test_an_op_without_a_rule_runs_once_for_each_replica():
+    w = gn.Parameter("w", np.ones(2))
+    values = np.arange(2.0 * COUNT).reshape(COUNT, 2)
+    many, _ = replicate(gn.Graph(Halved(w)), {w: values}, COUNT)
+    np.testing.assert_array_equal(gn.compile(many.outputs["out"])(), values / 2)

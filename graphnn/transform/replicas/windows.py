@@ -1,0 +1,92 @@
+"""Windows of replicas: pools over more samples, convolutions over more samples, channels or groups.
+
+A window never looks from one sample to another, nor a group of channels to another group. So replicas that only see
+other images are more samples; those that see the same images with other filters have more filters; those that differ
+in both are groups beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ...ir.node import Node
+from ...ops.conv import Conv, ConvTranspose, ConvWeight
+from ...ops.shape import Reshape
+from .growing import Replicas, moved
+
+__all__ = ["convolution", "pool"]
+
+
+def pool(node: Node, replicas: Replicas) -> Node:
+    """The samples of all replicas, one behind the other."""
+    joined = {x: _joined(replicas.of(x), 0) for x in node.operands}
+    return _apart(node.with_operands(joined), 0, replicas.count)
+
+
+class _Axis(NamedTuple):
+    """The axis that replicas join, each with its part of every group where groups lie along it."""
+
+    axis: int
+    grouped: bool = False
+
+
+_ALONE: Mapping[type, tuple[tuple[_Axis, _Axis], tuple[_Axis, _Axis]]] = {
+    Conv: ((_Axis(0), _Axis(0)), (_Axis(0, True), _Axis(1, True))),
+    ConvTranspose: ((_Axis(0), _Axis(0)), (_Axis(1), _Axis(1, True))),
+    ConvWeight: ((_Axis(1, True), _Axis(1)), (_Axis(1, True), _Axis(0, True))),
+}
+"""When one operand differs, the first or the second: the axis of it that replicas join, and that of the result."""
+
+_TOGETHER: Mapping[type, tuple[int, int, int]] = {Conv: (1, 0, 1), ConvTranspose: (1, 0, 1), ConvWeight: (1, 1, 0)}
+"""When both differ: the axes of the operands and of the result along which groups lie, of which there are more."""
+
+
+def convolution(node: Conv | ConvTranspose | ConvWeight, replicas: Replicas) -> Node:
+    """One convolution for all, and each replica's bias added to its part."""
+    made, count = replicas.made, replicas.count
+    first, second = node.operands[:2]
+    result: Node
+    if first in made and second in made:
+        a, b, c = _TOGETHER[type(node)]
+        result = _with(node, _joined(made[first], a), _joined(made[second], b), node.groups * count)
+        result = _apart(result, c, count)
+    elif first in made or second in made:
+        (axis, grouped), (to, grouped_there) = _ALONE[type(node)][0 if first in made else 1]
+        given = {x: _joined(made[x], axis, node.groups if grouped else 1) for x in (first, second) if x in made}
+        result = _with(node, given.get(first, first), given.get(second, second), node.groups)
+        result = _apart(result, to, count, node.groups if grouped_there else 1)
+    else:
+        result = _with(node, first, second, node.groups)
+    bias = getattr(node, "b", None)
+    return result if bias is None else result + _by_channel(replicas.now(bias), node)
+
+
+def _with(node: Any, first: Node, second: Node, groups: int) -> Node:
+    """The convolution of other operands, without a bias."""
+    attributes = {**node.attributes(), "groups": groups}
+    attributes.pop("b", None)
+    return type(node)(first, second, **attributes)  # type: ignore[no-any-return]
+
+
+def _by_channel(bias: Node, node: Node) -> Node:
+    """A bias, of each replica or of all, so that it broadcasts along samples and positions."""
+    return Reshape(bias, (*bias.shape[:-1], 1, *node.shape[1:2], *(1,) * (node.ndim - 2)))
+
+
+def _joined(node: Node, axis: int, groups: int = 1) -> Node:
+    """The replicas side by side along an axis, counted without them: within each group of it, where there are any."""
+    count, *shape = node.shape
+    split = (groups,) if groups > 1 else ()
+    parts = Reshape(node, (count, *shape[:axis], *split, shape[axis] // groups, *shape[axis + 1 :]))
+    beside = moved(parts, 0, axis + len(split))
+    return Reshape(beside, (*shape[:axis], shape[axis] * count, *shape[axis + 1 :]))
+
+
+def _apart(node: Node, axis: int, count: int, groups: int = 1) -> Node:
+    """Such replicas one behind the other again, along a first axis of their own."""
+    shape = node.shape
+    split, part = (groups,) if groups > 1 else (), shape[axis] // (groups * count)
+    parts = Reshape(node, (*shape[:axis], *split, count, part, *shape[axis + 1 :]))
+    behind = moved(parts, axis + len(split), 0)
+    return Reshape(behind, (count, *shape[:axis], part * groups, *shape[axis + 1 :]))
