@@ -89,7 +89,7 @@ class Works(Placed, Generic[Kernel]):
         """The kernels that copy an array, whatever its layout."""
         raise NotImplementedError
 
-    def lower_check(self, labels: np.ndarray, classes: int) -> Sequence[Kernel]:
+    def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Kernel]:
         """The kernels that stop the program when a label is out of range."""
         raise NotImplementedError
 
@@ -132,7 +132,7 @@ class Works(Placed, Generic[Kernel]):
             check()
             return []
         try:
-            return [Work(i, tuple(self.lower_check(array, classes)), error=check, operands=(array,))]
+            return [Work(i, tuple(self.lower_check(labels.shape, array, classes)), error=check, operands=(array,))]
         except NoKernel as reason:
             self.reasons[step.node] = f"the check of its labels: {reason}"
             return [Work(i, calls=(check,), operands=(array,))]

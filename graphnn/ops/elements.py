@@ -62,7 +62,7 @@ class _ByElement(_Indexing):
             if a != axis:
                 starts += xp.arange(n).reshape((-1,) + (1,) * (index.ndim - 1 - a)) * steps[a]
         return [
-            partial(xp.multiply, index, steps[axis], place, casting="unsafe"),
+            partial(xp.multiply, index, steps[axis], place, dtype=PLACE, casting="unsafe"),
             partial(xp.add, place, starts, place),
         ]
 
@@ -192,6 +192,11 @@ class ScatterElements(_ByElement):
         """That of the operand."""
         return self.x.shape[self.axis]
 
+    @property
+    def ufunc(self) -> str | None:
+        """By which function elements are combined with what is there; None when they replace it."""
+        return _UFUNCS.get(self.reduction)
+
     def infer(self) -> Spec:
         """The operand's."""
         self.check_shapes(self.updates, self.axis)
@@ -222,9 +227,9 @@ class ScatterElements(_ByElement):
         if not updates.size:
             return calls
         calls += self.places(xp, out.shape, self.axis, index, scratch)
-        if self.reduction == "none":
+        if self.ufunc is None:
             return [*calls, partial(out.reshape(-1).put, scratch[0], updates, "clip")]
-        return [*calls, at_places(xp, getattr(xp, _UFUNCS[self.reduction]), out, scratch[0], updates)]
+        return [*calls, at_places(xp, getattr(xp, self.ufunc), out, scratch[0], updates)]
 
     def vjp(self, g: Node) -> tuple[Node, None, Node]:
         """Of what was replaced nothing is left; what was combined has its part in the result."""

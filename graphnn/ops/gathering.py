@@ -206,9 +206,10 @@ class ScatterAdd(_Indexing):
         row = math.prod(inner)
         places = xp.arange(math.prod(outer))[:, None] * (self.n * row) + xp.arange(row)
         starts[...] = places.reshape(starts.shape)
+        spread = index.reshape(index.shape + (1,) * len(inner))
         return [
             partial(out.fill, 0),
-            partial(xp.multiply, index.reshape(index.shape + (1,) * len(inner)), row, place, casting="unsafe"),
+            partial(xp.multiply, spread, row, place, dtype=PLACE, casting="unsafe"),
             partial(xp.add, place, starts, place),
             at_places(xp, xp.add, out, place, x),
         ]

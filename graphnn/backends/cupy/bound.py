@@ -84,7 +84,7 @@ class Bound(Works[Launched]):
         """By a map."""
         return copy(dims, target, source, self.site)
 
-    def lower_check(self, labels: np.ndarray, classes: int) -> Sequence[Launched]:
+    def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Launched]:
         """By a thread for each label."""
         return lower_label_check(labels, classes, next(self._codes), self.site)
 

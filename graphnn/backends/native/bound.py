@@ -19,7 +19,9 @@ from ...plan.memory import Plan, Step
 from ..works import Work, Works
 from .control import Inside, lower_branches, lower_turns
 from .driver import finite_kernel
-from .lower import copy, lower, lower_check
+from .indices import lower_check
+from .lower import lower
+from .maps import copy
 from .parts import Part, Parts, make_parts
 from .tape import Invocation, Tape, address_of
 from .types import NoKernel
@@ -42,9 +44,9 @@ class Lowered(Works[Invocation]):
         """By a map."""
         return copy(dims, target, source)
 
-    def lower_check(self, labels: np.ndarray, classes: int) -> list[Invocation]:
+    def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> list[Invocation]:
         """By a loop over the labels."""
-        return lower_check(labels, classes)
+        return lower_check(dims, labels, classes)
 
     def finite(self, array: np.ndarray) -> list[Invocation]:
         """By a loop over the elements."""

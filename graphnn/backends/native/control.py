@@ -15,7 +15,7 @@ import numpy as np
 from ...ops.turns import Copy, Turns
 from ..works import Work
 from .driver import move_words, walk
-from .lower import copy
+from .maps import copy
 from .parts import Part
 from .tape import Invocation, Tape, address_of
 from .writer import Writer

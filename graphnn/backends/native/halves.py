@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from ..nests import Nest
-from .maps import write_nest
+from .maps import load_along, write_nest
 from .types import register_type
 from .writer import Writer
 
@@ -29,7 +29,7 @@ def to_bfloat16_kernel(nest: Nest) -> str:
         def number(value: int) -> str:
             return w.constant(str(value), _BITS, lanes)
 
-        x = _loaded(w, nest, places, 1, lanes, mask)
+        x = load_along(w, nest, places, 1, lanes, mask)
         bits = w.put(f"bitcast {kind} {x} to {integers}")
         upper = w.put(f"lshr {integers} {bits}, {number(16)}")
         odd = w.put(f"and {integers} {upper}, {number(1)}")
@@ -52,7 +52,7 @@ def from_bfloat16_kernel(nest: Nest) -> str:
 
     def body(places: list[str], lanes: int, mask: str | None) -> None:
         integers = register_type(_BITS, lanes)
-        upper = _loaded(w, nest, places, 1, lanes, mask)
+        upper = load_along(w, nest, places, 1, lanes, mask)
         bits = w.put(f"zext {register_type(_HALF, lanes)} {upper} to {integers}")
         shifted = w.put(f"shl {integers} {bits}, {w.constant('16', _BITS, lanes)}")
         w.store(
@@ -61,14 +61,6 @@ def from_bfloat16_kernel(nest: Nest) -> str:
 
     write_nest(w, nest, pointers, body)
     return w.text()
-
-
-def _loaded(w: Writer, nest: Nest, places: list[str], i: int, lanes: int, mask: str | None) -> str:
-    """The elements of the i-th array at a place; one for all lanes where it stays in place along the axis."""
-    dtype = nest.dtypes[i]
-    if nest.axes and nest.axes[-1].strides[i] == "none":
-        return w.spread(w.load(places[i], dtype), dtype, lanes)
-    return w.load(places[i], dtype, lanes, mask)
 
 
 def _truths(lanes: int) -> str:

@@ -9,9 +9,7 @@ import numpy as np
 
 from ...ir import formula as language
 from ...ir.node import Node
-from ...ir.spec import Dim
 from ...ops.elementwise import Elementwise
-from ...ops.indexing import OneHot, Pick
 from ...ops.joining import Concat
 from ...ops.linear import MatMul
 from ...ops.reductions import Reduction
@@ -22,16 +20,16 @@ from ...transform.products import Product
 from ...transform.rowwise import Rows
 from ..nests import Nest, make_axes, make_nest
 from .halves import from_bfloat16_kernel, to_bfloat16_kernel
-from .maps import map_kernel
+from .indices import INDICES
+from .maps import copy, lower_map
 from .matmul import by_loops, lower_product
-from .picks import check_kernel, one_hot_kernel, pick_kernel
 from .pools import POOLS
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
 from .tape import Invocation, address_of
 from .types import NoKernel
 
-__all__ = ["copy", "lower", "lower_check"]
+__all__ = ["lower"]
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -50,23 +48,8 @@ def lower(node: Node, ins: Arrays, out: Any, declared: Node, working: Arrays) ->
     raise NoKernel("the op has no kernel")
 
 
-def copy(dims: tuple[Dim, ...], out: np.ndarray, x: np.ndarray) -> list[Invocation]:
-    """The call that copies an array, whatever its layout and dtype; its first words are where to, and where from."""
-    return _map(language.name("x"), ("x",), dims, (x,), out)
-
-
-def _map(
-    body: language.Formula, names: tuple[str, ...], dims: tuple[Dim, ...], ins: Arrays, out: np.ndarray
-) -> list[Invocation]:
-    if not out.size:
-        return []
-    nest, words = make_nest(dims, [out, *ins])
-    kernel = map_kernel(nest, names, body)
-    return [Invocation(kernel, [address_of(out), *map(address_of, ins), *words])]
-
-
 def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    return _map(node.body, tuple(node.named_operands()), declared.shape, ins, out)
+    return lower_map(node.body, tuple(node.named_operands()), declared.shape, ins, out)
 
 
 def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
@@ -125,55 +108,13 @@ def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: A
         return lower_product(x, w, out, *dims, onto, *alpha)
     if not alpha:
         added = language.parse("x + y")
-        return [*lower_product(x, w, out, *dims), *_map(added, ("x", "y"), declared.shape, (out, onto), out)]
+        return [*lower_product(x, w, out, *dims), *lower_map(added, ("x", "y"), declared.shape, (out, onto), out)]
     before = [] if address_of(onto) == address_of(out) else copy(declared.shape, out, onto)
     return [*before, *lower_product(x, w, out, *dims, out, *alpha)]
 
 
 def _rows(node: Any, ins: Arrays, out: Any, declared: Node, working: Arrays) -> list[Invocation]:
     return lower_rows(node, ins, out)
-
-
-def _pick(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
-    x, labels = ins
-    if not out.size:
-        return []
-    rows, by_row = _one_axis(x, 1)
-    _, by_label = _one_axis(labels, 0)
-    words = [address_of(out), address_of(x), address_of(labels), rows, by_row, x.strides[-1], by_label]
-    return [Invocation(pick_kernel(x.dtype, labels.dtype), words)]
-
-
-def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    [labels] = ins
-    if not out.size:
-        return []
-    if node.axis != -1:
-        raise NoKernel("classes along another axis than the last")
-    rows, by_label = _one_axis(labels, 0)
-    words = [address_of(out), address_of(labels), rows, out.shape[-1], by_label]
-    return [Invocation(one_hot_kernel(labels.dtype, out.dtype, node.on, node.off), words)]
-
-
-def lower_check(labels: np.ndarray, classes: int) -> list[Invocation]:
-    """The call that stops the program when a label is out of range."""
-    if not labels.size:
-        return []
-    count, stride = _one_axis(labels, 0)
-    return [Invocation(check_kernel(labels.dtype), [address_of(labels), count, stride, classes])]
-
-
-def _one_axis(array: np.ndarray, but: int) -> tuple[int, int]:
-    """The count and stride of all axes but the last so many, when they can be walked as one."""
-    count, stride = 1, 0
-    for size, step in zip(array.shape[: array.ndim - but][::-1], array.strides[: array.ndim - but][::-1], strict=True):
-        if size == 1:
-            continue
-        if count > 1 and step != stride * count:
-            raise NoKernel("rows that do not lie at equal distances")
-        stride = stride if count > 1 else step
-        count *= size
-    return count, stride
 
 
 _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
@@ -185,9 +126,8 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     MatMul: _matmul,
     Product: _product,
     Rows: _rows,
-    Pick: _pick,
-    OneHot: _one_hot,
     ToBFloat16: _half(to_bfloat16_kernel),
     FromBFloat16: _half(from_bfloat16_kernel),
+    **INDICES,
     **POOLS,
 }

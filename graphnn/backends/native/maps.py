@@ -10,17 +10,36 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
-from ...ir.formula import Formula
-from ..nests import Axis, Nest
+import numpy as np
+
+from ...ir.formula import Formula, parse
+from ...ir.spec import Dim
+from ..nests import Axis, Nest, make_nest
 from .formulas import Register, write_formula
 from .machine import machine
+from .tape import Invocation, address_of
 from .types import DType, lanes_of
 from .writer import Writer
 
-__all__ = ["axis_loop", "map_kernel", "write_nest"]
+__all__ = ["axis_loop", "axis_loops", "copy", "load_along", "lower_map", "map_kernel", "write_nest"]
 
 Body = Callable[[list[str], int, str | None], None]
 """Writes what happens at one place: the pointers there, how many elements at once, and a mask of them."""
+
+
+def lower_map(
+    formula: Formula, names: tuple[str, ...], dims: tuple[Dim, ...], ins: Sequence[np.ndarray], out: np.ndarray
+) -> list[Invocation]:
+    """The call that writes a formula of arrays of one shape, each with its name, into `out`."""
+    if not out.size:
+        return []
+    nest, words = make_nest(dims, [out, *ins])
+    return [Invocation(map_kernel(nest, names, formula), [address_of(out), *map(address_of, ins), *words])]
+
+
+def copy(dims: tuple[Dim, ...], out: np.ndarray, x: np.ndarray) -> list[Invocation]:
+    """The call that copies an array, whatever its layout and dtype; its first words are where to, and where from."""
+    return lower_map(parse("x"), ("x",), dims, (x,), out)
 
 
 @cache
@@ -36,15 +55,9 @@ def map_kernel(nest: Nest, names: tuple[str, ...], formula: Formula) -> str:
     held = {i: w.load(pointers[i], dtype) for i, dtype in enumerate(nest.dtypes) if i and still[i]}
 
     def body(places: list[str], lanes: int, mask: str | None) -> None:
-        inner = nest.axes[-1].strides if nest.axes else ()
         values = {}
         for i, (name, dtype) in enumerate(zip(names, ins, strict=True), start=1):
-            if i in held:
-                text = w.spread(held[i], dtype, lanes)
-            elif inner[i] == "none":
-                text = w.spread(w.load(places[i], dtype), dtype, lanes)
-            else:
-                text = w.load(places[i], dtype, lanes, mask)
+            text = w.spread(held[i], dtype, lanes) if i in held else load_along(w, nest, places, i, lanes, mask)
             values[name] = Register(text, dtype)
         result = write_formula(w, formula, values, lanes, out, machine().fused_multiply_add)
         w.store(result.text, places[0], out, lanes, mask)
@@ -55,17 +68,31 @@ def map_kernel(nest: Nest, names: tuple[str, ...], formula: Formula) -> str:
 
 def write_nest(w: Writer, nest: Nest, pointers: Sequence[str], body: Body) -> None:
     """The loops of a nest around a body."""
-    with ExitStack() as stack:
-        places = list(pointers)
-        for axis in nest.axes[:-1]:
-            places = stack.enter_context(axis_loop(w, axis, nest.dtypes, places))
+    with axis_loops(w, nest.axes[:-1], nest.dtypes, list(pointers)) as places:
         if not nest.axes:
             body(places, 1, None)
         elif "any" in nest.axes[-1].strides:
-            inner = stack.enter_context(axis_loop(w, nest.axes[-1], nest.dtypes, places))
-            body(inner, 1, None)
+            with axis_loop(w, nest.axes[-1], nest.dtypes, places) as inner:
+                body(inner, 1, None)
         else:
             _vector_loop(w, nest.axes[-1], nest.dtypes, places, body)
+
+
+def load_along(w: Writer, nest: Nest, places: Sequence[str], i: int, lanes: int, mask: str | None) -> str:
+    """The elements of the i-th array at a place; one for all lanes where it stays in place along the axis."""
+    dtype = nest.dtypes[i]
+    if nest.axes and nest.axes[-1].strides[i] == "none":
+        return w.spread(w.load(places[i], dtype), dtype, lanes)
+    return w.load(places[i], dtype, lanes, mask)
+
+
+@contextmanager
+def axis_loops(w: Writer, axes: Sequence[Axis], dtypes: Sequence[DType], places: list[str]) -> Iterator[list[str]]:
+    """Loops over some axes, one inside the other; yields the pointers inside."""
+    with ExitStack() as stack:
+        for axis in axes:
+            places = stack.enter_context(axis_loop(w, axis, dtypes, places))
+        yield places
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Picks: kernels that read labels: one element of each row, rows with a single one, and the check of their range."""
+"""Picks: kernels that follow labels and indices: the check of their range, what they point at taken, combined or put.
+
+An index is loaded once and then used for a whole slice, which is treated a vector at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +9,85 @@ from functools import cache
 
 import numpy as np
 
+from ..nests import Axis, Nest
+from .maps import axis_loops, load_along, write_nest
+from .reductions import Fold, fold_values
 from .types import DType, number
 from .writer import Writer
 
-__all__ = ["check_kernel", "one_hot_kernel", "pick_kernel"]
+__all__ = ["check_kernel", "one_hot_kernel", "put_kernel", "take_kernel"]
 
 _INDEX = np.dtype(np.int64)
 
 
 @cache
-def check_kernel(labels: DType) -> str:
-    """Stops the program when a label is out of range. Words: labels, their count and stride, the classes."""
+def check_kernel(axes: tuple[Axis, ...], labels: DType) -> str:
+    """Stops the program when a label is out of range. Words: labels, the classes; the numbers of the axes."""
     w = Writer()
-    place, count, stride, classes = w.word("ptr"), w.word(), w.word(), w.word()
-    with w.loop(count) as i:
-        label = w.converted(w.load(w.offset(place, (i, stride)), labels), labels, _INDEX)
+    place, classes = w.word("ptr"), w.word()
+    with axis_loops(w, axes, (labels,), [place]) as [at]:
+        label = _index(w, at, labels)
         w.leave(w.put(f"icmp uge i64 {label}, {classes}"), "1")  # as an unsigned number -1 is the largest
     return w.text()
 
 
 @cache
-def pick_kernel(x: DType, labels: DType) -> str:
-    """One element of each row. Words: result, operand, labels; rows; bytes from row to row, from element to element,
-    and from label to label."""
+def take_kernel(points: tuple[Axis, ...], slices: Nest, index: DType) -> str:
+    """Slices of an operand where an index points. Arrays: result, operand, index.
+
+    Words: their pointers; the bytes from slice to slice of the operand; the numbers of the axes of all three, where
+    an index stands at each place; those of the slices, of which result and operand consist.
+    """
     w = Writer()
-    out, source, target = w.word("ptr"), w.word("ptr"), w.word("ptr")
-    rows, by_row, by_element, by_label = w.word(), w.word(), w.word(), w.word()
-    with w.loop(rows) as i:
-        label = w.converted(w.load(w.offset(target, (i, by_label)), labels), labels, _INDEX)
-        value = w.load(w.offset(source, (i, by_row), (label, by_element)), x)
-        w.store(value, w.offset(out, (i, x.itemsize)), x)
+    out, x, pointing, step = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word()
+
+    def body(places: list[str], lanes: int, mask: str | None) -> None:
+        w.store(load_along(w, slices, places, 1, lanes, mask), places[0], slices.dtypes[0], lanes, mask)
+
+    with axis_loops(w, points, (*slices.dtypes, index), [out, x, pointing]) as [to, source, at]:
+        write_nest(w, slices, [to, w.offset(source, (_index(w, at, index), step))], body)
     return w.text()
 
 
 @cache
-def one_hot_kernel(labels: DType, result: DType, on: float, off: float) -> str:
-    """Rows of `off` with a single `on`. Words: result, labels; rows, classes; bytes from label to label."""
+def put_kernel(points: tuple[Axis, ...], slices: Nest, index: DType, how: Fold | None) -> str:
+    """Slices of an operand combined with those of the result where an index points, one after the other; or put there.
+
+    The words are those of `take_kernel`, with the bytes from slice to slice of the result.
+    """
     w = Writer()
-    out, target = w.word("ptr"), w.word("ptr")
-    rows, classes, by_label = w.word(), w.word(), w.word()
-    with w.loop(rows) as i:
-        row = w.offset(out, (w.put(f"mul nsw i64 {i}, {classes}"), result.itemsize))
-        with w.loop(classes) as j:
-            w.store(number(off, result), w.offset(row, (j, result.itemsize)), result)
-        label = w.converted(w.load(w.offset(target, (i, by_label)), labels), labels, _INDEX)
-        w.store(number(on, result), w.offset(row, (label, result.itemsize)), result)
+    out, x, pointing, step = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word()
+    dtype = slices.dtypes[0]
+
+    def body(places: list[str], lanes: int, mask: str | None) -> None:
+        value = load_along(w, slices, places, 1, lanes, mask)
+        if how is not None:
+            values = w.load(places[0], dtype, lanes, mask), value
+            before, added = (w.converted(v, dtype, how.carried, lanes) for v in values)
+            value = w.converted(fold_values(w, how, before, added, lanes), how.carried, dtype, lanes)
+        w.store(value, places[0], dtype, lanes, mask)
+
+    with axis_loops(w, points, (*slices.dtypes, index), [out, x, pointing]) as [to, source, at]:
+        write_nest(w, slices, [w.offset(to, (_index(w, at, index), step)), source], body)
     return w.text()
+
+
+@cache
+def one_hot_kernel(points: tuple[Axis, ...], row: Nest, labels: DType, on: float, off: float) -> str:
+    """`off` for each class, and `on` for the one that a label names. Words: result, labels; the bytes from class to
+    class; the numbers of the axes of both, where a label stands at each place; those of a row of classes."""
+    w = Writer()
+    out, target, step = w.word("ptr"), w.word("ptr"), w.word()
+    [result] = row.dtypes
+
+    def body(places: list[str], lanes: int, mask: str | None) -> None:
+        w.store(w.constant(number(off, result), result, lanes), places[0], result, lanes, mask)
+
+    with axis_loops(w, points, (result, labels), [out, target]) as [to, at]:
+        write_nest(w, row, [to], body)
+        w.store(number(on, result), w.offset(to, (_index(w, at, labels), step)), result)
+    return w.text()
+
+
+def _index(w: Writer, place: str, dtype: DType) -> str:
+    return w.converted(w.load(place, dtype), dtype, _INDEX)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...ir import formula as language
+from ...ir.formula import parse
 from ...ir.node import Node
 from ...ops.maxpool import MaxPick, MaxPool, MaxUnpool
 from ...ops.pool import WindowSpread, WindowSum
 from ...ops.window import Window
-from ..nests import make_axes, make_nest
-from .maps import map_kernel
+from ..nests import make_axes
+from .maps import lower_map
 from .tape import Invocation, address_of
 from .windows import ARRAYS, Sliding, Work, window_kernel
 
@@ -39,7 +39,7 @@ def _lower(work: Work, node: Any, ins: Arrays, out: np.ndarray, declared: Any, w
     words += _edges(window, images, at, moves) if edges else []
     apart = [image.strides[2 + axis] * d for axis, d in enumerate(window.dilation) for image in images]
     kernel = window_kernel(Sliding(work, dtypes, axes, window.kernel, edges, alone))
-    before = [] if kinds[0] == "p" or alone else _zeros(out, declared)
+    before = [] if kinds[0] == "p" or alone else lower_map(parse("0"), (), declared.shape, (), out)
     return [*before, Invocation(kernel, [*map(address_of, arrays), *apart, *words])]
 
 
@@ -63,11 +63,6 @@ def _edges(window: Window, images: list[np.ndarray], at: np.ndarray, moves: list
     for a, first in enumerate(firsts):
         words += [at.shape[2 + a], *moves[2 + a], window.stride[a], first, window.dilation[a], images[0].shape[2 + a]]
     return words
-
-
-def _zeros(out: np.ndarray, declared: Node) -> list[Invocation]:
-    nest, words = make_nest(declared.shape, [out])
-    return [Invocation(map_kernel(nest, (), language.parse("0")), [address_of(out), *words])]
 
 
 POOLS: Mapping[type[Node], Callable[..., list[Invocation]]] = {
