@@ -15,6 +15,7 @@ from .ir.node import Node
 from .plan.checking import checking, demand_same_plan
 from .plan.memory import make_plan
 from .transform.group import group
+from .transform.memo import remembering
 from .transform.passes import Pass, select
 from .transform.precision import precision_pass
 
@@ -97,7 +98,8 @@ def _with(policy: Pass, passes: Sequence[Pass]) -> tuple[Pass, ...]:
 def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:
     """The graph as declared, and after each pass."""
     stages = [Stage("declared", "", declared)]
-    for p in passes:
-        graph, record = p.run(stages[-1].graph)
-        stages.append(Stage(p.name, p.numerics, graph, record, p))
+    with remembering():
+        for p in passes:
+            graph, record = p.run(stages[-1].graph)
+            stages.append(Stage(p.name, p.numerics, graph, record, p))
     return stages

@@ -7,8 +7,10 @@ iterative, so that a chain of 100,000 nodes is no deeper than one of ten.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from operator import attrgetter
 from typing import Any, TypeAlias, TypeVar
 
 import networkx as nx
@@ -23,6 +25,7 @@ from .walk import ordered, walk
 __all__ = ["Graph", "Outputs"]
 
 _Leaf = TypeVar("_Leaf", Input, Parameter)
+_serial = attrgetter("birth.serial")
 
 Outputs: TypeAlias = "Node | Sequence[Node] | Mapping[str, Node]"
 
@@ -48,23 +51,36 @@ class Graph:
         self,
         outputs: Outputs,
         updates: Mapping[Parameter, Node] | None = None,
-        among: Sequence[Node] | None = None,
-        stirred: Collection[int] = (),
     ) -> None:
-        """With `among`, an order of nodes that is likely to hold all that are needed, those are found faster.
-
-        `stirred` are the serials there of which nodes stand in any order.
-        """
         self.outputs: dict[str, Node] = name_outputs(outputs)
         self.updates: dict[Parameter, Node] = dict(updates or {})
         for parameter, value in self.updates.items():
             _check_update(parameter, value)
+        self._settle()
+
+    def _settle(self, among: Sequence[Node] | None = None, stirred: Collection[int] = ()) -> None:
         self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
         found = None if among is None else _needed(self.roots, among, stirred)
         self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)) if found is None else found)
         self.inputs: dict[str, Input]
         self.parameters: dict[str, Parameter]
         _check_names(self)
+
+    def replaced(
+        self, by: Mapping[Node, Node], order: Sequence[Node] | None = None, stirred: Collection[int] = ()
+    ) -> Graph:
+        """The graph with roots replaced by nodes of the same specs; itself when none is.
+
+        With `order`, nodes among which are likely to be all that stand now, those are found faster; `stirred` are
+        the serials of which nodes stand there in any order.
+        """
+        if by.keys().isdisjoint(self.roots):
+            return self
+        graph = object.__new__(Graph)
+        graph.outputs = {name: by.get(node, node) for name, node in self.outputs.items()}
+        graph.updates = {parameter: by.get(node, node) for parameter, node in self.updates.items()}
+        graph._settle(None if order is None else tuple(dict.fromkeys(order)), stirred)
+        return graph
 
     @cached_property
     def digraph(self) -> nx.DiGraph:
@@ -79,7 +95,11 @@ class Graph:
         """The nodes of each op, in order."""
         found: dict[type[Node], list[Node]] = {}
         for node in self.nodes:
-            found.setdefault(node.__class__, []).append(node)
+            op = node.__class__
+            if op in found:
+                found[op].append(node)
+            else:
+                found[op] = [node]
         return found
 
     def of(self, *ops: type[Node]) -> list[Node]:
@@ -242,19 +262,14 @@ def _needed(roots: Iterable[Node], among: Sequence[Node], stirred: Collection[in
 
 def _settled(nodes: list[Node], stirred: Collection[int]) -> list[Node]:
     """Nodes in order of declaration; those of one of these serials as a walk finds them, operands by their readers."""
-    places: dict[int, list[int]] = {serial: [] for serial in stirred}
-    for i, node in enumerate(nodes):
-        serial = node.birth.serial
-        if serial in places:
-            places[serial].append(i)
-    for where in places.values():
-        group = [nodes[i] for i in where]
+    for serial in stirred:
+        start = bisect_left(nodes, serial, key=_serial)
+        group = nodes[start : bisect_right(nodes, serial, start, key=_serial)]
         inside = set(group)
         read = {operand for node in group for operand in node.operands}
         ends = [node for node in group if node not in read]
         within = walk(ends, needs=lambda node: tuple([op for op in node.operands if op in inside]))  # noqa: B023
-        for i, node in zip(where, within, strict=True):
-            nodes[i] = node
+        nodes[start : start + len(within)] = within
     return nodes
 
 

@@ -11,7 +11,6 @@ from ..ops.elementwise import Elementwise
 from ..ops.reductions import Reduction
 from .passes import Pass
 from .record import Fired, current, note
-from .rewrite import replace
 from .rowwise import Rows, as_one_step, float_of
 
 __all__ = ["columns"]
@@ -39,7 +38,7 @@ def _apply(graph: Graph) -> Graph:
         elif (new := node.with_operands(replaced)) is not node:
             replaced[node] = new
     record.moves.append(replaced)
-    return replace(graph, replaced)
+    return graph.replaced(replaced)
 
 
 def _sums(graph: Graph) -> dict[Node, list[Reduction]]:

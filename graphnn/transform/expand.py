@@ -1,27 +1,31 @@
-"""Expand composites into the ops they are made of, so that their parts can be shared and planned."""
+"""Expand composites into the ops they are made of, so that their parts can be shared and planned.
+
+What two composites are both made of stands once, and so do equal constants: a loss and its gradient need the same
+exponentials and the same count, and to share them later would rebuild all that follows once more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
 from ..ops.composite import Composite
 from .passes import Pass
-from .record import EXPANDED, Fired, current
-from .rewrite import replace
+from .record import EQUAL, EXPANDED, Fired, current
+from .share import identity
 
 __all__ = ["expand"]
 
 
-def _with_parts(nodes: Iterable[Node], seen: set[Node]) -> Iterator[Node]:
-    """Nodes in their order, each composite behind what it is made of."""
+def _with_parts(nodes: Iterable[Node], seen: set[Node], part: bool = False) -> Iterator[tuple[Node, bool]]:
+    """Nodes in their order, each composite behind what it is made of; and whether each is such a part."""
     for node in nodes:
         if node not in seen:
             seen.add(node)
             if isinstance(node, Composite):
-                yield from _with_parts(node.inner, seen)
-            yield node
+                yield from _with_parts(node.inner, seen, True)
+            yield node, part
 
 
 def _made_of(node: Node) -> tuple[Composite, Node] | None:
@@ -40,7 +44,8 @@ def _apply(graph: Graph) -> Graph:
     record = current()
     replaced: dict[Node, Node] = {}
     order: list[Node] = []
-    for node in _with_parts(graph.nodes, set()):
+    parts: dict[Hashable, Node] = {}
+    for node, part in _with_parts(graph.nodes, set()):
         made = _made_of(node) if isinstance(node, (Composite, Item)) else None
         if made is not None:
             composite, result = made
@@ -50,11 +55,15 @@ def _apply(graph: Graph) -> Graph:
         if isinstance(node, Composite):  # of several results: each is replaced where it is taken
             continue
         new = node.with_operands(replaced)
+        if (part or not node.operands) and (first := parts.setdefault(identity(new), new)) is not new:
+            record.fired.append(Fired(EQUAL, node, new, first))
+            new = first
+        else:
+            order.append(new)
         if new is not node:
             replaced[node] = new
-        order.append(new)
     record.moves.append(replaced)
-    return replace(graph, replaced, order)
+    return graph.replaced(replaced, order)
 
 
 expand = Pass("expand", "exact", _apply, required=True)

@@ -17,7 +17,6 @@ from ..ops.elementwise import Elementwise, Map, operand_dtypes
 from .match import read_once
 from .passes import Pass
 from .record import Fired, current, note
-from .rewrite import replace
 
 __all__ = ["group"]
 
@@ -44,7 +43,7 @@ def _apply(graph: Graph) -> Graph:
             replaced[node] = new
     if replaced:
         record.moves.append(replaced)
-    return replace(graph, replaced)
+    return graph.replaced(replaced)
 
 
 def _why_apart(read_by_one: bool) -> str:

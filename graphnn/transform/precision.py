@@ -27,7 +27,6 @@ from .halves import Half, narrow, widen
 from .passes import Pass
 from .products import Product
 from .record import Fired, current
-from .rewrite import replace
 
 __all__ = ["precision_pass"]
 
@@ -80,7 +79,7 @@ class _Mixing:
                 record.fired.append(Fired(f"operands in {self.half}", node, node, new))
                 self.replaced[node] = new
         record.moves.append(self.replaced)
-        return replace(self.whole, self.replaced)
+        return self.whole.replaced(self.replaced)
 
     def _read_anew(self, node: Node) -> dict[Node, Node]:
         """The operands that a node reads from 16 bits."""

@@ -27,7 +27,6 @@ from ..ops.shape import Repeat, Reshape
 from .match import read_once
 from .passes import Pass
 from .record import Fired, current
-from .rewrite import replace
 
 __all__ = ["Product", "any_biases", "biases", "products"]
 
@@ -94,7 +93,7 @@ def _swept(graph: Graph, rule: str, answer: Callable[[Node, Node], Node | None])
             replaced[node] = new
     if replaced:
         record.moves.append(replaced)
-    return replace(graph, replaced)
+    return graph.replaced(replaced)
 
 
 def _fused(node: Node, new: Add | Sub, once: set[Node], factors: dict[tuple[Node, bool], Node]) -> Product | None:

@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 from ..ir.node import Node
 
-__all__ = ["EXPANDED", "INSIDE", "Fired", "Kept", "Record", "current", "note", "recording"]
+__all__ = ["EQUAL", "EXPANDED", "INSIDE", "Fired", "Kept", "Record", "current", "note", "recording"]
 
 
 EXPANDED = "parts of a composite"
 """What the record calls the rule that puts an expansion in a composite's place."""
+
+
+EQUAL = "equal nodes are one"
+"""And the one that puts one node in place of all that are equal to it."""
 
 
 INSIDE = "inside bodies"

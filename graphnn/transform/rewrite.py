@@ -14,9 +14,10 @@ from ..ir.context import recording, standing_in
 from ..ir.graph import Graph
 from ..ir.node import Node, describe
 from .layout import faithful, reaches, reads_alike
+from .memo import remembered
 from .record import INSIDE, Fired, Record, current, note
 
-__all__ = ["Rule", "Rules", "replace", "rewrite"]
+__all__ = ["Rule", "Rules", "rewrite"]
 
 Rule: TypeAlias = Callable[[Node], "Node | None"]
 _PATIENCE = 100
@@ -95,7 +96,7 @@ def rewrite(
     sweep.over(graph)
     if sweep.replaced:
         record.moves.append(sweep.replaced)
-    return replace(graph, sweep.replaced, sweep.order, sweep.stirred)
+    return graph.replaced(sweep.replaced, sweep.order, sweep.stirred)
 
 
 def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node] | None:
@@ -103,10 +104,12 @@ def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node]
 
     Most passes find nothing in most graphs: what they then cost is asking those nodes that have rules.
     """
-    quiet: set[Node] = set()
+    quiet: set[Node] = remembered(rules, set) if isinstance(rules, Rules) else set()
     with standing_in() as place:
         for nodes, asked in _asked(graph, rules):
             for node in nodes:
+                if node in quiet:
+                    continue
                 place(node)
                 for rule in asked:
                     answer = rule(node)
@@ -143,17 +146,20 @@ class _Sweep:
 
     def over(self, graph: Graph) -> None:
         replaced, quiet, order = self.replaced, self.quiet, self.order
+        stands = replaced.keys().isdisjoint  # asked of a node's operands
         by_op = self.rules.of if isinstance(self.rules, Rules) else None
         by_node: Mapping[Node, tuple[Rule, ...]] = {} if isinstance(self.rules, Rules) else self.rules
         with standing_in() as place, recording() as built:
             for node in graph.nodes:
-                new = node
-                for operand in node.operands:
-                    if operand in replaced:
-                        new = self._rebuilt(node)
-                        break
+                if stands(node.operands):
+                    if node in quiet:
+                        order.append(node)
+                        continue
+                    new = node
+                else:
+                    new = self._rebuilt(node)
                 asked = by_op[node.__class__] if by_op is not None else by_node.get(node, ())
-                if asked and (new is not node or node not in quiet):
+                if asked:
                     place(node)
                     known = len(built)
                     for rule in asked:
@@ -161,6 +167,9 @@ class _Sweep:
                         if answer is not None and answer is not new and self._heard(rule, node, new, answer):
                             new = self._settled(node, answer)
                             break
+                    else:
+                        if self.record.answers is None:
+                            quiet.add(new)
                     if len(built) > known:  # what the answer is made of
                         order += built[known:]
                         self.stirred.add(node.birth.serial)
@@ -217,23 +226,3 @@ def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, N
         if standing is not replaced.get(operand, operand):
             note(node, operand, "another place or order in memory would change the last bits")
     return node.with_operands({operand: new for operand, new in kept.items() if new is not operand})
-
-
-def replace(
-    graph: Graph,
-    replaced: Mapping[Node, Node],
-    order: Sequence[Node] | None = None,
-    stirred: Collection[int] = (),
-) -> Graph:
-    """The graph with its roots replaced; itself when none is.
-
-    `order`, if known, has the nodes that stand now, and `stirred` the places in it where there are new ones.
-    """
-    if not any(root in replaced for root in (*graph.outputs.values(), *graph.updates.values())):
-        return graph
-    return Graph(
-        {name: replaced.get(node, node) for name, node in graph.outputs.items()},
-        {parameter: replaced.get(node, node) for parameter, node in graph.updates.items()},
-        among=None if order is None else tuple(dict.fromkeys(order)),
-        stirred=stirred,
-    )

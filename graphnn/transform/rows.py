@@ -20,7 +20,6 @@ from ..ops.reductions import Reduction
 from ..ops.shape import Repeat, Reshape
 from .passes import Pass
 from .record import Fired, current, note
-from .rewrite import replace
 from .rowwise import as_one_step, float_of, in_order
 
 __all__ = ["rows"]
@@ -192,7 +191,7 @@ def _rebuilt(graph: Graph, levels: dict[Node, int], group_of: dict[Node, _Group]
                 elif member not in results:  # a view, made anew outside
                     replaced[member] = in_order(member.with_operands(replaced))
     record.moves.append(replaced)
-    return replace(graph, replaced)
+    return graph.replaced(replaced)
 
 
 def _read_outside(graph: Graph, group_of: dict[Node, _Group]) -> set[Node]:

@@ -8,28 +8,32 @@ from typing import Any
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Input, Parameter
 from ..ir.node import Node
+from .memo import remembered
 from .passes import Pass, Rules, rewrite
 
-__all__ = ["share"]
+__all__ = ["identity", "share"]
 
 _LARGE = 1024
 """Constants of more bytes are compared by identity: hashing them would cost more than sharing saves."""
 
 
 def _apply(graph: Graph) -> Graph:
-    keys = {node: _key(node) for node in graph.nodes}
-    if len(set(keys.values())) == len(keys):
+    keys: dict[Node, Hashable] = remembered(identity, dict)
+    for node in graph.nodes:
+        if node not in keys:
+            keys[node] = identity(node)
+    if len({keys[node] for node in graph.nodes}) == len(graph.nodes):
         return graph
     first: dict[Hashable, Node] = {}
 
     def equal_nodes_are_one(node: Node) -> Node | None:
         key = keys.get(node)
-        return first.setdefault(_key(node) if key is None else key, node)
+        return first.setdefault(identity(node) if key is None else key, node)
 
     return rewrite(graph, Rules(equal_nodes_are_one), exact=True, ask_first=False)
 
 
-def _key(node: Node) -> Hashable:
+def identity(node: Node) -> Hashable:
     """What two nodes have in common exactly when one may stand for both: itself, where none may stand for it."""
     if node.random or isinstance(node, (Input, Parameter)):
         return node

@@ -52,8 +52,8 @@ def _plus_nothing(node: Node) -> Node | None:
     return None
 
 
-@rules.on(Add, Sub, Mul, Neg)
-def _signs(node: Node) -> Node | None:
+@rules.on(Neg)
+def _sign_taken_in(node: Node) -> Node | None:
     match node:
         case Neg(Neg(x)):
             return x
@@ -63,6 +63,14 @@ def _signs(node: Node) -> Node | None:
             return Mul(x, Neg(c))
         case Neg(Mul(c, x)) if c.static and not x.static:
             return Mul(Neg(c), x)
+    return None
+
+
+@rules.on(Add, Sub, Mul)
+def _signs(node: Node) -> Node | None:
+    if Neg not in map(type, node.operands):
+        return None
+    match node:
         case Add(x, Neg(y)) | Add(Neg(y), x):
             return Sub(x, y)
         case Sub(x, Neg(y)):
@@ -98,17 +106,31 @@ def _decided(condition: Node) -> bool | None:
     return bool(value) if isinstance(value, np.ndarray) and value.size == 1 else None
 
 
-@rules.on(Reshape, Transpose, Repeat)
+@rules.on(Reshape)
 def _no_change_of_shape(node: Node) -> Node | None:
     match node:
-        case Reshape(x) if node.spec == x.spec:
+        case Reshape(x, to) if x.shape == to:
             return x
         case Reshape(Reshape(x), to):
             return Reshape(x, to)
-        case Transpose(x, axes) if axes == tuple(range(x.ndim)):
+    return None
+
+
+@rules.on(Transpose)
+def _no_change_of_order(node: Node) -> Node | None:
+    match node:
+        case Transpose(x, ()) | Transpose(x, (0,)):
+            return x
+        case Transpose(x, (0, *_) as axes) if axes == tuple(range(len(axes))):
             return x
         case Transpose(Transpose(x, inner), outer) if inner is not None and outer is not None:
             return Transpose(x, positions(inner, outer))
+    return None
+
+
+@rules.on(Repeat)
+def _repeated_once(node: Node) -> Node | None:
+    match node:
         case Repeat(x, 1):
             return x
     return None

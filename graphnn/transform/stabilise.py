@@ -113,22 +113,20 @@ def _slope_of_logs_of_sigmoid(node: Node) -> Node | None:
             pass
         case _:
             return None
-    found: list[Node] = []
-    divided = False
-    for negative, term in _terms(g):
-        match term:
-            case Div(a, d) if d is y and a.spec == node.spec:
-                part, divided = a * rest, True
-            case Div(a, d) if alike(d, rest) and a.spec == node.spec:
-                part, divided = a * y, True
-            case _ if term.spec == node.spec:
-                part = term * y * rest
-            case _:
-                return None
-        found.append(-part if negative else part)
-    if not divided:
+    terms = [(negative, term, _divided_by(term, y, rest)) for negative, term in _terms(g)]
+    if all(factor is None for _, _, factor in terms) or any(term.spec != node.spec for _, term, _ in terms):
         return None
-    return found[0] if len(found) == 1 else AddN(tuple(found))
+    found = [term * y * rest if factor is None else term.operands[0] * factor for _, term, factor in terms]
+    signed = [-part if negative else part for (negative, _, _), part in zip(terms, found, strict=True)]
+    return signed[0] if len(signed) == 1 else AddN(tuple(signed))
+
+
+def _divided_by(term: Node, y: Node, rest: Node) -> Node | None:
+    """For a quotient by `y` or by the rest to 1, what is left to multiply it by: the other one."""
+    match term:
+        case Div(a, d) if a.spec == term.spec:
+            return rest if d is y else y if alike(d, rest) else None
+    return None
 
 
 def _terms(node: Node, negative: bool = False) -> Iterator[tuple[bool, Node]]:

@@ -12,7 +12,6 @@ from ..ir.walk import walk
 from ..ops.control import Cond, Scan
 from .passes import Pass
 from .record import current
-from .rewrite import replace
 
 __all__ = ["trim"]
 
@@ -46,7 +45,7 @@ def _once(graph: Graph) -> Graph:
         if new is not node:
             replaced[node] = new
     current().moves.append(replaced)
-    return replace(graph, replaced)
+    return graph.replaced(replaced)
 
 
 def _kept(node: Scan | Cond, read: Collection[int]) -> list[int]:
