@@ -17,7 +17,7 @@ from .context import Birth, Origin, birth, built, like, settle
 from .dtype import operand_array
 from .operators import Operand, Operators, install
 from .spec import Dim, Shape, Spec
-from .verdicts import keep_verdict, question, verdict
+from .verdicts import keep_verdict, question, shared_by, verdict
 
 if TYPE_CHECKING:
     from .body import Body, Program
@@ -133,13 +133,16 @@ class Node(Operators):
     def _check_once(self, born: Birth) -> None:
         """As `_check`, for nodes alike once."""
         self._find_operands()
-        operands, asked = self.operands, question(self)
+        given, asked = self.operands, question(self)
         known = verdict(asked)
+        mine = self.__dict__
         if known is None:
             self._check(born)
-            keep_verdict(asked, self, operands)
+            if mine["operands"] == given:
+                keep_verdict(asked, self)
+            else:  # what `prepare` put in their place
+                mine["_shared"] = shared_by(question(self))
         else:
-            mine = self.__dict__
             mine["birth"] = settle(born)
             mine.update(known.attributes)
             mine["spec"], mine["_shared"] = known.spec, known.shared

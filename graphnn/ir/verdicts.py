@@ -15,7 +15,7 @@ from .spec import Size, Spec
 if TYPE_CHECKING:
     from .node import Node
 
-__all__ = ["Verdict", "keep_verdict", "question", "verdict"]
+__all__ = ["Verdict", "keep_verdict", "question", "shared_by", "verdict"]
 
 _PLAIN = frozenset({int, str, bool, type(None), Size})
 """Attributes of these types are the same when they are equal, and of the same type."""
@@ -31,6 +31,7 @@ class Verdict(NamedTuple):
 
 
 _verdicts: dict[Hashable, Verdict] = {}
+_shared: dict[Hashable, dict[str, Any]] = {}
 
 
 def question(node: Node) -> Hashable | None:
@@ -72,12 +73,22 @@ def verdict(asked: Hashable | None) -> Verdict | None:
     return None if asked is None else _verdicts.get(asked)
 
 
-def keep_verdict(asked: Hashable | None, node: Node, operands: tuple[Node, ...]) -> None:
-    """Remember what was said of a node, unless its operands are no longer those that were asked about."""
-    if asked is None or len(operands) != len(node.operands):
-        return
-    if any(old is not new for old, new in zip(operands, node.operands, strict=True)):
-        return
-    if len(_verdicts) >= _MOST:
+def keep_verdict(asked: Hashable | None, node: Node) -> None:
+    """Remember what was said of a node whose operands `prepare` left as they were."""
+    if asked is not None:
+        _forget_many()
+        _verdicts[asked] = Verdict(node.attributes(), node.spec, node.__dict__.setdefault("_shared", shared_by(asked)))
+
+
+def shared_by(asked: Hashable | None) -> dict[str, Any]:
+    """Where the ops of nodes like this one keep what they work out of specs and attributes alone."""
+    if asked is None:
+        return {}
+    _forget_many()
+    return _shared.setdefault(asked, {})
+
+
+def _forget_many() -> None:
+    if len(_verdicts) + len(_shared) >= _MOST:
         _verdicts.clear()
-    _verdicts[asked] = Verdict(node.attributes(), node.spec, node.__dict__.setdefault("_shared", {}))
+        _shared.clear()
