@@ -71,15 +71,15 @@ class Graph:
     ) -> Graph:
         """The graph with roots replaced by nodes of the same specs; itself when none is.
 
-        With `order`, nodes among which are likely to be all that stand now, those are found faster; `stirred` are
-        the serials of which nodes stand there in any order.
+        With `order`, different nodes among which are likely to be all that stand now, those are found faster; `stirred`
+        are the serials of which nodes stand there in any order.
         """
         if by.keys().isdisjoint(self.roots):
             return self
         graph = object.__new__(Graph)
         graph.outputs = {name: by.get(node, node) for name, node in self.outputs.items()}
         graph.updates = {parameter: by.get(node, node) for parameter, node in self.updates.items()}
-        graph._settle(None if order is None else tuple(dict.fromkeys(order)), stirred)
+        graph._settle(order, stirred)
         return graph
 
     @cached_property

@@ -355,7 +355,7 @@ class Node(Operators):
         """
         mine = self.__dict__
         operands: list[Node] = []
-        changed, static, alike, kin = False, not self.random, mine.keys() <= self._usual, self.by_specs
+        changed, static, alike, kin = False, not self.random, self._usual.issuperset(mine), self.by_specs
         for old in mine["operands"]:
             new = replaced.get(old, old)
             if new is not old:

@@ -18,14 +18,14 @@ from .share import identity
 __all__ = ["expand"]
 
 
-def _with_parts(nodes: Iterable[Node], seen: set[Node], part: bool = False) -> Iterator[tuple[Node, bool]]:
-    """Nodes in their order, each composite behind what it is made of; and whether each is such a part."""
+def _with_parts(nodes: Iterable[Node], seen: set[Node]) -> Iterator[Node]:
+    """Nodes in their order, each composite behind what it is made of."""
     for node in nodes:
         if node not in seen:
             seen.add(node)
             if isinstance(node, Composite):
-                yield from _with_parts(node.inner, seen, True)
-            yield node, part
+                yield from _with_parts(node.inner, seen)
+            yield node
 
 
 def _made_of(node: Node) -> tuple[Composite, Node] | None:
@@ -43,19 +43,22 @@ def _apply(graph: Graph) -> Graph:
         return graph
     record = current()
     replaced: dict[Node, Node] = {}
+    stands = replaced.keys().isdisjoint  # asked of a node's operands
     order: list[Node] = []
     parts: dict[Hashable, Node] = {}
-    for node, part in _with_parts(graph.nodes, set()):
-        made = _made_of(node) if isinstance(node, (Composite, Item)) else None
-        if made is not None:
-            composite, result = made
-            replaced[node] = replaced.get(result, result)
-            record.fired.append(Fired(EXPANDED, node, composite, replaced[node]))
-            continue
-        if isinstance(node, Composite):  # of several results: each is replaced where it is taken
-            continue
-        new = node.with_operands(replaced)
-        if (part or not node.operands) and (first := parts.setdefault(identity(new), new)) is not new:
+    own = frozenset(graph.nodes)
+    for node in _with_parts(graph.nodes, set()):
+        if isinstance(node, (Composite, Item)):
+            made = _made_of(node)
+            if made is not None:
+                composite, result = made
+                replaced[node] = replaced.get(result, result)
+                record.fired.append(Fired(EXPANDED, node, composite, replaced[node]))
+                continue
+            if isinstance(node, Composite):  # of several results: each is replaced where it is taken
+                continue
+        new = node if stands(node.operands) else node.with_operands(replaced)
+        if (not node.operands or node not in own) and (first := parts.setdefault(identity(new), new)) is not new:
             record.fired.append(Fired(EQUAL, node, new, first))
             new = first
         else:

@@ -6,7 +6,7 @@ names, so that a node nobody has a rule for costs a look into a dictionary. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from ..errors import GraphError
@@ -17,7 +17,7 @@ from .layout import faithful, reaches, reads_alike
 from .memo import remembered
 from .record import INSIDE, Fired, Record, current, note
 
-__all__ = ["Rule", "Rules", "rewrite"]
+__all__ = ["Rule", "Rules", "rebuilt", "rewrite"]
 
 Rule: TypeAlias = Callable[[Node], "Node | None"]
 _PATIENCE = 100
@@ -96,7 +96,7 @@ def rewrite(
     sweep.over(graph)
     if sweep.replaced:
         record.moves.append(sweep.replaced)
-    return graph.replaced(sweep.replaced, sweep.order, sweep.stirred)
+    return graph.replaced(sweep.replaced, list(dict.fromkeys(sweep.order)), sweep.stirred)
 
 
 def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node] | None:
@@ -178,11 +178,7 @@ class _Sweep:
                 order.append(new)
 
     def _rebuilt(self, node: Node) -> Node:
-        """A node over what stands for its operands."""
-        new = node.with_operands(self.replaced)
-        if self.exact and not node.indifferent and reaches(node, self.aside) and not reads_alike(node, new):
-            return _as_before(node, self.replaced, self.aside)
-        return new
+        return rebuilt(node, self.replaced, self.aside) if self.exact else node.with_operands(self.replaced)
 
     def _settled(self, original: Node, node: Node) -> Node:
         """What stands for a node once no rule has anything more to say; the rule of a single node is heard once."""
@@ -219,8 +215,15 @@ def rule_name(rule: Rule) -> str:
     return getattr(rule, "__name__", type(rule).__name__).strip("_").replace("_", " ")
 
 
-def _as_before(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, Node]) -> Node:
-    """A product or a reduction over operands that lie as they did, new as they may be."""
+def rebuilt(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, Node]) -> Node:
+    """A node over what stands for its operands, in an exact pass.
+
+    A product or a reduction goes on reading memory that lies as before: its last bits depend on that. `aside` has
+    those that something else stands for, each as it would be without.
+    """
+    new = node.with_operands(replaced)
+    if node.indifferent or not reaches(node, aside) or reads_alike(node, new):
+        return new
     kept = {operand: faithful(operand, replaced, aside) for operand in node.operands}
     for operand, standing in kept.items():
         if standing is not replaced.get(operand, operand):

@@ -9,7 +9,9 @@ from ..ir.graph import Graph
 from ..ir.leaf import Constant, Input, Parameter
 from ..ir.node import Node
 from .memo import remembered
-from .passes import Pass, Rules, rewrite
+from .passes import Pass
+from .record import EQUAL, Fired, current
+from .rewrite import rebuilt
 
 __all__ = ["identity", "share"]
 
@@ -18,19 +20,29 @@ _LARGE = 1024
 
 
 def _apply(graph: Graph) -> Graph:
+    record = current()
     keys: dict[Node, Hashable] = remembered(identity, dict)
-    for node in graph.nodes:
-        if node not in keys:
-            keys[node] = identity(node)
-    if len({keys[node] for node in graph.nodes}) == len(graph.nodes):
-        return graph
     first: dict[Hashable, Node] = {}
-
-    def equal_nodes_are_one(node: Node) -> Node | None:
-        key = keys.get(node)
-        return first.setdefault(identity(node) if key is None else key, node)
-
-    return rewrite(graph, Rules(equal_nodes_are_one), exact=True, ask_first=False)
+    replaced: dict[Node, Node] = {}
+    aside: dict[Node, Node] = {}
+    stands = replaced.keys().isdisjoint  # asked of a node's operands
+    order: list[Node] = []
+    for node in graph.nodes:
+        new = node if stands(node.operands) else rebuilt(node, replaced, aside)
+        key = keys.get(new)
+        if key is None:
+            key = keys[new] = identity(new)
+        standing = first.setdefault(key, new)
+        if standing is not new and (record.answers is None or len(record.fired) < record.answers):
+            record.fired.append(Fired(EQUAL, node, new, standing))
+            aside[node], new = new, standing
+        else:
+            order.append(new)
+        if new is not node:
+            replaced[node] = new
+    if replaced:
+        record.moves.append(replaced)
+    return graph.replaced(replaced, order)
 
 
 def identity(node: Node) -> Hashable:

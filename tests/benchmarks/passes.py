@@ -17,7 +17,7 @@ from graphnn.backends.numpy import PASSES
 from graphnn.ir.collector import collector_paused
 
 SIZES = (1_000, 10_000, 100_000)
-NODES_A_LAYER = 23
+NODES_A_LAYER = 18
 REPEATS = 3
 
 
