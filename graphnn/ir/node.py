@@ -353,19 +353,17 @@ class Node(Operators):
 
         It stands in this node's place, or in that of another: no earlier than its operands.
         """
-        mine = self.__dict__
+        mine, get = self.__dict__, replaced.get
         operands: list[Node] = []
-        changed, static, alike, kin = False, not self.random, self._usual.issuperset(mine), self.by_specs
+        changed, alike, same_static = False, True, True
         for old in mine["operands"]:
-            new = replaced.get(old, old)
+            new = get(old, old)
             if new is not old:
                 changed = True
-                if (new.spec is not old.spec and new.spec != old.spec) or new.static < old.static:
+                if new.spec is not old.spec and new.spec != old.spec:
                     alike = False
                 if new.static is not old.static:
-                    kin = False
-            if not new.static:
-                static = False
+                    same_static, alike = False, alike and new.static
             operands.append(new)
         if not changed:
             return self
@@ -373,20 +371,24 @@ class Node(Operators):
         node = object.__new__(self.__class__)
         fields = node.__dict__
         for name in self.node_fields:
-            fields[name] = replaced.get(mine[name], mine[name])
+            value = mine[name]
+            fields[name] = get(value, value)
         for name in self.attribute_names:
             value = mine[name]
             if value.__class__ is tuple and value and isinstance(value[0], Node):
-                value = tuple([replaced.get(v, v) for v in value])
+                value = tuple([get(v, v) for v in value])
             fields[name] = value
-        if not alike:
+        if not alike or not self._usual.issuperset(mine):
             with like(place):
                 return type(self)(**fields)
         # Operands of the same specs: all that the constructor would check and infer is known.
         fields["birth"], fields["spec"], fields["operands"] = place.birth, mine["spec"], tuple(operands)
-        fields["static"] = static
-        if kin and "_shared" in mine:
-            fields["_shared"] = mine["_shared"]
+        if same_static:
+            fields["static"] = mine["static"]
+            if self.by_specs and "_shared" in mine:
+                fields["_shared"] = mine["_shared"]
+        else:
+            fields["static"] = not self.random and all(operand.static for operand in operands)
         built(node)
         return node
 
