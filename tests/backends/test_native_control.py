@@ -150,6 +150,20 @@ def test_a_loop_enters_python_never_and_is_that_of_numpy_and_the_calls_bit_by_bi
         np.testing.assert_allclose(native.state[name], value, rtol=1e-8, atol=1e-12)
 
 
+def test_a_character_model_is_in_kernels_as_a_whole():
+    """Embedding, LSTM over a sequence, a softmax for each place, and Adam."""
+    losses = []
+    letters = np.random.default_rng(0).integers(0, 5, (12, 7))
+    for backend in ("native", "numpy"):
+        ids, labels = (gn.Input(word, ("N", "T"), dtype="int64") for word in ("x", "t"))
+        hidden = gn.nn.recurrent(gn.nn.embedding(ids, 5, 6), 8)
+        loss = gn.SoftmaxCE(gn.nn.affine(hidden, 5), labels)
+        f = gn.compile(loss, gn.Adam(lr=0.01).updates(loss), backend=backend)
+        losses.append(f.loop({"x": letters, "t": letters[:, ::-1]}, 5, epochs=4, shuffle=0))
+        assert backend == "numpy" or WHOLE in f.explain()
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def test_calls_and_loops_take_turns():
     """A loop moves the addresses of an input's slices through its data; a call finds them in the arena again."""
     x = gn.Input("x", ("N", 3))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...ir import formula as language
 from ...ir.node import Node
+from ...ops.einsum import Einsum
 from ...ops.elementwise import Elementwise
 from ...ops.joining import Concat
 from ...ops.linear import MatMul
@@ -26,6 +27,7 @@ from .matmul import by_loops, lower_product
 from .pools import POOLS
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
+from .sums import lower_einsum
 from .tape import Invocation, address_of
 from .types import NoKernel
 
@@ -125,6 +127,7 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Reduction: _reduction,
     MatMul: _matmul,
     Product: _product,
+    Einsum: lower_einsum,
     Rows: _rows,
     ToBFloat16: _half(to_bfloat16_kernel),
     FromBFloat16: _half(from_bfloat16_kernel),

@@ -1,0 +1,86 @@
+"""Sums of products (Einsum) as the kernels that there are: matrix products, added up where need be, and maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ...ir import formula as language
+from ...ir.spec import Dim
+from ...ops.einsum import as_product
+from .maps import lower_map
+from .matmul import lower_product
+from .tape import Invocation
+from .types import NoKernel
+
+__all__ = ["lower_einsum"]
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def lower_einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
+    """The calls of an Einsum.
+
+    Raises:
+        NoKernel: for one that is neither a matrix product, nor a sum of them along a letter, nor without a sum.
+    """
+    terms, result = node.terms
+    dims = {a: dim for t, v in zip(terms, declared.values, strict=True) for a, dim in zip(t, v.shape, strict=True)}
+    zeros = lower_map(language.parse("0"), (), declared.shape, (), out)
+    if not out.size or not all(x.size for x in ins):
+        return zeros
+    if all(len(set(term)) == len(term) for term in terms):
+        if set(result) == set("".join(terms)):
+            return _map(terms, result, ins, out, declared.shape)
+        if len(terms) == 2:
+            one, two = terms
+            if product := as_product(terms, result, ins, out):
+                return _product(product, _sizes(terms, result, dims))
+            for letter in dims:
+                if letter in one and letter in two and letter not in result and out.itemsize > 2:
+                    longer = np.broadcast_to(out, (ins[0].shape[one.index(letter)], *out.shape))
+                    if product := as_product(terms, letter + result, ins, longer):
+                        return [*zeros, *_product(product, _sizes(terms, letter + result, dims), added=True)]
+    raise NoKernel(f"the equation {node.equation}, of operands that lie as they do")
+
+
+def _map(terms: Sequence[str], result: str, ins: Arrays, out: np.ndarray, shape: tuple[Dim, ...]) -> list[Invocation]:
+    """Nothing is summed: a product of elements."""
+    names = tuple(f"x{i}" for i in range(len(ins)))
+    seen = tuple(_along(x, term, result, out.shape) for x, term in zip(ins, terms, strict=True))
+    return lower_map(language.parse(" * ".join(names)), names, shape, seen, out)
+
+
+def _along(x: np.ndarray, term: str, result: str, shape: tuple[int, ...]) -> np.ndarray:
+    """An operand along the axes of the result, staying in place along those that it does not have."""
+    order = x.transpose([term.index(a) for a in result if a in term])
+    return np.broadcast_to(np.expand_dims(order, [i for i, a in enumerate(result) if a not in term]), shape)
+
+
+def _sizes(terms: Sequence[str], result: str, dims: Mapping[str, Dim]) -> tuple[Dim, Dim, Dim]:
+    """Rows, inner and columns as declared; of several letters with a named size among them, one that is named."""
+    one, two = terms
+    rows, inner, columns = (
+        [dims[a] for a in dims if (a in one, a in two, a in result) == where]
+        for where in ((True, False, True), (True, True, False), (False, True, True))
+    )
+
+    def together(sizes: list[Dim]) -> Dim:
+        numbers = [size for size in sizes if isinstance(size, int)]
+        return prod(numbers) if len(numbers) == len(sizes) else next(s for s in sizes if not isinstance(s, int))
+
+    return together(rows), together(inner), together(columns)
+
+
+def _product(arrays: Arrays, sizes: tuple[Dim, Dim, Dim], added: bool = False) -> list[Invocation]:
+    """A matrix product, into a result that may lie transposed; with `added`, onto what is there."""
+    a, b, c = arrays
+    rows, inner, columns = sizes
+    if c.shape[-1] > 1 and c.strides[-1] != c.itemsize:
+        a, b, c, rows, columns = (*(x.swapaxes(-1, -2) for x in (b, a, c)), columns, rows)
+    if c.shape[-1] > 1 and c.strides[-1] != c.itemsize:
+        raise NoKernel("a product into a strided result")
+    return lower_product(a, b, c, (rows, inner), (inner, columns), c if added else None)
