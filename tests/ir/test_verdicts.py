@@ -82,3 +82,9 @@ def test_one_formula_over_the_same_names_in_another_order_is_another_agreement()
     y = gn.Input("y", ("N",), dtype="float64")
     assert [node.dtype.name for node in First(a, b, y).operands] == ["bool", "float64", "float64"]
     assert [node.dtype.name for node in Second(a, b, y).operands] == ["float64", "bool", "float64"]
+
+
+def test_nodes_whose_operands_were_brought_together_share_what_is_known_of_them():
+    row = gn.Input("row", (3,))
+    first, second, other = gn.Mul(x, row), gn.Mul(y, row), gn.Add(x, row)
+    assert first.shared is second.shared and first.shared is not other.shared

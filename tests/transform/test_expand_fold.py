@@ -35,6 +35,35 @@ def test_nested_expansions_are_spliced_in_one_sweep(after):
     assert ops(after(expand, Outer(Outer(x)))) == ["Input", "Exp", "Neg", "Exp", "Neg"]
 
 
+def test_what_a_loss_and_its_gradient_are_both_made_of_stands_once(after):
+    s, t = gn.Parameter("s", np.zeros((4, 3))), gn.Input("t", (4,), dtype="int64")
+    loss = gn.SoftmaxCE(s, t)
+    graph = after(expand, loss, gn.grad(loss, s))
+    assert [ops(graph).count(op) for op in ("Max", "Exp", "Sum", "Log")] == [1, 1, 2, 1]  # and the sum over rows
+
+
+def test_equal_constants_of_an_expanded_graph_stand_once(after):
+    x = gn.Input("x", ("N", 3))
+    graph = after(expand, gn.Softmax(x) + 2.0, x * 2.0)
+    assert sum(isinstance(node, gn.Constant) and node.value == 2 for node in graph.nodes) == 1
+
+
+def test_parts_that_draw_at_random_stay_apart(after):
+    class Draw(gn.Elementwise):
+        x: gn.Node
+        formula = "x + 1"
+        random = True
+
+    class Noisy(gn.Composite):
+        x: gn.Node
+
+        def expand(self):
+            return Draw(self.x)
+
+    x = gn.Input("x", ("N",))
+    assert ops(after(expand, Noisy(x) + Noisy(x))).count("Draw") == 2
+
+
 def test_expand_runs_whatever_passes_are_asked_for():
     f = gn.compile(gn.Softmax(gn.Input("x", ("N", 3))), passes="none")
     assert not any(isinstance(step.node, gn.Composite) for step in f.plan.steps)

@@ -65,3 +65,17 @@ def test_a_product_with_itself_stays_one_of_two_buffers(after):
     assert ops(graph).count("Exp") == 2  # BLAS rounds `a @ a.T` another way
     graph = after(share, gn.Exp(x) @ gn.Exp(x).T, gn.Exp(x) + gn.Exp(x))
     assert ops(graph).count("Exp") == 2  # and the rest is shared still
+
+
+def test_the_search_for_a_harmful_answer_limits_those_of_share(after):
+    x = gn.Input("x", ("N",))
+    graph = gn.Graph([gn.Exp(x) + gn.Exp(x), gn.Log(x) + gn.Log(x)])
+    counts = [ops(share.run(graph, answers)[0]).count for answers in (0, 1, None)]
+    assert [(count("Exp"), count("Log")) for count in counts] == [(2, 2), (1, 2), (1, 1)]
+
+
+def test_a_product_of_two_equal_operands_keeps_its_bits(after):
+    x = gn.Input("x", ("N", 3))
+    graph = after(share, gn.Exp(x) @ gn.Exp(x).T)  # of one buffer, BLAS would take another routine
+    [product] = [node for node in graph.nodes if node.op == "MatMul"]
+    assert product.W.x is not product.x
