@@ -1,6 +1,7 @@
 """Products: what is added to one becomes part of it.
 
-An update folds into its weight gradient, `W - lr * (x.T @ g)` being one product added onto W.
+An update folds into its weight gradient, `W - lr * (x.T @ g)` being one product added onto W; where products come in
+batches, as those of replicas do, each with its own lr.
 
 BLAS computes `alpha * (A @ B) + beta * C` at the price of the product alone, so the gradient is never written out
 and read again. The fused node stands where the update stood, after every reader of the old weight; where one comes
@@ -35,7 +36,9 @@ SMALL = 256
 
 
 class Product(Node):
-    """`C + alpha * (x @ W)` for matrices and a scalar alpha, 1 unless given: what an update or a bias becomes.
+    """`C + alpha * (x @ W)`, alpha being 1 unless given: what an update or a bias becomes.
+
+    Of matrices and a scalar alpha; or of batches of matrices, alpha a scalar or one for each.
 
     Made by passes, not by users.
 
@@ -58,7 +61,7 @@ class Product(Node):
         """As written."""
         x, w, c, *alpha = arrays
         product = xp.matmul(x, w)
-        return c + (alpha[0] * product if alpha else product)
+        return c + (alpha[0][..., None, None] * product if alpha else product)
 
     def work(self) -> tuple[Shape, ...]:
         """That of the product, and an addition for each element, with the factor a multiplication too."""
@@ -69,12 +72,12 @@ class Product(Node):
         return (2,)
 
 
-def _apply(graph: Graph) -> Graph:
+def _apply(graph: Graph, fits: Callable[[MatMul], bool]) -> Graph:
     once = read_once(graph)
     factors: dict[tuple[Node, bool], Node] = {}
 
     def folded(node: Node, new: Node) -> Node | None:
-        return _fused(node, new, once, factors) if isinstance(new, (Add, Sub)) else None
+        return _fused(node, new, once, factors, fits) if isinstance(new, (Add, Sub)) else None
 
     return _swept(graph, "update folded into its product", folded)
 
@@ -96,7 +99,9 @@ def _swept(graph: Graph, rule: str, answer: Callable[[Node, Node], Node | None])
     return graph.replaced(replaced)
 
 
-def _fused(node: Node, new: Add | Sub, once: set[Node], factors: dict[tuple[Node, bool], Node]) -> Product | None:
+def _fused(
+    node: Node, new: Add | Sub, once: set[Node], factors: dict[tuple[Node, bool], Node], fits: Callable[[MatMul], bool]
+) -> Product | None:
     """The sum or difference as a product added onto its first operand, when the second is one, scaled or not."""
     onto, term, declared = new.x, new.y, node.operands[1]
     if new.x.spec != new.spec or declared not in once or onto.static:
@@ -104,11 +109,11 @@ def _fused(node: Node, new: Add | Sub, once: set[Node], factors: dict[tuple[Node
     alpha: Node | None = None
     if isinstance(term, Mul):
         scaled = [(term.x, term.y, declared.operands[1]), (term.y, term.x, declared.operands[0])]
-        found = next(((s, t, d) for a, t, d in scaled if (s := _scalar(a)) is not None and _plain(t)), None)
+        found = next(((s, t, d) for a, t, d in scaled if (s := _scalar(a)) is not None), None)
         if found is None or found[2] not in once:
             return None
         alpha, term, _ = found
-    if not isinstance(term, MatMul) or not _plain(term) or term.spec != new.spec:
+    if not isinstance(term, MatMul) or not fits(term) or term.spec != new.spec:
         return None
     with like(node):
         return Product(term.x, term.W, onto, _factor(alpha, term, isinstance(new, Sub), factors))
@@ -118,11 +123,21 @@ def _plain(node: Node) -> bool:
     return isinstance(node, MatMul) and node.x.ndim == node.W.ndim == 2 and node.dtype.kind == "f"
 
 
+def _batched(node: MatMul) -> bool:
+    """Of matrices, or of as many on both sides."""
+    return node.x.shape[:-2] == node.W.shape[:-2] and min(node.x.ndim, node.W.ndim) > 1 and node.dtype.kind == "f"
+
+
 def _scalar(node: Node) -> Node | None:
-    """The scalar that a node repeats, if it is one."""
-    while isinstance(node, (Repeat, Reshape)):
-        node = node.x
-    return node if not node.shape else None
+    """The scalar that a node repeats, or one for each batch that it repeats along the last two axes; if it does."""
+    batches, x = node.shape[:-2], node
+    while isinstance(x, Repeat):
+        x = x.x
+    if isinstance(x, Reshape) and x.x.shape == batches and x.shape == (*batches, 1, 1):
+        return x.x
+    while isinstance(x, (Repeat, Reshape)):
+        x = x.x
+    return x if not x.shape else None
 
 
 def _factor(alpha: Node | None, term: Node, negative: bool, factors: dict[tuple[Node, bool], Node]) -> Node:
@@ -161,4 +176,6 @@ def _small(product: MatMul) -> bool:
 biases = Pass("biases", "exact", partial(_with_biases, fits=_small), fuses=True)
 any_biases = Pass("biases", "reassociating", partial(_with_biases, fits=_of_floats), fuses=True)
 """For a library that adds a bias to any product, though perhaps by another algorithm."""
-products = Pass("products", "reassociating", _apply, fuses=True)
+products = Pass("products", "reassociating", partial(_apply, fits=_plain), fuses=True)
+batched_products = Pass("products", "reassociating", partial(_apply, fits=_batched), fuses=True)
+"""Of batches too, each with a factor of its own: for a backend whose products take that."""

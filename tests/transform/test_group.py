@@ -6,7 +6,7 @@ import pytest
 import graphnn as gn
 from graphnn.transform.expand import expand
 from graphnn.transform.group import group
-from graphnn.transform.products import Product, any_biases, biases, products
+from graphnn.transform.products import Product, any_biases, batched_products, biases, products
 
 needs_native = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
@@ -76,6 +76,41 @@ def test_an_update_folds_into_its_product():
     graph = after(products, gn.Sum(x), updates={w: w - lr * (x.T @ g)})
     assert isinstance(graph.updates[w], Product) and "MatMul" not in ops(graph)
     assert isinstance(after(products, updates={w: w + x.T @ g}).updates[w], Product)
+
+
+def many_layers(dtype, rows, size):
+    """As `layer`, three times beside each other, each with a rate of its own."""
+    x, g = gn.Input("x", ("N", rows), dtype=dtype), gn.Input("g", (3, "N", size), dtype=dtype)
+    rng = np.random.default_rng(1)
+    w = gn.Parameter("w", rng.normal(size=(3, rows, size)), dtype=dtype)
+    return x, g, w, gn.Parameter("lr", [0.25, 0.5, 0.75], dtype=dtype, trainable=False)
+
+
+def test_updates_of_batches_fold_each_with_its_own_factor():
+    x, g, w, lr = many_layers("float64", 4, 4)
+    new = w - gn.Reshape(lr, (3, 1, 1)) * (gn.Transpose(x) @ g)
+    folded = after(batched_products, updates={w: new}).updates[w]
+    assert isinstance(folded, Product) and folded.alpha.shape == (3,)
+    assert "Product" not in ops(after(products, updates={w: new}))  # for a backend that takes matrices only
+    by_row = w - gn.Reshape(gn.Parameter("rates", np.ones(4), dtype="float64"), (4, 1)) * (gn.Transpose(x) @ g)
+    assert "Product" not in ops(after(batched_products, updates={w: by_row}))
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(4, 4), (40, 20), (90, 70)], ids=["unrolled", "loops", "blas"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_updates_of_batches_are_what_numpy_makes_of_them(shape, dtype):
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(50, shape[0])), "g": rng.normal(size=(3, 50, shape[1]))}
+    results = {}
+    for backend in ("numpy", "native"):
+        x, g, w, lr = many_layers(dtype, *shape)
+        f = gn.compile([], {w: w - gn.Reshape(lr, (3, 1, 1)) * (gn.Transpose(x) @ g)}, backend=backend)
+        f(**feeds)
+        results[backend] = w.value
+    assert "Product" in [step.node.op for step in f.plan.steps]
+    tolerance = 1e-5 if dtype == "float32" else 1e-13
+    np.testing.assert_allclose(results["native"], results["numpy"], rtol=0, atol=tolerance * 50)
 
 
 def test_a_product_read_elsewhere_is_not_folded():

@@ -13,8 +13,7 @@ from __future__ import annotations
 from ...transform.columns import columns
 from ...transform.group import group
 from ...transform.passes import Pass
-from ...transform.products import biases
-from ...transform.products import products as folded_updates
+from ...transform.products import batched_products, biases
 from ...transform.rows import rows
 from ..numpy import PASSES as INTERPRETED
 from .probe import problem
@@ -23,5 +22,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, biases, group, rows, columns)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, batched_products, biases, group, rows, columns)
 """Those of NumPy, then what only pays where steps become kernels."""

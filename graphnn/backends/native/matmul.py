@@ -15,8 +15,10 @@ from .types import NoKernel
 
 __all__ = ["by_loops", "lower_product"]
 
-LARGE = 24_000
+LARGE = 200_000
 """Multiplications from which a call of BLAS is faster than loops."""
+LARGE_STRIDED = 24_000
+"""The same where the elements of B's rows do not lie side by side."""
 
 
 def lower_product(
@@ -29,6 +31,8 @@ def lower_product(
     alpha: np.ndarray | None = None,
 ) -> list[Invocation]:
     """The calls that write `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+
+    alpha is a scalar, or one for each batch.
 
     Raises:
         NoKernel: for a large product of matrices that BLAS cannot read.
@@ -49,7 +53,8 @@ def lower_product(
 
 def by_loops(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
     """Is a product of matrices one of the kernels' own loops, and not a call of BLAS?"""
-    return out.dtype.kind != "f" or out.dtype.itemsize == 2 or a.shape[-2] * a.shape[-1] * b.shape[-1] < LARGE
+    large = LARGE if b.strides[-1] == b.itemsize else LARGE_STRIDED
+    return out.dtype.kind != "f" or out.dtype.itemsize == 2 or a.shape[-2] * a.shape[-1] * b.shape[-1] < large
 
 
 def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
@@ -59,10 +64,20 @@ def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
     return array if rows else array[..., None, :]
 
 
-def _moves(array: np.ndarray | None, axis: int, batches: int) -> int:
+def _batch_words(
+    batches: tuple[int, ...], c: np.ndarray, a: np.ndarray, b: np.ndarray, plus: np.ndarray | None,
+    alpha: np.ndarray | None,
+) -> list[int]:  # fmt: skip
+    """For each batch axis its size, and how what there is moves along it."""
+    parts = [c, a, b, plus, None if alpha is None else alpha[..., None, None]]
+    words: list[int] = []
+    for axis, size in enumerate(batches):
+        words += [size, *(_moves(part, axis, len(batches)) for part in parts if part is not None)]
+    return words
+
+
+def _moves(array: np.ndarray, axis: int, batches: int) -> int:
     """How an array moves along a batch axis; operands without batches stay."""
-    if array is None:
-        return 0
     missing = batches - (array.ndim - 2)
     return array.strides[axis - missing] if axis >= missing else 0
 
@@ -77,9 +92,7 @@ def _by_loops(
     how = Product(c.dtype, m, k, n, dense, plus is not None, alpha is not None, len(batches))
     words: list[int] = [address_of(c), address_of(a), address_of(b)]
     words += [address_of(part) for part in (plus, alpha) if part is not None]
-    for axis, size in enumerate(batches):
-        moved = (c, a, b) if plus is None else (c, a, b, plus)
-        words += [size, *(_moves(part, axis, len(batches)) for part in moved)]
+    words += _batch_words(batches, c, a, b, plus, alpha)
     words += [number for number, fixed in zip((*a.shape[-2:], b.shape[-1]), (m, k, n), strict=True) if fixed is None]
     words += [c.strides[-2], a.strides[-2], a.strides[-1], b.strides[-2]]
     words += [] if dense else [b.strides[-1]]
@@ -103,8 +116,7 @@ def _by_blas(
     words: list[int] = [routine, address_of(c), address_of(a), address_of(b)]
     words += [] if alpha is None else [address_of(alpha)]
     words += [ord(letter_b), ord(letter_a), n, m, k, ldb, lda, ldc, int(plus is not None)]
-    for axis, size in enumerate(batches):
-        words += [size, *(_moves(part, axis, len(batches)) for part in (c, a, b))]
+    words += _batch_words(batches, c, a, b, None, alpha)
     return [Invocation(blas_kernel(c.dtype, alpha is not None, len(batches)), words)]
 
 

@@ -47,7 +47,7 @@ class Product:
     onto: bool = False
     """Is the product added to a matrix C?"""
     scaled: bool = False
-    """Is it multiplied by a scalar first?"""
+    """Is it multiplied by a scalar first, one for all batches or each batch's own?"""
     batches: int = 0
     """Axes in front."""
 
@@ -57,8 +57,8 @@ def product_kernel(how: Product) -> str:
     """The kernel as loops.
 
     Its words: result, A, B, then C and the scalar where there are; for each batch axis its size and the bytes that
-    result, A, B and C move; sizes that vary of rows, inner, columns; bytes from row to row of the result, row to row
-    and element to element of A, the same of B, the same of C.
+    each of these moves; sizes that vary of rows, inner, columns; bytes from row to row of the result, row to row and
+    element to element of A, the same of B, the same of C.
     """
     w = Writer()
     _Loops(w, how).write()
@@ -76,8 +76,7 @@ class _Loops:
         w, how = self.w, self.how
         self.out, self.a, self.b = (w.word("ptr") for _ in range(3))
         self.c = w.word("ptr") if how.onto else ""
-        scalar = w.word("ptr") if how.scaled else ""
-        self.alpha = w.converted(w.load(scalar, self.dtype), self.dtype, self.carried) if how.scaled else ""
+        self.scalar = w.word("ptr") if how.scaled else ""
         self._batches(how.batches)
 
     def _batches(self, left: int) -> None:
@@ -86,17 +85,18 @@ class _Loops:
             self._matrix()
             return
         size = w.word()
-        moves = [w.word() for _ in range(4 if self.how.onto else 3)]
-        before = self.out, self.a, self.b, self.c
+        before = self.out, self.a, self.b, self.c, self.scalar
+        moves = [w.word() if pointer else "" for pointer in before]
         with w.loop(size) as index:
-            moved = [w.offset(p, (index, by)) for p, by in zip(before, moves, strict=False)]
-            self.out, self.a, self.b = moved[:3]
-            self.c = moved[3] if self.how.onto else ""
+            self.out, self.a, self.b, self.c, self.scalar = (
+                w.offset(pointer, (index, by)) if pointer else "" for pointer, by in zip(before, moves, strict=True)
+            )
             self._batches(left - 1)
-        self.out, self.a, self.b, self.c = before
+        self.out, self.a, self.b, self.c, self.scalar = before
 
     def _matrix(self) -> None:
         w, how = self.w, self.how
+        self.alpha = w.converted(w.load(self.scalar, self.dtype), self.dtype, self.carried) if how.scaled else ""
         self.rows, self.inner, self.columns = (
             str(n) if n is not None else w.word() for n in (how.rows, how.inner, how.columns)
         )
@@ -117,8 +117,16 @@ class _Loops:
         self._all_columns()
 
     def _fixed_parts(self, columns: int) -> list[Columns]:
+        """Whole vectors, then what is left as a half and the rest: LLVM computes one vector of an odd size slowly."""
         lanes = self.lanes if self.b_step == self.dtype.itemsize else 1
-        return [(str(j), min(lanes, columns - j), None) for j in range(0, columns, lanes)]
+        half, first = lanes // 2, 0
+        parts: list[Columns] = []
+        while first < columns:
+            left = columns - first
+            size = lanes if left >= lanes else half if left > half else left
+            parts.append((str(first), size, None))
+            first += size
+        return parts
 
     def _all_columns(self) -> None:
         """Columns whose number varies, a vector at a time."""
@@ -163,7 +171,7 @@ class _Loops:
         w = self.w
         vectors = sum(max(1, 2 * lanes // self.lanes) for _, lanes, _ in parts)
         rows = self.how.rows
-        tall = max(1, min(8, REGISTERS // vectors // 2))
+        tall = 1 << (max(1, min(8, REGISTERS // vectors // 2)).bit_length() - 1)
         inner = self.how.inner
         held = None
         if inner is not None and inner * vectors <= HELD:
@@ -183,7 +191,6 @@ class _Loops:
             with w.loop(self.rows) as i:
                 self._tile(parts, i, 1, held)
             return
-        tall = 1 << (tall.bit_length() - 1)
         whole_part = w.put(f"sub nsw i64 {self.rows}, {w.put(f'and i64 {self.rows}, {tall - 1}')}")
         with w.loop(whole_part, tall) as i:
             self._tile(parts, i, tall, held)
@@ -269,12 +276,12 @@ def blas_kernel(dtype: DType, scaled: bool, batches: int) -> str:
 
     Its words: the routine's address; result, A, B, and the scalar where there is one; how B and A lie, as the
     letters N or T; columns, rows, inner; from column to column of B, of A, of the result; 1 when the product is added
-    to the result, else 0; for each batch axis its size and the bytes that result, A and B move.
+    to the result, else 0; for each batch axis its size and the bytes that result, A, B and scalar move.
     """
     w = Writer()
     kind = register_type(dtype)
     routine, out, a, b = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word("ptr")
-    alpha = w.word("ptr") if scaled else w.variable(kind, number(1, dtype))
+    one = w.word("ptr") if scaled else w.variable(kind, number(1, dtype))
     integers = []
     letters = []
     for _ in range(2):
@@ -289,14 +296,15 @@ def blas_kernel(dtype: DType, scaled: bool, batches: int) -> str:
     beta = w.variable(kind)
     w.do(f"store {kind} {w.put(f'sitofp i64 {w.word()} to {kind}')}, ptr {beta}")
 
-    def call(left: int, out: str, a: str, b: str) -> None:
+    def call(left: int, out: str, a: str, b: str, alpha: str) -> None:
         if left:
-            size, *moves = (w.word() for _ in range(4))
+            size, *moves = (w.word() for _ in range(5 if scaled else 4))
             with w.loop(size) as index:
-                call(left - 1, *(w.offset(p, (index, by)) for p, by in zip((out, a, b), moves, strict=True)))
+                moved = [w.offset(p, (index, by)) for p, by in zip((out, a, b, alpha), moves, strict=False)]
+                call(left - 1, *moved, *([] if scaled else [alpha]))
             return
         given = [*letters, n, m, k, alpha, b, ldb, a, lda, beta, out, ldc]
         w.do(f"call void {routine}({', '.join(f'ptr {place}' for place in given)})")
 
-    call(batches, out, a, b)
+    call(batches, out, a, b, one)
     return w.text()
