@@ -20,6 +20,7 @@ from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ...transform.rowwise import Rows
 from ..nests import Nest, make_axes, make_nest
+from .convolutions import CONVOLUTIONS
 from .halves import from_bfloat16_kernel, to_bfloat16_kernel
 from .indices import INDICES
 from .maps import copy, lower_map
@@ -131,6 +132,7 @@ _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Rows: _rows,
     ToBFloat16: _half(to_bfloat16_kernel),
     FromBFloat16: _half(from_bfloat16_kernel),
+    **CONVOLUTIONS,
     **INDICES,
     **POOLS,
 }

@@ -8,8 +8,9 @@ import numpy as np
 
 from ...ir.spec import Dim
 from ..nests import UNROLLED
+from .blas import blas_kernel
 from .probe import blas
-from .products import Product, blas_kernel, product_kernel
+from .products import Product, product_kernel
 from .tape import Invocation, address_of
 from .types import NoKernel
 

@@ -1,8 +1,9 @@
-"""Products: kernels of matrix products, as loops where they are small and as calls of BLAS where they are large.
+"""Products: kernels of matrix products as loops.
 
 The loops hold a tile of the result in registers and add one product after the other in the order of the inner axis,
 whatever the tile, so that an element's bits do not depend on where it stands. The result may be `C + alpha * (A @ B)`
-instead: a bias to begin with, or an update of C itself.
+instead: a bias to begin with, or an update of C itself. Tables may say where the operands' elements lie: those of a
+window's taps, for a convolution.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .mathematics import Arithmetic
 from .types import DType, lanes_of, number, register_type
 from .writer import Writer
 
-__all__ = ["Product", "blas_kernel", "product_kernel"]
+__all__ = ["Loops", "Product", "product_kernel"]
 
 REGISTERS = 24
 """Vectors of half the kernels' width that a tile may hold."""
@@ -28,6 +29,8 @@ WRITTEN = 32
 """Steps along the inner axis of a whole tile that are written out: more is a loop, for the sake of compile time."""
 PACKED = 1024
 """A transposed B of up to so many elements is first copied into order."""
+WORD = np.dtype(np.int64)
+"""An entry of a table."""
 
 
 Columns: TypeAlias = "tuple[str, int, str | None]"
@@ -50,34 +53,44 @@ class Product:
     """Is it multiplied by a scalar first, one for all batches or each batch's own?"""
     batches: int = 0
     """Axes in front."""
+    spread: bool = False
+    """Has C one value for each row?"""
+    steps_at: bool = False
+    """Does a table say where each step along the inner axis lies, in A and in B?"""
+    rows_at: bool = False
+    """Does a table say where each row of A lies?"""
 
 
 @cache
 def product_kernel(how: Product) -> str:
-    """The kernel as loops.
-
-    Its words: result, A, B, then C and the scalar where there are; for each batch axis its size and the bytes that
-    each of these moves; sizes that vary of rows, inner, columns; bytes from row to row of the result, row to row and
-    element to element of A, the same of B, the same of C.
-    """
+    """The kernel as loops. Its words: result, A, B, then C and the scalar where there are; then as `Loops` has them."""
     w = Writer()
-    _Loops(w, how).write()
+    out, a, b = (w.word("ptr") for _ in range(3))
+    c = w.word("ptr") if how.onto else ""
+    Loops(w, how).write(out, a, b, c, scalar=w.word("ptr") if how.scaled else "")
     return w.text()
 
 
-class _Loops:
-    def __init__(self, w: Writer, how: Product) -> None:
+class Loops:
+    """A product's loops, to be written anywhere.
+
+    Their words: for each batch axis its size and the bytes that result, A, B, C and the scalar move; sizes that vary
+    of rows, inner, columns; bytes from row to row of the result, row to row and element to element of A, the same of
+    B, the same of C: but for rows and steps that a table has. `steps` is a table of pairs, bytes in A and in B; `rows`
+    one of bytes in A.
+    """
+
+    def __init__(self, w: Writer, how: Product, steps: str = "", rows: str = "") -> None:
         self.w, self.how, self.dtype = w, how, how.dtype
+        self.steps_table, self.rows_table, self.in_tables = steps, rows, how.steps_at or how.rows_at
         half = how.dtype.kind == "f" and how.dtype.itemsize == 2
         self.carried = np.dtype(np.float32) if half else how.dtype
         self.lanes = lanes_of(self.dtype)
 
-    def write(self) -> None:
-        w, how = self.w, self.how
-        self.out, self.a, self.b = (w.word("ptr") for _ in range(3))
-        self.c = w.word("ptr") if how.onto else ""
-        self.scalar = w.word("ptr") if how.scaled else ""
-        self._batches(how.batches)
+    def write(self, out: str, a: str, b: str, c: str = "", scalar: str = "") -> None:
+        """The loops over all batches, for pointers at the first."""
+        self.out, self.a, self.b, self.c, self.scalar = out, a, b, c, scalar
+        self._batches(self.how.batches)
 
     def _batches(self, left: int) -> None:
         w = self.w
@@ -101,13 +114,18 @@ class _Loops:
             str(n) if n is not None else w.word() for n in (how.rows, how.inner, how.columns)
         )
         item: str | int = self.dtype.itemsize
-        self.out_row, self.a_row, self.a_step = w.word(), w.word(), w.word()
-        self.b_row: str | int = w.word()
+        self.out_row = w.word()
+        self.a_row = "" if how.rows_at else w.word()
+        self.a_step = "" if how.steps_at else w.word()
+        self.b_row: str | int = "" if how.steps_at else w.word()
         self.b_step: str | int = item if how.b_dense else w.word()
         if how.onto:
-            self.c_row, self.c_step = w.word(), w.word()
+            self.c_row, self.c_step = w.word(), "" if how.spread else w.word()
         if not how.b_dense and how.inner and how.columns and how.inner * how.columns <= PACKED:
             self._pack(how.inner, how.columns)
+        if how.columns is not None and self.in_tables:
+            self._vector_by_vector(how.columns)
+            return
         if how.columns is not None and (how.columns <= 2 * self.lanes or self.b_step == item):
             parts = self._fixed_parts(how.columns)
             wide = 2 if how.columns > self.lanes else 1
@@ -127,6 +145,16 @@ class _Loops:
             parts.append((str(first), size, None))
             first += size
         return parts
+
+    def _vector_by_vector(self, columns: int) -> None:
+        """So many columns, in a loop over vectors; what is left in vectors of half the width, a quarter and so on."""
+        left = columns % self.lanes
+        if columns > left:
+            with self.w.loop(str(columns - left), self.lanes) as j:
+                self._band([(j, self.lanes, None)])
+        halves = [lanes for lanes in (32, 16, 8, 4, 2, 1) if left & lanes]
+        if halves:
+            self._band([(str(columns - left % (2 * lanes)), lanes, None) for lanes in halves])
 
     def _all_columns(self) -> None:
         """Columns whose number varies, a vector at a time."""
@@ -171,11 +199,13 @@ class _Loops:
         w = self.w
         vectors = sum(max(1, 2 * lanes // self.lanes) for _, lanes, _ in parts)
         rows = self.how.rows
-        tall = 1 << (max(1, min(8, REGISTERS // vectors // 2)).bit_length() - 1)
+        tall = max(1, min(8, REGISTERS // vectors // 2))
+        if rows is None or not self.in_tables:
+            tall = 1 << (tall.bit_length() - 1)
         inner = self.how.inner
         held = None
         if inner is not None and inner * vectors <= HELD:
-            held = [[self._load_b(part, str(k)) for part in parts] for k in range(inner)]
+            held = [[self._load_b(part, self._step(str(k))[1]) for part in parts] for k in range(inner)]
         if rows is not None:
             tall = min(tall, rows)
             whole = rows - rows % tall if tall else 0
@@ -208,7 +238,7 @@ class _Loops:
             ]
             for _ in range(tall)
         ]
-        starts = [w.offset(self.a, (self._row(first, t), self.a_row)) for t in range(tall)]
+        starts = [self._row_of_a(self._row(first, t)) for t in range(tall)]
         inner = self.how.inner
         if inner is not None and (held or inner * tall * len(parts) <= WRITTEN):
             for k in range(inner):
@@ -226,10 +256,24 @@ class _Loops:
             return first
         return str(int(first) + t) if first.isdigit() else self.w.put(f"add nsw i64 {first}, {t}")
 
-    def _load_b(self, part: Columns, k: str) -> str:
+    def _row_of_a(self, row: str) -> str:
+        w = self.w
+        if not self.how.rows_at:
+            return w.offset(self.a, (row, self.a_row))
+        return w.offset(self.a, (w.load(w.offset(self.rows_table, (row, WORD.itemsize)), WORD), 1))
+
+    def _step(self, k: str) -> tuple[tuple[str, str | int], tuple[str, str | int]]:
+        """How far a step along the inner axis lies in A and in B."""
+        w = self.w
+        if not self.how.steps_at:
+            return (k, self.a_step), (k, self.b_row)
+        pair = w.offset(self.steps_table, (k, 2 * WORD.itemsize))
+        return (w.load(pair, WORD), 1), (w.load(w.offset(pair, ("1", WORD.itemsize)), WORD), 1)
+
+    def _load_b(self, part: Columns, step: tuple[str, str | int]) -> str:
         column, lanes, mask = part
         w = self.w
-        value = w.load(w.offset(self.b, (k, self.b_row), (column, self.b_step)), self.dtype, lanes, mask)
+        value = w.load(w.offset(self.b, step, (column, self.b_step)), self.dtype, lanes, mask)
         return w.converted(value, self.dtype, self.carried, lanes)
 
     def _accumulate(
@@ -242,9 +286,10 @@ class _Loops:
         held: list[str] | None,
     ) -> None:
         w = self.w
-        b = held or [self._load_b(part, k) for part in parts]
+        in_a, in_b = self._step(k)
+        b = held or [self._load_b(part, in_b) for part in parts]
         for t, start in enumerate(starts):
-            one = w.converted(w.load(w.offset(start, (k, self.a_step)), self.dtype), self.dtype, self.carried)
+            one = w.converted(w.load(w.offset(start, in_a), self.dtype), self.dtype, self.carried)
             for (_, lanes, _), kind, x, total in zip(parts, kinds, b, totals[t], strict=True):
                 before = w.put(f"load {kind}, ptr {total}")
                 w.do(f"store {kind} {self._fma(w.spread(one, self.carried, lanes), x, before, lanes)}, ptr {total}")
@@ -258,8 +303,12 @@ class _Loops:
     def _finish(self, part: Columns, row: str, value: str) -> None:
         w, (column, lanes, mask) = self.w, part
         if self.how.onto:
-            place = w.offset(self.c, (row, self.c_row), (column, self.c_step))
-            before = w.converted(w.load(place, self.dtype, lanes, mask), self.dtype, self.carried, lanes)
+            place = w.offset(self.c, (row, self.c_row))
+            if self.how.spread:
+                before = w.spread(w.load(place, self.dtype), self.dtype, lanes)
+            else:
+                before = w.load(w.offset(place, (column, self.c_step)), self.dtype, lanes, mask)
+            before = w.converted(before, self.dtype, self.carried, lanes)
             one = number(1, self.carried)
             value = self._fma(w.spread(self.alpha or one, self.carried, lanes), value, before, lanes)
         elif self.how.scaled:
@@ -268,43 +317,3 @@ class _Loops:
             )
         place = w.offset(self.out, (row, self.out_row), (column, self.dtype.itemsize))
         w.store(w.converted(value, self.carried, self.dtype, lanes), place, self.dtype, lanes, mask)
-
-
-@cache
-def blas_kernel(dtype: DType, scaled: bool, batches: int) -> str:
-    """The kernel as calls of BLAS, whose matrices lie column after column: the product is computed transposed.
-
-    Its words: the routine's address; result, A, B, and the scalar where there is one; how B and A lie, as the
-    letters N or T; columns, rows, inner; from column to column of B, of A, of the result; 1 when the product is added
-    to the result, else 0; for each batch axis its size and the bytes that result, A, B and scalar move.
-    """
-    w = Writer()
-    kind = register_type(dtype)
-    routine, out, a, b = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word("ptr")
-    one = w.word("ptr") if scaled else w.variable(kind, number(1, dtype))
-    integers = []
-    letters = []
-    for _ in range(2):
-        letter = w.variable("i8")
-        w.do(f"store i8 {w.put(f'trunc i64 {w.word()} to i8')}, ptr {letter}")
-        letters.append(letter)
-    for _ in range(6):
-        place = w.variable("i32")
-        w.do(f"store i32 {w.put(f'trunc i64 {w.word()} to i32')}, ptr {place}")
-        integers.append(place)
-    n, m, k, ldb, lda, ldc = integers
-    beta = w.variable(kind)
-    w.do(f"store {kind} {w.put(f'sitofp i64 {w.word()} to {kind}')}, ptr {beta}")
-
-    def call(left: int, out: str, a: str, b: str, alpha: str) -> None:
-        if left:
-            size, *moves = (w.word() for _ in range(5 if scaled else 4))
-            with w.loop(size) as index:
-                moved = [w.offset(p, (index, by)) for p, by in zip((out, a, b, alpha), moves, strict=False)]
-                call(left - 1, *moved, *([] if scaled else [alpha]))
-            return
-        given = [*letters, n, m, k, alpha, b, ldb, a, lda, beta, out, ldc]
-        w.do(f"call void {routine}({', '.join(f'ptr {place}' for place in given)})")
-
-    call(batches, out, a, b, one)
-    return w.text()

@@ -30,6 +30,7 @@ class Writer:
         self._count = 0
         self.label = "entry"
         self.words = 0
+        self._rest: str | None = None
 
     # Instructions ------------------------------------------------------------------------------------------------
 
@@ -59,6 +60,11 @@ class Writer:
         self._entry.append(f"  {made} = load {kind}, ptr {place}, align 8")
         self.words += 1
         return made
+
+    def rest(self) -> str:
+        """A pointer to the words after all that the kernel reads one by one: tables, as long as they may be."""
+        self._rest = self._rest or self.name()
+        return self._rest
 
     def variable(self, kind: str, value: str | None = None, count: int = 1) -> str:
         """Memory of the kernel's own, which becomes registers where that can be."""
@@ -190,7 +196,8 @@ class Writer:
 
     def text(self) -> str:
         """The function, called `@kernel`, with what it needs declared."""
-        body = "\n".join([*self._entry, "  br label %begin", "begin:", *self._lines, "  ret i64 0"])
+        rest = [f"  {self._rest} = getelementptr i64, ptr %words, i64 {self.words}"] if self._rest else []
+        body = "\n".join([*self._entry, *rest, "  br label %begin", "begin:", *self._lines, "  ret i64 0"])
         # The first loop came from the block that is called `begin` once the arguments have been read before it.
         body = body.replace("%entry ]", "%begin ]")
         return "\n".join([*self._declared.values(), f"define i64 @kernel(ptr %words) {{\nentry:\n{body}\n}}", ""])
