@@ -16,8 +16,8 @@ from .types import NoKernel
 
 __all__ = ["by_loops", "lower_product"]
 
-LARGE = 200_000
-"""Multiplications from which a call of BLAS is faster than loops."""
+LARGE = {4: 600_000, 8: 250_000}
+"""Multiplications from which a call of BLAS is faster than loops, by the bytes of a number."""
 LARGE_STRIDED = 24_000
 """The same where the elements of B's rows do not lie side by side."""
 
@@ -54,8 +54,11 @@ def lower_product(
 
 def by_loops(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
     """Is a product of matrices one of the kernels' own loops, and not a call of BLAS?"""
-    large = LARGE if b.strides[-1] == b.itemsize else LARGE_STRIDED
-    return out.dtype.kind != "f" or out.dtype.itemsize == 2 or a.shape[-2] * a.shape[-1] * b.shape[-1] < large
+    if out.dtype.kind != "f" or out.itemsize == 2:
+        return True
+    large = LARGE[out.itemsize] if b.strides[-1] == b.itemsize else LARGE_STRIDED
+    count: int = a.shape[-2] * a.shape[-1] * b.shape[-1]
+    return count < large
 
 
 def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
