@@ -94,7 +94,7 @@ def test_the_ledger_prints_in_explain():
     assert text in f.explain()
     assert text.startswith("ledger: ") and "from Affine test_ledger.py:" in text
     assert "no pass of this program fuses steps" in text
-    assert "by expand: parts of a composite; share: equal nodes are one" in text
+    assert "by expand: parts of a composite; expand: equal nodes are one" in text
     assert "dMatMul" in text  # a gradient is told from what it differentiates
 
 
