@@ -263,7 +263,7 @@ class Executable:
         if not sizes and self.plan.graph.sizes:
             from .view.memory import list_formula  # a door
 
-            print(list_formula(self.plan, measure_state(self.plan), self._program.kept()))
+            print(list_formula(self.plan, measure_state(self.plan), self._program.kept(), self._program.workspace()))
             return None
         return measure(self.plan, self._program, sizes, samples)
 

@@ -34,13 +34,15 @@ class Memory:
     loop: int
     """What a loop adds: a copy of all that is updated, from the start of the epoch, so that a failure can be replayed;
     the odd last batch's own constants; and, shuffled, gathered samples."""
+    workspace: int = field(repr=False)
+    """Scratch memory that the backend has beside these, one for all programs: on a GPU that of matrix products."""
     plan: Plan = field(repr=False)
     sizes: Mapping[str, int] = field(repr=False)
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.arena + self.state + self.constants + self.loop
+        return self.arena + self.state + self.constants + self.loop + self.workspace
 
     @property
     def lower_bound(self) -> int:
@@ -51,6 +53,8 @@ class Memory:
         from .view.memory import list_memory  # a door
 
         parts = {"arena": self.arena, "state": self.state, "constants": self.constants, "loop": self.loop}
+        if self.workspace:
+            parts["workspace"] = self.workspace
         return list_memory(self.plan, self.sizes, parts)
 
 
@@ -82,7 +86,7 @@ class Budget:
             BackendError: when there is none, naming the smallest budget for which one was found.
         """
         now = measure(plan, program, sizes, samples)
-        beside = now.state + now.constants + (now.loop if loop else 0)
+        beside = now.state + now.constants + now.workspace + (now.loop if loop else 0)
         if now.arena + beside <= self.bytes:
             return plan
         tables = _table_bytes(plan, sizes)
@@ -110,6 +114,7 @@ def measure(plan: Plan, program: Program, sizes: Mapping[str, int], samples: int
         measure_state(plan),
         sum(spec.bytes(sizes) for spec in program.kept()),
         program.loop_bytes(sizes, samples) + sum(p.storage.nbytes for p in plan.graph.updates),
+        program.workspace(),
         plan,
         dict(sizes),
     )

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import BackendError
-from ..ir.body import Body, Program
+from ..ir.body import Program
 from ..ir.leaf import Parameter
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Spec
-from ..plan.memory import BodyPlan, Plan, Step
+from ..plan.memory import Plan, Step
 
 __all__ = ["Placed"]
 
@@ -112,17 +112,21 @@ class Placed:
 
     def bodies(self, i: int, step: Step, ins: tuple[Any, ...]) -> tuple[Program, ...]:
         """The bodies of the plan's i-th step, bound as the backend binds them."""
-        captured = [ins[len(ins) - len(body.captured) :] for body in step.node.bodies()]
-        key = (i, *(id(array) for arrays in captured for array in arrays))  # a body keeps what it captures
+        placed = self.placed_bodies(step, ins)
+        key = (i, *(id(array) for _, _, given in placed for array in given.values()))  # a body keeps what it captures
         if key not in self._bodies:
-            bodies = zip(step.node.bodies(), step.bodies, captured, strict=True)
-            self._bodies[key] = tuple(self._program(*parts) for parts in bodies)
+            self._bodies[key] = tuple(self.bind_body(*parts) for parts in placed)
         return self._bodies[key]
 
-    def _program(self, body: Body, planned: BodyPlan, captured: Sequence[Any]) -> Program:
-        start = self.offsets[planned.slot]
-        offsets = [start + begin for begin in planned.plan.offsets(self.sizes)[0]]
-        return self.bind_body(planned.plan, offsets, dict(zip(body.captured, captured, strict=True)))
+    def placed_bodies(self, step: Step, ins: tuple[Any, ...]) -> list[tuple[Plan, Sequence[int], Mapping[Any, Any]]]:
+        """Of each body of a step its plan, where its slots begin, and the arrays that it captures."""
+        placed: list[tuple[Plan, Sequence[int], Mapping[Any, Any]]] = []
+        for body, planned in zip(step.node.bodies(), step.bodies, strict=True):
+            start = self.offsets[planned.slot]
+            offsets = [start + begin for begin in planned.plan.offsets(self.sizes)[0]]
+            captured = ins[len(ins) - len(body.captured) :]
+            placed.append((planned.plan, offsets, dict(zip(body.captured, captured, strict=True))))
+        return placed
 
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> Program:
         """The program of a body that lies in the same arena."""

@@ -118,6 +118,10 @@ class Program(Protocol):
         """What is held beside arena and parameters while bound to a set of sizes: constants, tables."""
         ...
 
+    def workspace(self) -> int:
+        """Bytes of scratch memory that the backend has beside these, one for all programs."""
+        ...
+
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """Bytes that a shuffled loop takes beside those of a call, for batches of these sizes.
 

@@ -17,7 +17,7 @@ from .leaf import Input, Parameter
 from .node import Item, Node
 from .spec import Dim, Shape, Spec
 
-__all__ = ["Body", "Placeholder", "Program", "close", "sizes_of"]
+__all__ = ["Body", "BodyArrays", "Placeholder", "Program", "close", "sizes_of"]
 
 
 class Placeholder(Node):
@@ -77,8 +77,8 @@ class Body:
         return self if graph is self.graph else Body(self.own, self.captured, tuple(graph.outputs.values()))
 
 
-class Program(Protocol):
-    """A body bound to memory: fill the placeholders' arrays, run, and read the results'."""
+class BodyArrays(Protocol):
+    """Where a body bound to memory has its placeholders and its results."""
 
     @property
     def arrays(self) -> Mapping[Node, Any]:
@@ -89,6 +89,10 @@ class Program(Protocol):
     def results(self) -> Sequence[Any]:
         """The arrays of the results."""
         ...
+
+
+class Program(BodyArrays, Protocol):
+    """A body bound to memory: fill the placeholders' arrays, run, and read the results'."""
 
     def run(self) -> None:
         """Compute the results."""

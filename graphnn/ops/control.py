@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import DTypeError, ShapeError
-from ..ir.body import Body, Placeholder, Program, sizes_of
+from ..ir.body import Body, BodyArrays, Placeholder, Program, sizes_of
 from ..ir.broadcast import zeros_like
 from ..ir.differentiate import pullback
 from ..ir.node import Call, Node, describe
@@ -133,7 +133,7 @@ class Cond(Node):
 
         return [choose]
 
-    def bound_end(self, out: Any, program: Program) -> list[Copy]:
+    def bound_end(self, out: Any, program: BodyArrays) -> list[Copy]:
         """What a bound branch copies when it has run."""
         outs = (out,) if self.single else out
         return [Copy(n.shape, o, r) for n, o, r in zip(self.then.results, outs, program.results, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -139,18 +139,22 @@ class Pad(Node):
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """The constant or nothing, the value in the midst, then each axis from what is there already."""
         x = ins[0]
-        midst = tuple(
-            slice(b, b + n * (gap + 1), gap + 1) for n, b, gap in zip(x.shape, self.before, self.between, strict=True)
-        )
+        midst = self.midst(x.shape)
         calls: list[Call] = [partial(out.fill, self.value)] if self.mode == "constant" else []
         calls.append(partial(xp.copyto, out[(*midst, ...)], x))
         if self.mode != "constant":
             for a, n in enumerate(x.shape):
                 rows = xp.moveaxis(out[(*(slice(None),) * a, slice(None), *midst[a + 1 :])], a, 0)
-                calls += [partial(xp.copyto, rows[to], rows[source]) for to, source in self._copies(a, n)]
+                calls += [partial(xp.copyto, rows[to], rows[source]) for to, source in self.copies(a, n)]
         return calls
 
-    def _copies(self, a: int, n: int) -> list[tuple[slice, slice]]:
+    def midst(self, shape: Sequence[int]) -> tuple[slice, ...]:
+        """Where an operand of that shape stands in the result."""
+        return tuple(
+            slice(b, b + n * (gap + 1), gap + 1) for n, b, gap in zip(shape, self.before, self.between, strict=True)
+        )
+
+    def copies(self, a: int, n: int) -> list[tuple[slice, slice]]:
         """Along one axis: which places are filled, and from which."""
         before, after = self.before[a], self.after[a]
         low, high = slice(0, before), slice(before + n, before + n + after)

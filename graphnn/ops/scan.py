@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import DTypeError, ShapeError
-from ..ir.body import Body, Placeholder, Program, sizes_of
+from ..ir.body import Body, BodyArrays, Placeholder, Program, sizes_of
 from ..ir.broadcast import zeros_like
 from ..ir.context import like
 from ..ir.differentiate import pullback
@@ -186,7 +186,7 @@ class Scan(Node):
         return [*begin, run, *end]
 
     def bound_turns(
-        self, ins: tuple[Any, ...], out: tuple[Any, ...], scratch: tuple[Any, ...], program: Program
+        self, ins: tuple[Any, ...], out: tuple[Any, ...], scratch: tuple[Any, ...], program: BodyArrays
     ) -> Turns:
         """The copies that a loop over a bound body consists of beside it."""
         count = len(self.init)

@@ -176,10 +176,13 @@ def show_largest(plan: Plan, sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{describe(node)}: {show_bytes(size)}" for node, size in largest(plan, sizes))
 
 
-def out_of_memory(backend: str, plan: Plan, sizes: Mapping[str, int]) -> BackendError:
-    """The error for memory that the machine does not have: raised before a step has run."""
+def out_of_memory(backend: str, plan: Plan, sizes: Mapping[str, int], beside: str = "") -> BackendError:
+    """The error for memory that the machine does not have: raised before a step has run.
+
+    `beside` says what else was asked for.
+    """
     at = f" for {show_sizes(sizes)}" if sizes else ""
     return BackendError(
-        f"{backend}: there is not enough memory{at}: the arena takes {show_bytes(plan.offsets(sizes)[1])}. "
+        f"{backend}: there is not enough memory{at}: the arena takes {show_bytes(plan.offsets(sizes)[1])}{beside}. "
         f"The largest values: {show_largest(plan, sizes)}. Nothing has run, and parameters are as they were."
     )

@@ -46,7 +46,7 @@ def list_memory(plan: Plan, sizes: Mapping[str, int], parts: Mapping[str, int]) 
     return "\n".join(lines)
 
 
-def list_formula(plan: Plan, state: int, kept: Sequence[Spec]) -> str:
+def list_formula(plan: Plan, state: int, kept: Sequence[Spec], workspace: int) -> str:
     """The same before any size is known: slots, timeline and values as formulas of the named sizes."""
     typical = dict.fromkeys(plan.graph.sizes, _TYPICAL)
     live = live_formulas(plan)
@@ -65,6 +65,7 @@ def list_formula(plan: Plan, state: int, kept: Sequence[Spec]) -> str:
             f"            at least {peak} bytes for this order of steps",
             f"state     = {state} bytes",
             f"constants = {constants} bytes",
+            *([f"workspace = {workspace} bytes"] if workspace else []),
             "",
             "in use at each step, in bytes",
             *(f"  {i:>6}  {live[i]!s:<{width}}  {called[i]}" for i in rows),

@@ -19,14 +19,14 @@ import numpy as np
 
 from ..kernels import DType
 
-__all__ = ["PRECISIONS", "BlasLt", "Matrix", "Product", "load", "matrix_of"]
+__all__ = ["ONES_BYTES", "PRECISIONS", "BlasLt", "Matrix", "Product", "Workspace", "load", "matrix_of"]
 
-WORKSPACE = 32 << 20
-"""Bytes that a product may use beside its operands."""
 PRECISIONS = {"float32": 68, "tf32": 77, "bf16": 75}
 """How products of float32 are computed: as they are; with 10, or with 7 bits of each factor's mantissa, which the
 tensor cores take, and sums in float32."""
 
+ONES_BYTES = 16
+"""The factor 1 as a product reads it from the device, in float64 and in float32."""
 _DOUBLE = 70
 _REAL = {4: 0, 8: 1}
 """The library's number for a float of so many bytes."""
@@ -47,6 +47,14 @@ class _Heuristic(ctypes.Structure):
         ("algorithm", c_uint64 * 8), ("workspace", c_size_t), ("state", c_int), ("waves", ctypes.c_float),
         ("reserved", c_int * 4),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Memory of the device that a product may use beside its operands."""
+
+    address: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -97,12 +105,17 @@ def load() -> Any:
 class BlasLt:
     """The library, opened on the device: plans of products, each made once, and their calls."""
 
-    def __init__(self, library: Any, allocate: Callable[[int], Any], upload: Callable[[int, np.ndarray], None]) -> None:
-        self._library, self._allocate = library, allocate
+    def __init__(
+        self,
+        library: Any,
+        workspace: Workspace,
+        allocate: Callable[[int], Any],
+        upload: Callable[[int, np.ndarray], None],
+    ) -> None:
+        self._library, self._workspace = library, workspace
         self._handle = c_void_p()
         self._check(library.cublasLtCreate(byref(self._handle)), "open")
-        self._workspace = allocate(WORKSPACE)
-        self._ones = allocate(16)
+        self._ones = allocate(ONES_BYTES)
         upload(self._ones.ptr, np.frombuffer(np.float64(1).tobytes() + np.float32(1).tobytes(), np.uint8))
         self._plans: dict[Product, _Plan | None] = {}
 
@@ -134,7 +147,7 @@ class BlasLt:
             self._set("MatmulDesc", operation, _BIAS, c_void_p(product.bias))
         layouts = [self._layout(real, matrix) for matrix in (w, x, out)]
         preference = self._made("MatmulPreference")
-        self._set("MatmulPreference", preference, _WORKSPACE_LIMIT, c_uint64(WORKSPACE))
+        self._set("MatmulPreference", preference, _WORKSPACE_LIMIT, c_uint64(self._workspace.size))
         found, count = _Heuristic(), c_int(0)
         a, b, c = layouts
         status = self._library.cublasLtMatmulAlgoGetHeuristic(
@@ -169,7 +182,7 @@ class BlasLt:
         status = self._library.cublasLtMatmul(
             self._handle, plan.operation, alpha, c_void_p(w), plan.a, c_void_p(x), plan.b, beta,
             c_void_p(out), plan.c, c_void_p(out), plan.c,
-            byref(plan.found), c_void_p(self._workspace.ptr), c_size_t(WORKSPACE), c_void_p(stream),
+            byref(plan.found), c_void_p(self._workspace.address), c_size_t(self._workspace.size), c_void_p(stream),
         )  # fmt: skip
         self._check(status, "product")
 

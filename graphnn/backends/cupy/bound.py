@@ -7,22 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
 
 from ...ir.leaf import Input
-from ...ir.node import Call, Node
-from ...ir.spec import Dim
+from ...ir.node import Call
 from ...plan.memory import Plan
-from ..numpy.bound import Bound as HostBound
-from ..numpy.bound import BoundBody
-from ..works import Work, Works
+from ...plan.usage import whole
+from ..works import Work
 from .copies import copy_of
 from .device import Device, Ready
-from .labels import lower_finite_check, lower_label_check
-from .lower import Launched, copy, lower
+from .lower import Launched
+from .lowered import Checks, Lowered
 from .mirror import Mirror
 from .site import Multiply, Site
 from .writer import Kernel
@@ -39,10 +36,8 @@ class Room:
     status: Any
 
 
-class Bound(Works[Launched]):
-    """The plan's works for one set of sizes."""
-
-    backend = "cupy"
+class Bound(Lowered):
+    """A program's plan for one set of sizes: its works as calls, in order."""
 
     def __init__(
         self,
@@ -62,44 +57,17 @@ class Bound(Works[Launched]):
         self._updated = [copies[parameter] for parameter in plan.graph.updates]
         for held in self._copies:
             self.mirror.add(held.array, held.memory)
-        self._codes = count(1)
-        self.site = Site(self.mirror.address, library, precision, self._may_fold(plan, check))
-        super().__init__(plan, room.arena, sizes, check)
+        site = Site(self.mirror.address, library, precision, self._may_fold(plan, check))
+        super().__init__(plan, room.arena, sizes, check, site, Checks())
         self.device.compile(self.kernels())
-        works = [*self.works_before, *self.works_after]
-        self.stops = {launch.code: work for work in works for launch in work.kernels if launch.code}
-        """The checks, by the code that stands in the status when one has stopped the program."""
         self.before = self._ready(self.works_before)
         self.after = self._ready(self.works_after)
-
-    # What this backend says --------------------------------------------------------------------------------------
-
-    def lower(
-        self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
-    ) -> Sequence[Launched]:
-        """By the rules of this backend, whose kernels work in registers alone."""
-        return lower(node, ins, out, declared, self.site)
-
-    def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Launched]:
-        """By a map."""
-        return copy(dims, target, source, self.site)
-
-    def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Launched]:
-        """By a thread for each label."""
-        return lower_label_check(labels, classes, next(self._codes), self.site)
-
-    def finite(self, array: np.ndarray) -> Sequence[Launched]:
-        """By a thread for each element."""
-        return lower_finite_check(array, next(self._codes), self.site)
-
-    def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
-        """The body of a loop or branch, which runs on NumPy with the step that has it."""
-        return BoundBody(HostBound(plan, self.arena, self.sizes, self.check, offsets, given))
 
     @staticmethod
     def _may_fold(plan: Plan, check: str | None) -> bool:
         """May a product of the library update a parameter? Not where a check could fail after the outputs are taken."""
-        labels = (step.node.class_labels(dict.fromkeys(plan.graph.sizes, 1)) for step in plan.steps)
+        sizes = dict.fromkeys(plan.graph.sizes, 1)
+        labels = (step.node.class_labels(sizes) for part in whole(plan) for step in part.steps)
         return check != "all" and all(not found or isinstance(found[0], Input) or found[0].static for found in labels)
 
     # Running -----------------------------------------------------------------------------------------------------
@@ -107,18 +75,18 @@ class Bound(Works[Launched]):
     @property
     def whole(self) -> bool:
         """Is it all in kernels, so that a step can be captured?"""
-        return not any(work.calls for work in (*self.works_before, *self.works_after))
+        return not any(work.calls for work in self.all_works)
 
     @property
     def products(self) -> list[Multiply]:
-        """The products that the library computes."""
-        works = (*self.works_before, *self.works_after)
-        return [launched for work in works for launched in work.kernels if isinstance(launched, Multiply)]
+        """The products that the library computes, those that a loop repeats once."""
+        launched = (one for work in self.all_works for one in work.kernels)
+        return list(dict.fromkeys(one for one in launched if isinstance(one, Multiply)))
 
     def kernels(self) -> dict[Kernel, list[str]]:
         """Each distinct kernel, with the ops of the steps that launch it."""
         found: dict[Kernel, list[str]] = {}
-        for work in (*self.works_before, *self.works_after):
+        for work in self.all_works:
             what = "check, or copy" if work.step is None else self.plan.steps[work.step].node.op
             for launch in work.kernels:
                 if isinstance(launch, Multiply):
@@ -192,7 +160,7 @@ class Bound(Works[Launched]):
 
     def stopped(self, code: int) -> None:
         """Raise the error of the check that left a code in the status."""
-        work = self.stops[code]
+        work = self.checks.works[code]
         self.mirror.download(work.operands)
         self.fail(work)
 

@@ -16,8 +16,8 @@ from .writer import Launch
 
 __all__ = ["Captured"]
 
-LONGEST = 64
-"""So many steps are captured as one replay, at most."""
+LONGEST, NODES = 64, 16384
+"""So many steps are captured as one replay, at most, and so many launches unless a step has more. Not measured."""
 
 
 class Captured:
@@ -59,11 +59,12 @@ class Captured:
 
             return self._device.capture(body)
 
-        if self._steps <= LONGEST:
+        longest = max(1, min(LONGEST, NODES // len(full)))
+        if self._steps <= longest:
             return {0: (capture(whole, odd), self._steps)}
-        many, rest = divmod(whole, LONGEST)
-        replay = capture(LONGEST, ())
-        found = {i * LONGEST: (replay, LONGEST) for i in range(many)}
+        many, rest = divmod(whole, longest)
+        replay = capture(longest, ())
+        found = {i * longest: (replay, longest) for i in range(many)}
         if rest or odd:
-            found[many * LONGEST] = capture(rest, odd), rest + bool(odd)
+            found[many * longest] = capture(rest, odd), rest + bool(odd)
         return found

@@ -16,17 +16,20 @@ import numpy as np
 
 from ...errors import BackendError
 from ...ir.collector import collector_paused
-from .blaslt import BlasLt, load
+from .blaslt import BlasLt, Workspace, load
 from .site import Multiply
 from .types import PRELUDE
 from .writer import Kernel, Launch
 
-__all__ = ["Device", "Ready", "Replay", "open_device"]
+__all__ = ["WORKSPACE", "Device", "Ready", "Replay", "open_device"]
 
 Ready: TypeAlias = "Callable[[], None]"
 """A launch with all that CuPy would look up at each call."""
 Replay: TypeAlias = "Callable[[], None]"
 """What was captured, to be launched at once."""
+WORKSPACE = 32 << 20
+"""Bytes for what products of the library, and large sums, keep while they run; as all is done in order on one stream,
+one such stretch is enough for all programs."""
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Products and sums are fused where a kernel says so, and nowhere else: so fused steps keep the bits of steps apart."""
 
@@ -40,9 +43,13 @@ def open_device() -> Device:
     """The one device of this process.
 
     Raises:
-        BackendError: in a process that was forked from the one which opened it.
+        BackendError: in a process that was forked from the one which opened it, or when the workspace does not fit.
     """
-    found = _device()
+    try:
+        found = _device()
+    except MemoryError as error:
+        needed = f"the {WORKSPACE >> 20} MiB of the workspace that all programs share"
+        raise BackendError(f"cupy: the GPU has not enough free memory for {needed}: {error}") from error
     if found.process != os.getpid():
         raise BackendError(
             "cupy: a GPU cannot be used after a fork of the process that opened it: start processes with "
@@ -68,6 +75,7 @@ class Device:
         self._runtime = self._cupy.cuda.runtime
         self.process = os.getpid()
         self.stream = self._cupy.cuda.Stream(non_blocking=True)
+        self.workspace = self.allocate(WORKSPACE)
         self._functions: dict[str, Any] = {}
 
     # Memory ------------------------------------------------------------------------------------------------------
@@ -115,7 +123,7 @@ class Device:
     def library(self) -> BlasLt | str:
         """What multiplies large matrices, or why it does not work here."""
         try:
-            return BlasLt(load(), self.allocate, self.upload)
+            return BlasLt(load(), Workspace(int(self.workspace.ptr), WORKSPACE), self.allocate, self.upload)
         except Exception as error:  # whatever looks for the library, or opens it, may fail in its own way
             return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
@@ -123,7 +131,7 @@ class Device:
         """A launch of a compiled kernel, or a product, to be called without arguments."""
         if isinstance(launched, Multiply):
             return partial(launched.run, self.stream.ptr)
-        words = tuple(np.array([status, *launched.words], np.int64))
+        words = tuple(np.array([launched.gate or status, *launched.words], np.int64))
         return partial(self._functions[launched.kernel.name], (launched.blocks,), (launched.threads,), words)
 
     def run(self, launches: Sequence[Ready]) -> None:

@@ -15,7 +15,7 @@ from ...ir.node import Node
 from ...ir.spec import Dim
 from ...ops.conv import Conv, ConvTranspose, ConvWeight
 from ...ops.einsum import Einsum, as_product
-from ...ops.elements import GatherElements
+from ...ops.elements import GatherElements, ScatterElements
 from ...ops.elementwise import Elementwise
 from ...ops.gathering import Gather, ScatterAdd
 from ...ops.gemm import Gemm
@@ -26,7 +26,7 @@ from ...ops.maxpool import MaxPick, MaxPool, MaxUnpool
 from ...ops.padding import Pad
 from ...ops.pool import WindowSpread, WindowSum
 from ...ops.random import Uniform
-from ...ops.ranking import ArgMax, ArgMin
+from ...ops.ranking import ArgMax, ArgMin, TopK
 from ...ops.reductions import Reduction
 from ...ops.scans import CumProd, CumSum
 from ...ops.shape import Reshape
@@ -42,6 +42,8 @@ from .labels import lower_take
 from .maps import lower_map
 from .maxima import lower_max_pick, lower_max_unpool
 from .products import lower_product
+from .puts import lower_put
+from .ranks import lower_top_k
 from .scans import lower_extreme, lower_scan
 from .site import Multiply, Site
 from .sources import Source, coordinate_along
@@ -207,6 +209,17 @@ def _scatter_add(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Sit
     return lower_fold(how, dims, shape, over, sources, np.expand_dims(out, tuple(over)), at)
 
 
+def _scatter_elements(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
+    x, index, updates = ins
+    copied = [] if at(x) == at(out) else copy(declared.shape, out, x, at)
+    return [*copied, *lower_put(out, index, updates, node.axis, node.ufunc, declared.index.shape, at)]
+
+
+def _top_k(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launched]:
+    values, places = out
+    return lower_top_k(ins[0], values, places, node.axis, node.k, node.largest, declared.x.shape, at)
+
+
 def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:
     [labels] = ins
     axis = node.axis % out.ndim
@@ -239,14 +252,21 @@ def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) ->
 
 
 def _pad(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Sequence[Launched]:
+    """The constant everywhere, if it is one; the value in the midst; then each axis from what is there already."""
     [x] = ins
-    if node.mode != "constant":
-        raise NoKernel(f"padding of mode {node.mode!r}")
-    numbers = zip(x.shape, node.before, node.between, strict=True)
-    midst: tuple[Any, ...] = tuple(slice(b, b + n * (gap + 1), gap + 1) for n, b, gap in numbers)
-    value = language.literal(out.dtype.type(node.value).item())
-    filled = lower_map(value, (), declared.shape, (), out, at)
-    return [*filled, *copy(declared.x.shape, out[(*midst, ...)], x, at)]
+    midst = node.midst(x.shape)
+    launches: list[Launched] = []
+    if node.mode == "constant":
+        value = language.literal(out.dtype.type(node.value).item())
+        launches += lower_map(value, (), declared.shape, (), out, at)
+    launches += copy(declared.x.shape, out[(*midst, ...)], x, at)
+    for axis, n in enumerate(x.shape if node.mode != "constant" else ()):
+        rows = (slice(None),) * axis
+        for to, source in node.copies(axis, n):
+            dims = (*declared.shape[:axis], to.stop - to.start, *declared.x.shape[axis + 1 :])
+            target, there = out[(*rows, to, *midst[axis + 1 :])], out[(*rows, source, *midst[axis + 1 :])]
+            launches += copy(dims, target, np.broadcast_to(there, target.shape), at)
+    return launches
 
 
 _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
@@ -268,6 +288,8 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Gather: _gather,
     GatherElements: _gather_elements,
     ScatterAdd: _scatter_add,
+    ScatterElements: _scatter_elements,
+    TopK: _top_k,
     OneHot: _one_hot,
     Trilu: _trilu,
     Uniform: _uniform,

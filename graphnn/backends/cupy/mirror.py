@@ -45,6 +45,8 @@ class Mirror:
         if found is not None:
             stretch, memory = found
             return int(memory.ptr) + place - stretch.ctypes.data
+        while isinstance(array.base, np.ndarray):  # of many parts of a constant the whole is sent, and once
+            array = array.base
         low, high = np.lib.array_utils.byte_bounds(array)
         if (low, high) not in self._constants:
             memory = self._device.allocate(high - low)

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from ...errors import BackendError
+from ...ir.node import Node
 from ...ir.spec import Spec
+from ...ops.control import Cond
 from ...plan.memory import Plan
-from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
+from ...plan.usage import constants_of, kept_for_sizes, out_of_memory, show_bytes, whole
 from ..numpy.program import aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
 from ..stepping import run_in_python
+from .blaslt import ONES_BYTES
 from .bound import Bound, Room
-from .device import open_device
+from .control import GATES_BYTES
+from .device import WORKSPACE, open_device
 from .feeding import STATUS_BYTES
 from .loops import Loop
 from .types import PRELUDE
@@ -88,8 +92,12 @@ class CupyProgram:
         """Run once; the outputs, as CuPy arrays of their own."""
         results: list[Any] = []
         bound = self.bound(sizes)
-        with np.errstate(all="ignore"):
-            bound.run_step(feeds, lambda: results.extend(map(bound.kept, bound.outputs)))
+        try:
+            with np.errstate(all="ignore"):
+                bound.run_step(feeds, lambda: results.extend(map(bound.kept, bound.outputs)))
+        except MemoryError as error:
+            copies = show_bytes(sum(array.nbytes for array in bound.outputs))
+            raise out_of_memory("cupy", self.plan, sizes, f", and copies of the results {copies}") from error
         return results
 
     def loop(
@@ -108,7 +116,9 @@ class CupyProgram:
                 loop.run(iter(orders), records, stop, progress, ahead)
                 return
         except MemoryError as error:
-            raise out_of_memory("cupy", self.plan, batches.first_sizes) from error
+            sizes = batches.first_sizes
+            data = show_bytes(self.loop_bytes(sizes, batches.samples))
+            raise out_of_memory("cupy", self.plan, sizes, f", and all samples with their orders {data}") from error
         with np.errstate(all="ignore"):
             run_in_python(self.bound, batches, orders, records, stop, progress)
 
@@ -122,8 +132,14 @@ class CupyProgram:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
         return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
+    def workspace(self) -> int:
+        """What products of the library and large sums use, their factor 1, the status, and the gates of branches."""
+        ones = 0 if isinstance(open_device().library, str) else ONES_BYTES
+        choices = sum(isinstance(step.node, Cond) for part in whole(self.plan) for step in part.steps)
+        return WORKSPACE + ones + STATUS_BYTES + choices * GATES_BYTES
+
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
-        """All samples and the orders of the epochs that run at once, which lie on the device.
+        """All samples, and the orders and scalar outputs of the epochs that run at once, which lie on the device.
 
         Without the number of samples, those of one batch: the device holds all, so there is no most.
         """
@@ -133,9 +149,17 @@ class CupyProgram:
             return 0
         [name] = names
         count = sizes[name] if samples is None else samples
-        row = sum(node.spec.bytes({**sizes, name: 1}) for node in batched(inputs, name).values())
-        steps = -(-count // max(1, min(sizes[name], count)))
-        return count * (row + 8 * max(1, AHEAD_STEPS // max(1, steps)))
+        size = max(1, min(sizes[name], count))
+        cut = batched(inputs, name)
+        row = sum(node.spec.bytes({**sizes, name: 1}) for node in cut.values())
+        still = sum(node.spec.bytes(sizes) for other, node in inputs.items() if other not in cut)
+        steps = max(1, -(-count // size))
+        epochs = max(1, AHEAD_STEPS // steps)
+        outputs = self.plan.graph.outputs.values()
+        records = epochs * steps * sum(node.dtype.itemsize for node in outputs if not node.shape)
+        rest = count % size
+        odd = sum(spec.bytes({**sizes, name: rest}) for spec in kept_for_sizes(self.plan)) if rest else 0
+        return count * (row + 8 * epochs) + still + records + odd
 
     def source(self) -> str:
         """The kernels as CUDA C++, in the order of their first use."""
@@ -158,12 +182,23 @@ class CupyProgram:
         """Which steps run on NumPy, and why; and who multiplies matrices."""
         bound = self._any()
         lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]
-        said = [f"{len(lines)} steps run on NumPy, so their operands and results pass the host:", *lines]
+        beside = "their operands and results pass the host, and loops come from Python"
+        said = [f"{len(lines)} steps run on NumPy, so {beside}:", *lines]
         if not lines:
             said = ["every step has a kernel: nothing but what is fed and read back leaves the device"]
+        said += [
+            _said_of_bodies(step.node) for step in self.plan.steps if step.bodies and step.node not in bound.reasons
+        ]
         library = open_device().library
         if isinstance(library, str):
             said.append(f"all products are by kernels of graphnn's own, for cuBLASLt does not work here: {library}")
         else:
             said.append(f"{len(bound.products)} products are by cuBLASLt, in {self.precision}")
         return "\n".join(said)
+
+
+def _said_of_bodies(node: Node) -> str:
+    """How a loop or branch runs."""
+    if isinstance(node, Cond):
+        return f"{node.op} ({node.origin}): both branches are launched, and the kernels of one do nothing"
+    return f"{node.op} ({node.origin}): its turns are launched one after the other, and captured with the rest"

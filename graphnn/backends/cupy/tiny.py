@@ -32,7 +32,9 @@ BLOCKS = 4
 def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], steps: int) -> Tiny | None:
     """The steps of an epoch as one kernel, where the net is tiny; the last step is another one where its batch is."""
     launches = [launch for launch in (*full, *odd) if isinstance(launch, Launch)]
-    if len(launches) < len(full) + len(odd) or sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
+    if len(launches) < len(full) + len(odd) or any(launch.gate for launch in launches):
+        return None
+    if sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
         return None
     home = _Home(bound)
     words = sum(len(launch.words) for launch in launches) + 2 * len(home.stretches)

@@ -53,6 +53,8 @@ class Launch:
     threads: int = THREADS
     code: int = 0
     """What it writes into the status when it stops the program; 0 when it never does."""
+    gate: int = 0
+    """Where the word is that it takes for the status, other than that of the program: of a branch of a choice."""
 
 
 def launch(kernel: Kernel, words: Sequence[int], threads: int, code: int = 0) -> Launch:

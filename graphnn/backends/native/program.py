@@ -93,6 +93,10 @@ class NativeProgram:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
         return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
+    def workspace(self) -> int:
+        """None: a step's scratch is in the arena."""
+        return 0
+
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The orders of the epochs that are run at once, and what the odd last batch has of its own."""
         names = batch_names(self.plan.graph.inputs)

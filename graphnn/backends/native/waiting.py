@@ -116,6 +116,10 @@ class WaitingProgram:
         """As the kernels have it."""
         return self._fast.kept()
 
+    def workspace(self) -> int:
+        """As the kernels have it."""
+        return self._fast.workspace()
+
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The most of those that may run."""
         both = (self._fast, self._slow) if self._slow is not None else (self._fast,)

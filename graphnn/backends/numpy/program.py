@@ -93,6 +93,10 @@ class NumpyProgram:
         """Constants; what is made of them and of sizes before the run; the tables of steps."""
         return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
+    def workspace(self) -> int:
+        """None: a step's scratch is in the arena."""
+        return 0
+
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
         """The buffers that shuffled samples are gathered into, and what the odd last batch has of its own."""
         inputs = self.plan.graph.inputs

@@ -132,7 +132,7 @@ class World:
         self.library, self.live = Library(folder), {}
         self.captured = None
         self.launched, self.allocated, self.copied = 0, 0, 0
-        self.capacity = None
+        self.capacity, self.most = None, 0
 
     def alloc(self, size):
         """New memory."""
@@ -140,7 +140,9 @@ class World:
         if self.capacity is not None and size > self.capacity:
             raise MemoryError(f"Out of memory allocating {size:,} bytes")
         self.allocated += 1
-        return Memory(self, size)
+        made = Memory(self, size)
+        self.most = max(self.most, sum(memory.size for memory in self.live.values()))
+        return made
 
     def copy(self, to, source, size, kind, stream):
         """The bytes of one stretch of memory, which must be live on the device's side."""

@@ -48,19 +48,15 @@ def test_value_and_both_derivatives_are_those_of_numpy(name, trials):
             np.testing.assert_allclose(value, expected[output], 1e-9, 1e-9, err_msg=output)
 
 
-def test_the_compiler_for_gpus_takes_every_kernel_without_a_word(trials, cpu_library):
+@pytest.mark.parametrize("each", [pytest.param(1, marks=pytest.mark.slow, id="all"), pytest.param(16, id="a16th")])
+def test_the_compiler_for_gpus_takes_every_kernel_without_a_word(trials, cpu_library, each):
     library = nvrtc.load()
     if library is None:
         pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
-    texts = [PRELUDE, *(text for text, _, _ in cpu_library.texts.values())]
-    said = nvrtc.compile_cuda(library, "\n".join(texts), [*OPTIONS, "--gpu-architecture=compute_80"])
+    texts = [text for name, (text, _, _) in sorted(cpu_library.texts.items())][::each]
+    said = nvrtc.compile_cuda(library, "\n".join([PRELUDE, *texts]), [*OPTIONS, "--gpu-architecture=compute_80"])
     assert not said
 
 
-ON_NUMPY = {"Cond", "Scan", "ScatterElements", "TopK", "Pad"}
-"""Ops without a kernel, Pad of another mode than constant among them."""
-
-
-def test_which_steps_run_on_numpy(trials):
-    found = {node.op for trial in trials.values() for node in trial.program("cupy")._program._any().reasons}
-    assert found == ON_NUMPY
+def test_no_step_runs_on_numpy(trials):
+    assert not {node.op for trial in trials.values() for node in trial.program("cupy")._program._any().reasons}

