@@ -66,19 +66,18 @@ class _ByOp(dict[type[Node], tuple[Rule, ...]]):
         return found
 
 
-def rewrite(
-    graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False, ask_first: bool = True
-) -> Graph:
+def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False) -> Graph:
     """The graph with rules applied to each node, operands first; the same graph when nothing changed.
 
     `rule` is one rule for all nodes, or `Rules` by op, or a mapping from nodes of the graph to the rule of each.
 
     A rule gets a node whose operands are rewritten already, and returns what stands for it, or None to keep it.
     What it builds takes the node's place in the order. It is asked again about its own answer, except the rule of
-    a single node. With `exact`, or
-    inside an exact pass, a product or a reduction goes on reading memory that lies as before: its bits depend on
-    that. Rules are asked about the nodes as they stand before anything is rewritten, in any order; one that
-    remembers what it was asked needs `ask_first=False`.
+    a single node. With `exact`, or inside an exact pass, a product or a reduction goes on reading memory that lies
+    as before: its bits depend on that.
+
+    A rule must be a function of the node: nodes are asked about before anything is rewritten, in any order, and
+    `Rules` that are applied again while the graph is compiled only about those that are new.
 
     Raises:
         GraphError: when an answer has another shape or dtype than the node, or a rule never settles.
@@ -89,7 +88,7 @@ def rewrite(
         rules = {node: (only,) for node, only in rule.items()}
     else:
         rules = rule if isinstance(rule, Rules) else Rules(rule)
-    quiet = _quiet(graph, rules) if ask_first else set()
+    quiet = _quiet(graph, rules)
     if quiet is None:
         return graph
     sweep = _Sweep(rules, record, exact or record.exact, quiet)
