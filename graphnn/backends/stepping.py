@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -31,10 +32,11 @@ def run_in_python(
     records: Sequence[np.ndarray],
     stop: Callable[[], bool],
     progress: Callable[[int], None],
+    begin: int = 0,
 ) -> None:
-    """Run epochs in the orders given; see `Program.loop`."""
+    """Run epochs in the orders given, the first of them from the step `begin` on; see `Program.loop`."""
     for epoch, order in enumerate(orders):
-        for step, start in enumerate(batches.starts):
+        for step, start in islice(enumerate(batches.starts), 0 if epoch else begin, None):
 
             def record(outputs: Sequence[np.ndarray], at: tuple[int, int] = (epoch, step)) -> None:
                 scalars = [array for array in outputs if not array.ndim]

@@ -264,23 +264,26 @@ def test_a_strided_unaligned_feed():
     np.testing.assert_allclose(f.loop({"x": data}, 20)[0, 0], np.tanh(data).sum(), rtol=1e-12)
 
 
-def late(program, epochs):
-    """`ready`, which says no for so many epochs, then waits for the kernels."""
+def late(program, times):
+    """`ready`, which says no so many times, then waits for the kernels."""
     asked = []
 
     def ready(sizes):
         asked.append(sizes)
-        return len(asked) > epochs and program._compiled.wait(60)
+        return len(asked) > times and program._compiled.wait(60)
 
     return ready
 
 
-def test_without_waiting_a_loop_begins_on_numpy_and_goes_on_in_kernels(monkeypatch):
+@pytest.mark.parametrize("shuffle", [0, None])
+@pytest.mark.parametrize("times", [0, 4, 11, 12, 57, 10_000])  # asked 11 times an epoch
+def test_without_waiting_a_loop_begins_on_numpy_and_goes_on_in_kernels_at_a_step(times, shuffle, monkeypatch):
     from graphnn.backends.native.waiting import WaitingProgram
 
     X, T = gn.data.spiral()
     losses, states = [], []
-    for wait, epochs in ((True, 40), (False, 40)):
+    ran, epochs = [], 8
+    for wait in (True, False):
         rng = np.random.default_rng(0)
         x, t = gn.Input("x", ("N", 2), dtype="float64"), gn.Input("t", ("N",), dtype="int64")
         w = gn.Parameter("w", rng.normal(size=(2, 3)), dtype="float64")
@@ -288,13 +291,19 @@ def test_without_waiting_a_loop_begins_on_numpy_and_goes_on_in_kernels(monkeypat
         f = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="native", wait=wait)
         if isinstance(f._program, WaitingProgram):
             f._program.ready({"N": 30})
-            monkeypatch.setattr(f._program, "ready", late(f._program, 7))
+            monkeypatch.setattr(f._program, "ready", late(f._program, times))
+            loop = f._program._fast.loop
+            monkeypatch.setattr(
+                f._program._fast, "loop", lambda *given, loop=loop: (ran.append(given[-1]), loop(*given))
+            )
         told = []
-        losses.append(f.loop({"x": X, "t": T}, 30, epochs, shuffle=0, progress=told.append))
+        losses.append(f.loop({"x": X, "t": T}, 29, epochs, shuffle=shuffle, progress=told.append))
         states.append(w.value)
         assert told == list(range(1, epochs + 1))
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-9)
     np.testing.assert_allclose(states[1], states[0], rtol=1e-9)
+    assert ran == {0: [0], 4: [4], 11: [0], 12: [1], 57: [2], 10_000: []}[times]
+    f._program._compiled.wait(60)
     assert "the kernels are ready" in f.explain()
 
 

@@ -40,8 +40,9 @@ def run_loop(
     stop: Callable[[], bool],
     progress: Callable[[int], None],
     ahead: int,
+    begin: int = 0,
 ) -> None:
-    """Run epochs in the orders given; see `Program.loop`."""
+    """Run epochs in the orders given, the first of them from the step `begin` on; see `Program.loop`."""
     batches = _aligned(batches)
     size = min(batches.batch_size, batches.samples)
     odd_rows = 0 if batches.drop_last else batches.samples % size
@@ -50,11 +51,11 @@ def run_loop(
     if full.whole and odd.whole:
         loop = _Loop(full, odd, batches, records, odd_rows > 0)
         try:
-            loop.run(iter(orders), stop, progress, ahead)
+            loop.run(iter(orders), stop, progress, ahead, begin)
         finally:
             loop.put_back()
     else:
-        run_in_python(bound, batches, orders, records, stop, progress)
+        run_in_python(bound, batches, orders, records, stop, progress, begin)
 
 
 @dataclass(frozen=True)
@@ -154,10 +155,16 @@ class _Loop:
         return int(self.words[LOOP_WORDS.index(name)])
 
     def run(
-        self, orders: Iterator[np.ndarray | None], stop: Callable[[], bool], progress: Callable[[int], None], ahead: int
+        self,
+        orders: Iterator[np.ndarray | None],
+        stop: Callable[[], bool],
+        progress: Callable[[int], None],
+        ahead: int,
+        begin: int,
     ) -> None:
         """Epochs, as many at a time as may be pulled ahead."""
         done, budget = 0, 1
+        self._set("step", begin)  # where an epoch ends, the driver leaves 0 there
         while pulled := list(islice(orders, ahead)):
             budget = self._epochs(pulled, done, budget, stop, progress)
             done += len(pulled)
@@ -176,7 +183,6 @@ class _Loop:
         self._set("shuffled", address_of(together) if together is not None else 0)
         self._set("epochs", len(orders))
         self._set("epoch", 0)
-        self._set("step", 0)
         for run in self.runs:
             run.record[:, 1] = run.record_starts + [done * self.steps * r.itemsize for r in self.records]
         run_steps, words, told = driver(loop_kernel), self.words.ctypes.data, 0

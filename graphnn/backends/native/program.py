@@ -76,11 +76,15 @@ class NativeProgram:
         stop: Callable[[], bool],
         progress: Callable[[int], None],
         ahead: int = 1,
+        begin: int = 0,
     ) -> None:
-        """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel."""
+        """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel.
+
+        The first of them goes on at the step `begin`.
+        """
         come_home(self.plan.graph.parameters.values())
         with np.errstate(all="ignore"):
-            run_loop(self.bound, batches, orders, records, stop, progress, ahead)
+            run_loop(self.bound, batches, orders, records, stop, progress, ahead, begin)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""

@@ -1,7 +1,7 @@
 """Not waiting: a program that begins on NumPy while its kernels are compiled in another thread.
 
 Compiled kernels are kept by their text, so the thread compiles for a program of its own, which is thrown away; once
-it is done, binding costs little. A call, and in a loop an epoch, that begins after that runs in machine code. Results
+it is done, binding costs little. A call, and in a loop a step, that begins after that runs in machine code. Results
 agree within rounding wherever the switch falls, but not bit by bit from run to run.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 
@@ -76,24 +76,32 @@ class WaitingProgram:
         progress: Callable[[int], None],
         ahead: int = 1,
     ) -> None:
-        """Run whole epochs, on NumPy up to the one in which the kernels become ready."""
-        done, rest = 0, iter(orders)
-        while (program := self._at_hand(batches.first_sizes)) is not self._fast:
-            order = list(_first(rest))
+        """Run whole epochs, on NumPy up to the step after which the kernels are ready."""
+        sizes, steps = batches.first_sizes, len(batches.starts)
+        done, begin, rest = 0, 0, iter(orders)
+
+        def remaining() -> list[np.ndarray]:
+            return [record[done:] for record in records]
+
+        def told(epochs: int) -> None:
+            progress(done + epochs)
+
+        while not begin and (program := self._at_hand(sizes)) is not self._fast:
+            order = list(islice(rest, 1))
             if not order:
                 return
-            begun = done
-
-            def told(epochs: int, begun: int = begun) -> None:
-                progress(begun + epochs)
-
-            program.loop(batches, order, [record[done:] for record in records], stop, told)
-            done += 1
-        first = next(rest, _NOTHING)
-        if first is not _NOTHING:
-            remaining = [record[done:] for record in records]
-            both = chain([first], rest)
-            self._fast.loop(batches, both, remaining, stop, lambda epochs: progress(done + epochs), ahead)  # type: ignore[arg-type]
+            watch = _Watch(stop, lambda: self.ready(sizes), steps)
+            try:
+                program.loop(batches, order, remaining(), watch, told)
+                done += 1
+            except KeyboardInterrupt:
+                if not watch.switches:
+                    raise
+                begin, rest = watch.steps, chain(order, rest)
+        first = list(islice(rest, 1))
+        if first:
+            self._slow = None
+            self._fast.loop(batches, chain(first, rest), remaining(), stop, told, ahead, begin)
 
     def source(self) -> str:
         """The kernels."""
@@ -126,11 +134,18 @@ class WaitingProgram:
         return max(program.loop_bytes(sizes, samples) for program in both)
 
 
-_NOTHING = object()
+class _Watch:
+    """Asked after each step of an epoch whether to stop: on a wish to, or to go on in kernels with the next."""
 
+    def __init__(self, stop: Callable[[], bool], ready: Callable[[], bool], last: int) -> None:
+        self._stop, self._ready, self._last = stop, ready, last
+        self.steps = 0
+        """How many have been run."""
+        self.switches = False
 
-def _first(orders: Iterable[np.ndarray | None]) -> Iterable[np.ndarray | None]:
-    """At most one of them."""
-    for order in orders:
-        yield order
-        return
+    def __call__(self) -> bool:
+        self.steps += 1
+        if self._stop():
+            return True
+        self.switches = self.steps < self._last and self._ready()
+        return self.switches
