@@ -16,7 +16,7 @@ import numpy as np
 
 from .machine import machine
 from .mathematics import Arithmetic
-from .types import DType, lanes_of, number, register_type
+from .types import DType, lanes_of, number, register_type, vectors_of
 from .writer import Writer
 
 __all__ = ["Loops", "Product", "product_kernel"]
@@ -135,16 +135,8 @@ class Loops:
         self._all_columns()
 
     def _fixed_parts(self, columns: int) -> list[Columns]:
-        """Whole vectors, then what is left as a half and the rest: LLVM computes one vector of an odd size slowly."""
         lanes = self.lanes if self.b_step == self.dtype.itemsize else 1
-        half, first = lanes // 2, 0
-        parts: list[Columns] = []
-        while first < columns:
-            left = columns - first
-            size = lanes if left >= lanes else half if left > half else left
-            parts.append((str(first), size, None))
-            first += size
-        return parts
+        return [(str(first), size, None) for first, size in vectors_of(columns, lanes)]
 
     def _vector_by_vector(self, columns: int) -> None:
         """So many columns, in a loop over vectors; what is left in vectors of half the width, a quarter and so on."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..nests import Axis
 from .machine import machine
-from .types import DType, NoKernel, lanes_of, number, register_type, splat
+from .types import DType, NoKernel, lanes_of, number, register_type, splat, vectors_of
 from .writer import Writer
 
 __all__ = ["Fold", "fold", "fold_values", "reduction_kernel", "start_of"]
@@ -248,11 +248,8 @@ class _Columns(_Reduction):
         lanes = self.lanes
         fixed = kept[0].size
         if fixed is not None:
-            whole = fixed - fixed % lanes
-            for start in range(0, whole, lanes):
-                self._column(out, x, str(start), lanes, moves)
-            if fixed > whole:
-                self._column(out, x, str(whole), fixed - whole, moves)
+            for first, part in vectors_of(fixed, lanes):
+                self._column(out, x, str(first), part, moves)
             return
         whole_part = w.put(f"sub nsw i64 {size}, {w.put(f'and i64 {size}, {lanes - 1}')}")
         with w.loop(whole_part, lanes) as index:

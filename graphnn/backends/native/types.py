@@ -6,7 +6,10 @@ import numpy as np
 
 from ..kernels import DType, NoKernel
 
-__all__ = ["DType", "LANES", "NoKernel", "convert", "lanes_of", "memory_type", "number", "register_type", "splat"]
+__all__ = [
+    "DType", "LANES", "NoKernel", "convert", "lanes_of", "memory_type", "number", "register_type", "splat",
+    "vectors_of",
+]  # fmt: skip
 
 LANES = 64
 """Bytes of a vector as the kernels write it, whatever the processor has: LLVM splits it into those of the machine."""
@@ -29,6 +32,25 @@ def lanes_of(*dtypes: DType) -> int:
     """How many elements the kernels treat at once, by the widest of their dtypes; half floats count as the floats
     they are computed in."""
     return LANES // max(4, *(dtype.itemsize for dtype in dtypes)) if dtypes else LANES // 8
+
+
+def vectors_of(count: int, lanes: int) -> list[tuple[int, int]]:
+    """So many elements as vectors, each with its first element and its lanes: whole ones, then a half and the rest.
+
+    LLVM keeps a vector of an odd number of lanes in registers badly when it is longer than the processor's.
+
+    >>> from graphnn.backends.native.types import vectors_of
+    >>> vectors_of(29, 16)
+    [(0, 16), (16, 8), (24, 5)]
+    """
+    half, first = lanes // 2, 0
+    found: list[tuple[int, int]] = []
+    while first < count:
+        left = count - first
+        size = lanes if left >= lanes else half if left > half > 0 else left
+        found.append((first, size))
+        first += size
+    return found
 
 
 def number(value: float, dtype: DType) -> str:
