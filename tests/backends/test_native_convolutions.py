@@ -24,6 +24,9 @@ FORMS = {
     "pointwise": ((6, 5, 7), (4, 6, 1, 1), {}),
     "pointwise, strided": ((6, 5, 7), (4, 6, 1, 1), {"stride": 2}),
     "one place": ((3, 4, 5), (6, 3, 4, 5), {}),
+    "one place for each group": ((4, 4, 5), (6, 2, 4, 5), {"groups": 2}),
+    "few places": ((3, 5, 4), (6, 3, 3, 3), {"padding": ((0, 0), (1, 0))}),
+    "nothing seen": ((2, 1, 1), (3, 2, 2, 2), {"dilation": 2, "padding": 1}),
     "groups": ((6, 7, 6), (9, 2, 3, 3), {"groups": 3, "padding": 1}),
     "a filter for each channel": ((5, 7, 6), (5, 1, 3, 3), {"groups": 5, "padding": "same"}),
     "1-D": ((3, 20), (4, 3, 5), {}),
@@ -66,7 +69,7 @@ def agree(outputs, given, rtol=1e-10):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_every_form_agrees_with_numpy(image, filters, how, dtype):
     x, W, b = operands(image, filters, filters[0], dtype)
-    given = values(3, image, filters, filters[0])
+    given = values(35, image, filters, filters[0])
     agree(with_gradients(gn.Conv(x, W, b, **how), x=x, W=W, b=b), given, 1e-10 if dtype == "float64" else 1e-4)
 
 
@@ -76,7 +79,7 @@ def test_every_transposed_form_agrees_with_numpy(image, filters, how):
     channels = filters[1] * conv.groups
     x, W, b = operands((filters[0], *conv.shape[2:]), filters, channels, "float64")
     y = gn.ConvTranspose(x, W, b, **{**how, "padding": conv.padding})
-    agree(with_gradients(y, x=x, W=W, b=b), values(3, x.shape[1:], filters, channels))
+    agree(with_gradients(y, x=x, W=W, b=b), values(35, x.shape[1:], filters, channels))
 
 
 @pytest.mark.parametrize("how", [{}, {"padding": 1}, {"stride": 2}, {"groups": 2}])

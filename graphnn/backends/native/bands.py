@@ -1,8 +1,9 @@
-"""Bands: an image so laid out that every tap of a window sees its places in one run.
+"""Bands: images so laid out that every tap of a window sees its places in one run.
 
 There is a band for each tap along all axes but the first: the image shifted by that tap and cut to the window's
 places along those axes, row after row, zeros around. A tap along the first axis begins some rows further on. That is
-a copy for each tap along one axis, where columns have one for each tap along all.
+a copy for each tap along one axis, where columns have one for each tap along all. Several images share a band row by
+row, where one has too few places for a vector.
 
 Source: M. Cho and D. Brand, MEC: Memory-efficient Convolution for Deep Neural Network, ICML 2017,
 https://arxiv.org/abs/1706.06873. The runs of rows for windows that move by several are this project's own.
@@ -28,36 +29,40 @@ Index = tuple[slice, ...]
 
 @dataclass
 class Bands:
-    """An image's bands, where each tap's places begin in them, and the copies that fill them."""
+    """Images' bands, where each tap's places begin in them, and the copies that fill them."""
 
     array: np.ndarray
     taps: np.ndarray
+    laid: bool = False
+    """Are they made, or is it the image?"""
     copies: list[Copy] = field(default_factory=list)
 
 
-def lay_bands(window: Window, image: np.ndarray, places: tuple[int, ...], room: np.ndarray) -> Bands:
-    """The bands of an image (channels, *positions) in some memory; the image itself where it serves as it lies."""
+def lay_bands(window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray) -> Bands:
+    """The bands of images (samples, channels, *positions) in some memory; a single image itself where it serves as it
+    lies."""
+    image, [samples, channels, *_] = images[0], images.shape
     strides = [s * by for s, by in zip(image.strides[1:], window.stride, strict=True)]
-    if not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
+    if samples == 1 and not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
         apart = [s * by for s, by in zip(image.strides[1:], window.dilation, strict=True)]
         return Bands(image, offsets(window.kernel, apart))
     runs, first_rows = _runs(window, places[0])
     kernel = window.kernel[1:]
     height = sum(count for _, count in runs)
-    array = shaped(room, (len(image), *kernel, height, *places[1:]))
+    array = shaped(room, (channels, *kernel, height, samples, *places[1:]))
     by_row = array.strides[1 + len(kernel)]
     others = offsets(kernel, array.strides[1 : 1 + len(kernel)])
-    bands = Bands(array, np.add.outer(np.array(first_rows) * by_row, others).reshape(-1))
+    bands = Bands(array, np.add.outer(np.array(first_rows) * by_row, others).reshape(-1), True)
     base = 0
     for begin, count in runs:
         for tap in product(*map(range, kernel)):
             of_tap: tuple[Any, ...] = (slice(None), *tap, slice(base, base + count))
-            band = array[of_tap]
             firsts = [begin, *(t * d for t, d in zip(tap, window.dilation[1:], strict=True))]
-            seen = within(window, firsts, band.shape[1:], image.shape[1:])
+            seen = within(window, firsts, (count, *places[1:]), image.shape[1:])
             if seen is not None:
-                at, positions = seen
-                bands.copies.append((band[at], image[positions]))
+                (rows, *at), (lines, *positions) = seen
+                band = array[of_tap][(slice(None), rows, slice(None), *at)]
+                bands.copies.append((band, np.moveaxis(images, 0, 2)[(slice(None), lines, slice(None), *positions)]))
         base += count
     return bands
 
@@ -84,9 +89,9 @@ def _runs(window: Window, places: int) -> tuple[list[tuple[int, int]], list[int]
 def within(
     window: Window, firsts: Sequence[int], places: tuple[int, ...], image: tuple[int, ...]
 ) -> tuple[Index, Index] | None:
-    """Which of so many places along each axis see the image, and its positions, of all channels, when the first place
-    sees such a position of the padded image; None where no place does."""
-    at, positions = [slice(None)], [slice(None)]
+    """Which of so many places along each axis see the image, and which positions of it, when the first place sees such
+    a position of the padded image; None where no place does."""
+    at, positions = [], []
     for first, count, size, step, (before, _) in zip(firsts, places, image, window.stride, window.padding, strict=True):
         shift = first - before
         start, stop = max(0, -(shift // step)), min(count, (size - 1 - shift) // step + 1)

@@ -191,9 +191,9 @@ class Loops:
         w = self.w
         vectors = sum(max(1, 2 * lanes // self.lanes) for _, lanes, _ in parts)
         rows = self.how.rows
-        tall = max(1, min(8, REGISTERS // vectors // 2))
-        if rows is None or not self.in_tables:
-            tall = 1 << (tall.bit_length() - 1)
+        tall = 1 << (max(1, min(8, REGISTERS // vectors // 2)).bit_length() - 1)
+        if self.in_tables and rows is not None and rows <= REGISTERS // vectors // 2:
+            tall = rows  # the steps of a table are read once for all
         inner = self.how.inner
         held = None
         if inner is not None and inner * vectors <= HELD:

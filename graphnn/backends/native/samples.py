@@ -1,7 +1,7 @@
 """Samples: kernels that go through a batch sample by sample, so that what is made on the way stays in the cache.
 
-For each sample such a kernel moves parts of arrays and multiplies matrices, in the order given. Moves alike but for
-where they begin are one loop nest in a loop over a table of places, however many taps a window has.
+In each round, for a sample or some, such a kernel moves parts of arrays and multiplies matrices, in the order given.
+Moves alike but for where they begin are one loop nest in a loop over a table of places, however many taps a window has.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .maps import write_nest
 from .products import WORD, Loops, Product
 from .reductions import Fold, fold, fold_values
 from .tape import Invocation, address_of
+from .transposing import write_transposed
 from .types import DType
 from .writer import Writer
 
@@ -39,6 +40,14 @@ class Moves:
 
 
 @dataclass(frozen=True)
+class Transposition:
+    """A matrix of each of some samples, transposed from one array to another."""
+
+    target: int
+    source: int
+
+
+@dataclass(frozen=True)
 class Multiplication:
     """A product of arrays: its result, A, B, and C where there is one."""
 
@@ -46,7 +55,7 @@ class Multiplication:
     arrays: tuple[int, ...]
 
 
-Action: TypeAlias = "Moves | Multiplication"
+Action: TypeAlias = "Moves | Transposition | Multiplication"
 """What is done for each sample. Arrays are named by their numbers."""
 
 
@@ -54,20 +63,26 @@ Action: TypeAlias = "Moves | Multiplication"
 def samples_kernel(dtype: DType, arrays: int, actions: tuple[Action, ...]) -> str:
     """The kernel.
 
-    Its words: for each array a pointer and the bytes from sample to sample (none for what is made on the way); the
-    samples; then for each action its own. Moves have the bytes from the tables' beginning to their own table, pairs
-    of bytes in target and source; how many pairs; and the numbers of their axes. Products have the bytes to their
+    Its words: for each array a pointer and the bytes from round to round (none for what is made on the way); the
+    rounds; then for each action its own. Moves have the bytes from the tables' beginning to their own table, pairs
+    of bytes in target and source; how many pairs; and the numbers of their axes. Transpositions have how many, the
+    bytes from one to the next in target and source, then as `write_transposed`. Products have the bytes to their
     tables of steps and rows, where they have them; then as `Loops`. At the end the tables.
     """
     w = Writer()
     firsts = [(w.word("ptr"), w.word()) for _ in range(arrays)]
     tables = w.rest()
-    with w.loop(w.word()) as sample:
-        places = [w.offset(first, (sample, by)) for first, by in firsts]
+    with w.loop(w.word()) as index:
+        places = [w.offset(first, (index, by)) for first, by in firsts]
         for action in actions:
             match action:
                 case Moves():
                     _move(w, dtype, action, places, tables)
+                case Transposition(target, source):
+                    count, by_target, by_source = (w.word() for _ in range(3))
+                    with w.loop(count) as i:
+                        at = w.offset(places[target], (i, by_target)), w.offset(places[source], (i, by_source))
+                        write_transposed(w, dtype, *at)
                 case Multiplication(product, which):
                     steps = w.offset(tables, (w.word(), 1)) if product.steps_at else ""
                     rows = w.offset(tables, (w.word(), 1)) if product.rows_at else ""
@@ -102,12 +117,18 @@ def _sum(w: Writer, how: Fold, x: str, y: str, lanes: int) -> str:
 class Batch:
     """The call of a kernel over samples, as it is put together: its actions, their words, and its tables."""
 
-    samples: int
-    arrays: list[tuple[np.ndarray, int]]
-    """Each array's first sample, and the bytes from one to the next."""
+    rounds: int
+    """How often all is done."""
+    arrays: list[tuple[np.ndarray, int]] = field(default_factory=list)
+    """Each array, and the bytes from round to round."""
     actions: list[Action] = field(default_factory=list)
     words: list[int] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
+
+    def array(self, array: np.ndarray, by: int = 0) -> int:
+        """The number of an array that lies so many bytes further in each round."""
+        self.arrays.append((array, by))
+        return len(self.arrays) - 1
 
     def table(self, entries: np.ndarray) -> int:
         """Bytes to a table, which is put behind the others."""
@@ -129,6 +150,11 @@ class Batch:
             self.actions.append(Moves(target, source, axes, added))
             self.words += [self.table(np.array(pairs)), len(pairs), *numbers]
 
+    def transpose(self, target: int, source: int, to: np.ndarray, of: np.ndarray) -> None:
+        """Transpose matrices: one of each sample of (samples, rows, columns)."""
+        self.actions.append(Transposition(target, source))
+        self.words += [len(of), to.strides[0], of.strides[0], *of.shape[1:], of.strides[1], to.strides[1]]
+
     def multiply(self, how: Product, arrays: tuple[int, ...], tables: Sequence[np.ndarray], words: list[int]) -> None:
         """Multiply matrices."""
         self.actions.append(Multiplication(how, arrays))
@@ -138,4 +164,4 @@ class Batch:
         """The call."""
         kernel = samples_kernel(self.arrays[0][0].dtype, len(self.arrays), tuple(self.actions))
         arrays = [word for array, by in self.arrays for word in (address_of(array), by)]
-        return Invocation(kernel, [*arrays, self.samples, *self.words, *self.tables])
+        return Invocation(kernel, [*arrays, self.rounds, *self.words, *self.tables])
