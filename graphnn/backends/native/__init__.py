@@ -15,6 +15,7 @@ from ...transform.group import group
 from ...transform.passes import Pass
 from ...transform.products import batched_products, biases
 from ...transform.rows import rows
+from ...transform.turned import turned
 from ..numpy import PASSES as INTERPRETED
 from .probe import problem
 from .program import NativeProgram, bind
@@ -22,5 +23,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, batched_products, biases, group, rows, columns)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, batched_products, biases, group, rows, columns, turned)
 """Those of NumPy, then what only pays where steps become kernels."""
