@@ -11,9 +11,10 @@ from .errors import DTypeError, FeedError, ShapeError
 from .ir.graph import Graph
 from .ir.labels import check_labels
 from .ir.leaf import Input
-from .ir.node import Node, describe
-from .ir.spec import Size, Spec
+from .ir.node import describe
+from .ir.spec import Spec
 from .plan.memory import Plan
+from .plan.sizes import bounded
 
 __all__ = ["Feeds"]
 
@@ -28,7 +29,7 @@ class Feeds:
         self.free_sizes = tuple(name for name in graph.sizes if name not in known)
         """Named sizes that no input has: a program is fed them as numbers, by name."""
         self._labelled = [step.node for step in plan.steps]
-        self._bounded = _bounded(plan.graph)
+        self._bounded = bounded(plan.graph)
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
         """The arrays by input, and the named sizes; nothing is copied that need not be.
@@ -101,17 +102,6 @@ class Feeds:
             if found and isinstance(found[0], Input) and found not in checked:
                 checked.add(found)
                 check_labels(arrays[found[0].name], found[1], f"input '{found[0].name}'", node)
-
-
-def _bounded(graph: Graph) -> dict[Size, Node]:
-    """The dimensions that some numbers would make negative, each with the first node that has it."""
-    found: dict[Size, Node] = {}
-    asking = graph.of(*(op for op in graph.by_op if op.room is not Node.room))
-    for dims, node in (*((spec.shape, node) for spec, node in graph.specs.items()), *((n.room(), n) for n in asking)):
-        for dim in dims:
-            if isinstance(dim, Size) and (dim.offset < 0 or dim.scale < 0):
-                found.setdefault(dim, node)
-    return found
 
 
 def _cast(array: np.ndarray, dtype: np.dtype[Any], name: str, spec: Spec) -> np.ndarray:

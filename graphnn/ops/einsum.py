@@ -101,7 +101,9 @@ class Einsum(Node):
         left, result = self.equation.split("->")
         return left.split(","), result
 
-    def _dims(self) -> dict[str, Dim]:
+    @property
+    def dims(self) -> dict[str, Dim]:
+        """The size of each letter."""
         terms, _ = self.terms
         return {
             a: dim
@@ -111,7 +113,7 @@ class Einsum(Node):
 
     def infer(self) -> Spec:
         """The sizes of the result's letters."""
-        dims = self._dims()
+        dims = self.dims
         return Spec(tuple(dims[letter] for letter in self.terms[1]), self.values[0].dtype)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
@@ -120,7 +122,7 @@ class Einsum(Node):
 
     def work(self) -> tuple[Shape, ...]:
         """An operation for each operand and each combination of letters."""
-        return ((len(self.values), *self._dims().values()),)
+        return ((len(self.values), *self.dims.values()),)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """One call: of two operands a matrix product where views make it one, else `einsum`.
@@ -144,7 +146,7 @@ class Einsum(Node):
 
     def _slope(self, g: Node, k: int) -> Node:
         terms, result = self.terms
-        operand, dims = self.values[k], self._dims()
+        operand, dims = self.values[k], self.dims
         factors = [(result, g), *((t, v) for i, (t, v) in enumerate(zip(terms, self.values, strict=True)) if i != k)]
         unused = (a for a in string.ascii_letters if a not in self.equation)
         target = ""

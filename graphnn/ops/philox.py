@@ -13,14 +13,16 @@ import numpy as np
 from ..ir.node import Call
 from ..ir.spec import Spec
 
-__all__ = ["BLOCKS", "State", "draw", "low_word", "rounds", "work"]
+__all__ = ["BITS", "BLOCKS", "FACTORS", "ROUNDS", "WEYL", "State", "draw", "low_word", "rounds", "work"]
 
 BLOCKS = 4096
 """Blocks of four words that are made at a time: their working memory, 176 KiB, stays in the cache."""
 
-_FACTORS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
+FACTORS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+BITS = {2: 11, 4: 24, 8: 53}
+"""Random bits of a number, by the bytes of its dtype."""
 _LOW, _HIGH = (0, 1) if np.little_endian else (1, 0)
 
 
@@ -40,7 +42,7 @@ class State:
     @property
     def words(self) -> tuple[Any, Any, Any, Any]:
         """After the rounds: the four words of each block."""
-        p, q = self.products[(_ROUNDS - 1) % 2]
+        p, q = self.products[(ROUNDS - 1) % 2]
         return self.first, _half(q, _LOW), self.third, _half(p, _LOW)
 
 
@@ -52,10 +54,10 @@ def rounds(xp: Any, state: State, second: Any, fourth: Any, key: int) -> list[Ca
     with the other words and the key; the low halves are the next second and fourth word, and stay where they are.
     """
     calls: list[Call] = []
-    factors = [xp.uint64(factor) for factor in _FACTORS]
-    for i in range(_ROUNDS):
+    factors = [xp.uint64(factor) for factor in FACTORS]
+    for i in range(ROUNDS):
         p, q = state.products[i % 2]
-        keys = [xp.uint32((((key >> 32 * k) & 0xFFFFFFFF) + i * _WEYL[k]) & 0xFFFFFFFF) for k in (0, 1)]
+        keys = [xp.uint32((((key >> 32 * k) & 0xFFFFFFFF) + i * WEYL[k]) & 0xFFFFFFFF) for k in (0, 1)]
         calls += [
             partial(xp.multiply, state.first, factors[0], p, dtype=np.uint64),
             partial(xp.multiply, state.third, factors[1], q, dtype=np.uint64),
@@ -76,7 +78,7 @@ def draw(xp: Any, state: State, part: Any, low: bool) -> list[Call]:
     """
     words, spare = state.words, state.spare
     calls: list[Call] = []
-    bits = {2: 11, 4: 24, 8: 53}[part.dtype.itemsize]
+    bits = BITS[part.dtype.itemsize]
     unit = part.dtype.type(2.0**-bits)
     for i in range(4):
         target = part[i::4]

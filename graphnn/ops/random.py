@@ -32,7 +32,8 @@ from .sample import refused, sample
 
 __all__ = ["Uniform", "Normal", "Dropout"]
 
-_SECOND, _LOW = 1 << 31, 1 << 30
+SECOND_DRAW, LOW_HALVES = 1 << 31, 1 << 30
+"""Bits of a block's number: see above."""
 
 
 class Random:
@@ -140,7 +141,7 @@ class Uniform(Random, Node):
             ShapeError: for more elements than there are counters.
         """
         blocks = self._blocks()
-        if blocks is not None and blocks > _LOW:
+        if blocks is not None and blocks > LOW_HALVES:
             raise ShapeError(f"{self.op}: {Spec(self.size, self.kind)} has more elements than one node draws.")
         return Spec(self.size, self.kind)
 
@@ -177,7 +178,7 @@ class Uniform(Random, Node):
             part = flat[start * 4 : (start + BLOCKS) * 4]
             state = State(scratch, -(-part.size // 4))
             for low in (False, True) if self.kind.itemsize == 8 else (False,):
-                first = xp.uint32(start | self.lane * _SECOND | low * _LOW)
+                first = xp.uint32(start | self.lane * SECOND_DRAW | low * LOW_HALVES)
                 calls += [
                     partial(xp.add, index[: len(state.first)], first, state.first),
                     partial(xp.copyto, state.third, step),

@@ -56,10 +56,13 @@ class Trilu(Node):
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """Zeros, then a copy where a mask that was made once says so."""
-        x, mask = ins[0], scratch[-1]
-        below = xp.tri(*x.shape[-2:], self.k - 1 if self.upper else self.k, dtype=bool)
+        self.fill_mask(xp, scratch[-1])
+        return [partial(out.fill, 0), partial(xp.copyto, out, ins[0], "no", scratch[-1])]
+
+    def fill_mask(self, xp: Any, mask: Any) -> None:
+        """Write which elements of a matrix belong to the triangle."""
+        below = xp.tri(*mask.shape, self.k - 1 if self.upper else self.k, dtype=bool)
         mask[...] = ~below if self.upper else below
-        return [partial(out.fill, 0), partial(xp.copyto, out, x, "no", mask)]
 
     def tables(self) -> tuple[Spec, ...]:
         """Which elements of a matrix belong to the triangle."""

@@ -51,11 +51,3 @@ def test_sums_of_products_are_products_of_matrices(equation, size):
         given[f"x{i}"] = rng.normal(size=tuple(n * size if a in "ab" else n for a, n in zip(term, shape, strict=True)))
     found = both(gn.Einsum(equation, *nodes), **given)
     np.testing.assert_allclose(found, np.einsum(equation, *given.values()), rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("equation", ["ii->i", "nk->n", "nk,nm->m"])
-def test_other_sums_run_on_numpy_and_are_named(equation):
-    letters = equation.split("->")[0].split(",")
-    nodes = [gn.Input(f"x{i}", tuple(a.upper() for a in term)) for i, term in enumerate(letters)]
-    f = gn.compile(gn.Einsum(equation, *nodes), backend="native", passes="none")
-    assert f"the equation {equation}, of operands that lie as they do" in f.explain()

@@ -10,16 +10,14 @@ from functools import cache
 
 import numpy as np
 
+from ...ops.philox import BITS
+from ...ops.random import LOW_HALVES, SECOND_DRAW
 from ..kernels import DType, NoKernel
 from .site import Site
 from .types import is_half, number, register_type, rounded, stored
 from .writer import Kernel, Launch, Writer, launch
 
 __all__ = ["lower_uniform"]
-
-_BITS = {2: 11, 4: 24, 8: 53}
-_SECOND, _LOW = 1 << 31, 1 << 30
-"""The bits of the block's number that tell the two draws of a Normal, and the halves of float64, apart."""
 
 
 def lower_uniform(
@@ -43,7 +41,7 @@ def lower_uniform(
         return []
     step, *place = counters
     kernel = _uniform_kernel(out.dtype, step.dtype, bool(place), float(low), float(high))
-    words = [at(out), at(step), *map(at, place), out.size, seed % 2**32, seed >> 32, stream, lane * _SECOND]
+    words = [at(out), at(step), *map(at, place), out.size, seed % 2**32, seed >> 32, stream, lane * SECOND_DRAW]
     return [launch(kernel, words, -(-out.size // 4))]
 
 
@@ -57,12 +55,12 @@ def _uniform_kernel(dtype: DType, counter: DType, placed: bool, low: float, high
 
     def draw(half: int) -> str:
         name = f"words{half}"
-        first = f"(unsigned)({block} | {lane} | {half * _LOW})"
+        first = f"(unsigned)({block} | {lane} | {half * LOW_HALVES})"
         given = f"{first}, {place}, (unsigned)*{step}, (unsigned){stream}, (unsigned){key0}, (unsigned){key1}"
         w.line(f"const Words {name} = philox({given});")
         return f"{name}.w[i]"
 
-    bits = _BITS[dtype.itemsize]
+    bits = BITS[dtype.itemsize]
     unit = number(2.0**-bits, np.dtype(np.float32) if is_half(dtype) else dtype)
     if bits > 32:
         value = f"({draw(0)} * {number(2.0 ** (bits - 32), dtype)} + ({draw(1)} >> {64 - bits})) * {unit}"

@@ -12,6 +12,7 @@ from ...ir.node import Node
 from ...ir.spec import Spec
 from ...ops.control import Cond
 from ...plan.memory import Plan
+from ...plan.sizes import some_sizes
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory, show_bytes, whole
 from ..numpy.program import aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
@@ -168,7 +169,7 @@ class CupyProgram:
         return "\n".join([PRELUDE, *(f"{line}\n{text}" for line, text in zip(said, texts, strict=True))])
 
     def _any(self) -> Bound:
-        return next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+        return next(iter(self._bound.values()), None) or self.bound(some_sizes(self.plan.graph))
 
     def assembly(self) -> str:
         """There is none to show.

@@ -79,7 +79,7 @@ def gather_kernel(row: int | None) -> str:
         at = w.put(f"load i64, ptr {w.offset(order, (i, 8))}, align 8")
         source = w.put(f"getelementptr i8, ptr {data}, i64 {w.put(f'mul nsw i64 {at}, {bytes_}')}")
         place = w.put(f"getelementptr i8, ptr {target}, i64 {w.put(f'mul nsw i64 {i}, {bytes_}')}")
-        w.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {place}, ptr {source}, i64 {bytes_}, i1 false)")
+        w.copy_bytes(place, source, bytes_)
     return w.text()
 
 

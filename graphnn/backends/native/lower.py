@@ -11,23 +11,25 @@ from ...ir import formula as language
 from ...ir.node import Node
 from ...ops.einsum import Einsum
 from ...ops.elementwise import Elementwise
-from ...ops.joining import Concat
+from ...ops.gemm import Gemm
 from ...ops.linear import MatMul
 from ...ops.reductions import Reduction
-from ...ops.shape import Reshape
-from ...ops.structure import Cast
 from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
 from ...transform.rowwise import Rows
 from ..nests import Nest, make_axes, make_nest
 from .convolutions import CONVOLUTIONS
+from .draws import DRAWS
 from .halves import from_bfloat16_kernel, to_bfloat16_kernel
 from .indices import INDICES
 from .maps import copy, lower_map
 from .matmul import by_loops, lower_product
+from .moves import MOVES
 from .pools import POOLS
+from .ranks import RANKS
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
+from .scans import SCANS
 from .sums import lower_einsum
 from .tape import Invocation, address_of
 from .types import NoKernel
@@ -55,10 +57,6 @@ def _elementwise(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
     return lower_map(node.body, tuple(node.named_operands()), declared.shape, ins, out)
 
 
-def _cast(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
-    return copy(declared.shape, out, ins[0])
-
-
 def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
     def rule(node: Node, ins: Arrays, out: np.ndarray, declared: Node, working: Arrays) -> list[Invocation]:
         if not out.size:
@@ -67,19 +65,6 @@ def _half(kernel: Callable[[Nest], str]) -> Callable[..., list[Invocation]]:
         return [Invocation(kernel(nest), [address_of(out), *map(address_of, ins), *words])]
 
     return rule
-
-
-def _reshape(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    return copy(declared.x.shape, out.reshape(ins[0].shape), ins[0])
-
-
-def _concat(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    calls: list[Invocation] = []
-    ends = np.cumsum([x.shape[node.axis] for x in ins]).tolist()
-    for x, value, end in zip(ins, declared.values, ends, strict=True):
-        place = out[(slice(None),) * node.axis + (slice(end - x.shape[node.axis], end),)]
-        calls += copy(value.shape, place, x)
-    return calls
 
 
 def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
@@ -116,23 +101,36 @@ def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: A
     return [*before, *lower_product(x, w, out, *dims, out, *alpha)]
 
 
+def _gemm(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
+    a, b = ins[0].T if node.transA else ins[0], ins[1].T if node.transB else ins[1]
+    *c, alpha, beta = ins[2:]
+    (rows, columns), inner = declared.shape, declared.A.shape[0 if node.transA else 1]
+    dims = (rows, inner), (inner, columns)
+    if not c:
+        return lower_product(a, b, out, *dims, None, alpha)
+    scaled = lower_map(language.parse("c * beta"), ("c", "beta"), declared.shape, (*c, beta), out)
+    return [*scaled, *lower_product(a, b, out, *dims, out, alpha)]
+
+
 def _rows(node: Any, ins: Arrays, out: Any, declared: Node, working: Arrays) -> list[Invocation]:
     return lower_rows(node, ins, out)
 
 
 _RULES: Mapping[type[Node], Callable[..., list[Invocation]]] = {
     Elementwise: _elementwise,
-    Cast: _cast,
-    Reshape: _reshape,
-    Concat: _concat,
     Reduction: _reduction,
     MatMul: _matmul,
     Product: _product,
+    Gemm: _gemm,
     Einsum: lower_einsum,
     Rows: _rows,
     ToBFloat16: _half(to_bfloat16_kernel),
     FromBFloat16: _half(from_bfloat16_kernel),
     **CONVOLUTIONS,
+    **DRAWS,
     **INDICES,
+    **MOVES,
     **POOLS,
+    **RANKS,
+    **SCANS,
 }

@@ -21,7 +21,7 @@ from .tape import Invocation, address_of
 from .types import DType, lanes_of
 from .writer import Writer
 
-__all__ = ["axis_loop", "axis_loops", "copy", "load_along", "lower_map", "map_kernel", "write_nest"]
+__all__ = ["axis_loop", "axis_loops", "axis_numbers", "copy", "load_along", "lower_map", "map_kernel", "write_nest"]
 
 Body = Callable[[list[str], int, str | None], None]
 """Writes what happens at one place: the pointers there, how many elements at once, and a mask of them."""
@@ -98,13 +98,16 @@ def axis_loops(w: Writer, axes: Sequence[Axis], dtypes: Sequence[DType], places:
 @contextmanager
 def axis_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str]) -> Iterator[list[str]]:
     """A loop over one axis; yields the pointers inside."""
-    size = str(axis.size) if axis.size is not None else w.word()
-    strides = [
-        w.word() if kind == "any" else dtype.itemsize if kind == "dense" else 0
-        for kind, dtype in zip(axis.strides, dtypes, strict=True)
-    ]
+    size, strides = axis_numbers(w, axis, dtypes)
     with w.loop(size) as index:
         yield [w.offset(place, (index, stride)) for place, stride in zip(places, strides, strict=True)]
+
+
+def axis_numbers(w: Writer, axis: Axis, dtypes: Sequence[DType]) -> tuple[str, list[str | int]]:
+    """The size of an axis, and the bytes that each array moves along it: numbers, or words where they vary."""
+    size = str(axis.size) if axis.size is not None else w.word()
+    kinds = zip(axis.strides, dtypes, strict=True)
+    return size, [w.word() if kind == "any" else dtype.itemsize if kind == "dense" else 0 for kind, dtype in kinds]
 
 
 def _vector_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str], body: Body) -> None:

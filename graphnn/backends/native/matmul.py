@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from ...ir.spec import Dim
@@ -12,7 +10,6 @@ from .blas import blas_kernel
 from .probe import blas
 from .products import Product, product_kernel
 from .tape import Invocation, address_of
-from .types import NoKernel
 
 __all__ = ["by_loops", "lower_product"]
 
@@ -33,15 +30,10 @@ def lower_product(
 ) -> list[Invocation]:
     """The calls that write `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
 
-    alpha is a scalar, or one for each batch.
-
-    Raises:
-        NoKernel: for a large product of matrices that BLAS cannot read.
+    alpha is a scalar, or one for each batch. What is added to a product by BLAS is the result itself.
     """
     if not out.size:
         return []
-    if out.dtype.kind == "b":
-        raise NoKernel("a product of bools")
     rows, columns = x.ndim > 1, w.ndim > 1
     a, b, c = x if rows else x[None], w if columns else w[:, None], _matrices(out, rows, columns)
     plus = None if onto is None else _matrices(onto, rows, columns)
@@ -58,7 +50,18 @@ def by_loops(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
         return True
     large = LARGE[out.itemsize] if b.strides[-1] == b.itemsize else LARGE_STRIDED
     count: int = a.shape[-2] * a.shape[-1] * b.shape[-1]
-    return count < large
+    return count < large or not _suits_blas(a, b, out)
+
+
+def _suits_blas(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
+    """Can BLAS read the operands, and count that far?"""
+    lies_a, lies_b = _layout(a), _layout(b)
+    return lies_a is not None and lies_b is not None and max(*out.shape, lies_a[1], lies_b[1], _row(out)) < 2**31
+
+
+def _row(out: np.ndarray) -> int:
+    """From row to row of the result how many elements."""
+    return max(int(out.shape[-1]), int(out.strides[-2]) // out.itemsize)
 
 
 def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
@@ -109,13 +112,10 @@ def _by_blas(
     batches: tuple[int, ...],
 ) -> list[Invocation]:  # fmt: skip
     lies_a, lies_b = _layout(a), _layout(b)
-    if lies_a is None or lies_b is None:
-        raise NoKernel("a large product of a matrix whose rows and columns are both strided")
+    assert lies_a is not None and lies_b is not None
     (letter_a, lda), (letter_b, ldb) = lies_a, lies_b
     n, m, k = c.shape[-1], c.shape[-2], a.shape[-1]
-    ldc = max(n, c.strides[-2] // c.itemsize)
-    if max(n, m, k, ldb, lda, ldc) >= 2**31 or prod(batches) < 1:
-        raise NoKernel("a product too large for BLAS")
+    ldc = _row(c)
     routine = blas("dgemm" if c.itemsize == 8 else "sgemm")
     words: list[int] = [routine, address_of(c), address_of(a), address_of(b)]
     words += [] if alpha is None else [address_of(alpha)]

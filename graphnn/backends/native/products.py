@@ -289,8 +289,12 @@ class Loops:
     def _fma(self, x: str, y: str, z: str, lanes: int) -> str:
         if self.carried.kind == "f":
             return Arithmetic(self.w, self.carried, lanes, machine().fused_multiply_add).fma(x, y, z)
-        kind = register_type(self.carried, lanes)
-        return self.w.put(f"add {kind} {self.w.put(f'mul {kind} {x}, {y}')}, {z}")
+        add = "or" if self.carried.kind == "b" else "add"
+        return self.w.put(f"{add} {register_type(self.carried, lanes)} {self._times(x, y, lanes)}, {z}")
+
+    def _times(self, x: str, y: str, lanes: int) -> str:
+        times = {"f": "fmul", "b": "and"}.get(self.carried.kind, "mul")
+        return self.w.put(f"{times} {register_type(self.carried, lanes)} {x}, {y}")
 
     def _finish(self, part: Columns, row: str, value: str) -> None:
         w, (column, lanes, mask) = self.w, part
@@ -304,8 +308,6 @@ class Loops:
             one = number(1, self.carried)
             value = self._fma(w.spread(self.alpha or one, self.carried, lanes), value, before, lanes)
         elif self.how.scaled:
-            value = w.put(
-                f"fmul {register_type(self.carried, lanes)} {value}, {w.spread(self.alpha, self.carried, lanes)}"
-            )
+            value = self._times(value, w.spread(self.alpha, self.carried, lanes), lanes)
         place = w.offset(self.out, (row, self.out_row), (column, self.dtype.itemsize))
         w.store(w.converted(value, self.carried, self.dtype, lanes), place, self.dtype, lanes, mask)

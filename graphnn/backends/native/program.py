@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from ...ir.leaf import come_home
 from ...ir.spec import Spec
 from ...plan.memory import Plan
+from ...plan.sizes import some_sizes
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
 from ..numpy.program import aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, best_times
@@ -122,9 +122,12 @@ class NativeProgram:
         """The kernels as the processor's instructions."""
         return "\n".join(f"# {what}\n{machine().assembly(text)}" for text, what in self._kernels().items())
 
+    def _any(self) -> Bound:
+        return next(iter(self._bound.values()), None) or self.bound(some_sizes(self.plan.graph))
+
     def _kernels(self) -> dict[str, str]:
         """Each distinct kernel with what it is for."""
-        bound = next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+        bound = self._any()
         uses: dict[str, list[str]] = {}
         for part in bound.all_parts():
             for kernel, op in part.uses():
@@ -134,7 +137,7 @@ class NativeProgram:
 
     def notes(self) -> str:
         """Which steps run on NumPy, and why."""
-        bound: Any = next(iter(self._bound.values()), None) or self.bound(dict.fromkeys(self.plan.graph.sizes, 3))
+        bound = self._any()
         if not bound.reasons:
             return "every step has a kernel: a loop runs without entering Python"
         lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]

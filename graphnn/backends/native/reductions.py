@@ -14,6 +14,7 @@ import numpy as np
 
 from ..nests import Axis
 from .machine import machine
+from .maps import axis_numbers
 from .types import DType, NoKernel, lanes_of, number, register_type, splat, vectors_of
 from .writer import Writer
 
@@ -58,9 +59,9 @@ def start_of(how: Fold) -> str:
             return number(-np.inf, dtype)
         case "minimum", "f":
             return number(np.inf, dtype)
-        case "maximum", "b":
+        case (("maximum" | "logical_or"), "b"):
             return "false"
-        case "minimum", "b":
+        case (("minimum" | "logical_and"), "b"):
             return "true"
         case "maximum", _:
             return str(np.iinfo(dtype).min)
@@ -78,9 +79,9 @@ def fold_values(w: Writer, how: Fold, x: str, y: str, lanes: int) -> str:
             return w.put(f"fadd {kind} {x}, {y}")
         case "multiply", "f":
             return w.put(f"fmul {kind} {x}, {y}")
-        case (("add" | "maximum"), "b"):
+        case (("add" | "maximum" | "logical_or"), "b"):
             return w.put(f"or {kind} {x}, {y}")
-        case (("multiply" | "minimum"), "b"):
+        case (("multiply" | "minimum" | "logical_and"), "b"):
             return w.put(f"and {kind} {x}, {y}")
         case "add", _:
             return w.put(f"add {kind} {x}, {y}")
@@ -141,12 +142,8 @@ class _Reduction:
 
     def axis(self, axis: Axis) -> tuple[str, tuple[str | int, str | int]]:
         """The size of an axis, and how result and operand move along it."""
-        w, how = self.w, self.how
-        size = str(axis.size) if axis.size is not None else w.word()
-        moves: list[str | int] = []
-        for kind, dtype in zip(axis.strides, (how.result, how.source), strict=True):
-            moves.append(w.word() if kind == "any" else dtype.itemsize if kind == "dense" else 0)
-        return size, (moves[0], moves[1])
+        size, (move_out, move_x) = axis_numbers(self.w, axis, (self.how.result, self.how.source))
+        return size, (move_out, move_x)
 
     def start(self, lanes: int) -> str:
         return splat(start_of(self.how), self.how.carried, lanes)

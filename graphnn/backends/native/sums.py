@@ -1,4 +1,4 @@
-"""Sums of products (Einsum) as the kernels that there are: matrix products, added up where need be, and maps."""
+"""Sums of products (Einsum): matrix products, added up where need be, maps, and contractions for what is left."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 from ...ir import formula as language
 from ...ir.spec import Dim
 from ...ops.einsum import as_product
+from .contractions import contract
 from .maps import lower_map
 from .matmul import lower_product
 from .tape import Invocation
-from .types import NoKernel
 
 __all__ = ["lower_einsum"]
 
@@ -22,13 +22,9 @@ Arrays = tuple[np.ndarray, ...]
 
 
 def lower_einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    """The calls of an Einsum.
-
-    Raises:
-        NoKernel: for one that is neither a matrix product, nor a sum of them along a letter, nor without a sum.
-    """
+    """The calls of an Einsum."""
     terms, result = node.terms
-    dims = {a: dim for t, v in zip(terms, declared.values, strict=True) for a, dim in zip(t, v.shape, strict=True)}
+    dims: Mapping[str, Dim] = declared.dims
     zeros = lower_map(language.parse("0"), (), declared.shape, (), out)
     if not out.size or not all(x.size for x in ins):
         return zeros
@@ -37,14 +33,26 @@ def lower_einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
             return _map(terms, result, ins, out, declared.shape)
         if len(terms) == 2:
             one, two = terms
-            if product := as_product(terms, result, ins, out):
+            if product := _as_product(terms, result, ins, out):
                 return _product(product, _sizes(terms, result, dims))
             for letter in dims:
                 if letter in one and letter in two and letter not in result and out.itemsize > 2:
                     longer = np.broadcast_to(out, (ins[0].shape[one.index(letter)], *out.shape))
-                    if product := as_product(terms, letter + result, ins, longer):
+                    if product := _as_product(terms, letter + result, ins, longer):
                         return [*zeros, *_product(product, _sizes(terms, letter + result, dims), added=True)]
-    raise NoKernel(f"the equation {node.equation}, of operands that lie as they do")
+    return contract(terms, result, ins, out, dims)
+
+
+def _as_product(terms: list[str], result: str, ins: Arrays, out: np.ndarray) -> Arrays | None:
+    """Matrices whose product it is, if there are such, and the product's rows or columns lie densely."""
+    product = as_product(terms, result, ins, out)
+    return product if product is not None and _dense_side(product[2]) is not None else None
+
+
+def _dense_side(array: np.ndarray) -> int | None:
+    """The axis of a matrix along which elements lie side by side, if there are several: the last where it can be."""
+    axes = (a for a in (-1, -2) if array.shape[a] == 1 or array.strides[a] == array.itemsize)
+    return next(axes, None)
 
 
 def _map(terms: Sequence[str], result: str, ins: Arrays, out: np.ndarray, shape: tuple[Dim, ...]) -> list[Invocation]:
@@ -79,8 +87,6 @@ def _product(arrays: Arrays, sizes: tuple[Dim, Dim, Dim], added: bool = False) -
     """A matrix product, into a result that may lie transposed; with `added`, onto what is there."""
     a, b, c = arrays
     rows, inner, columns = sizes
-    if c.shape[-1] > 1 and c.strides[-1] != c.itemsize:
+    if _dense_side(c) == -2:
         a, b, c, rows, columns = (*(x.swapaxes(-1, -2) for x in (b, a, c)), columns, rows)
-    if c.shape[-1] > 1 and c.strides[-1] != c.itemsize:
-        raise NoKernel("a product into a strided result")
     return lower_product(a, b, c, (rows, inner), (inner, columns), c if added else None)

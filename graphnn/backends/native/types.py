@@ -84,8 +84,6 @@ def convert(source: DType, target: DType, lanes: int) -> list[str]:
             return [f"fcmp une {a} {{}}, {zero}"]
         case (_, "b"):
             return [f"icmp ne {a} {{}}, {zero}"]
-        case ("f", "f") if (source.itemsize, target.itemsize) == (8, 2):  # twice rounded by way of float32
-            raise NoKernel("no instruction turns float64 into float16")
         case ("f", "f"):
             return [f"{'fpext' if target.itemsize > source.itemsize else 'fptrunc'} {a} {{}} to {b}"]
         case ("f", kind):

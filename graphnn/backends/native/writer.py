@@ -16,7 +16,7 @@ from .types import DType, convert, memory_type, register_type, splat, suffix
 
 __all__ = ["Writer"]
 
-_INDEX = np.dtype(np.int64)
+_INDEX, _SINGLE = np.dtype(np.int64), np.dtype(np.float32)
 _INTRINSIC = re.compile(r"call (?:[a-z]+ )*([^@(]+) (@[\w.]+)\((.*)\)")
 
 
@@ -113,6 +113,22 @@ class Writer:
         self.do(f"br label %{end}")
         self.start(end)
 
+    @contextmanager
+    def repeat(self) -> Iterator[str]:
+        """A loop without an end of its own; yields the label behind it."""
+        head, end = self.labels("again", "through")
+        self.do(f"br label %{head}")
+        self.start(head)
+        yield end
+        self.do(f"br label %{head}")
+        self.start(end)
+
+    def go_when(self, condition: str, label: str) -> None:
+        """Go on at a label when the condition holds."""
+        [stay] = self.labels("stay")
+        self.do(f"br i1 {condition}, label %{label}, label %{stay}")
+        self.start(stay)
+
     def leave(self, condition: str, status: str) -> None:
         """Return a status when the condition holds."""
         then, end = self.labels("leave", "stay")
@@ -162,6 +178,10 @@ class Writer:
         named = f"llvm.masked.store.{_memory_suffix(dtype, lanes)}.p0"
         self.do(f"call void @{named}({kind} {value}, ptr align {align} {pointer}, <{lanes} x i1> {mask})")
 
+    def copy_bytes(self, target: str, source: str, count: str) -> None:
+        """Copy so many bytes between places that do not overlap."""
+        self.do(f"call void @llvm.memcpy.p0.p0.i64(ptr {target}, ptr {source}, i64 {count}, i1 false)")
+
     def spread(self, value: str, dtype: DType, lanes: int) -> str:
         """A value in every lane."""
         if lanes == 1:
@@ -178,9 +198,30 @@ class Writer:
 
     def converted(self, value: str, source: DType, target: DType, lanes: int = 1) -> str:
         """The value in another dtype."""
+        if (source.str[1:], target.str[1:]) == ("f8", "f2"):
+            value, source = self._rounded_to_odd(value, lanes), _SINGLE
         for instruction in convert(source, target, lanes):
             value = self.put(instruction.format(value))
         return value
+
+    def _rounded_to_odd(self, value: str, lanes: int) -> str:
+        """A float64 as the float32 that rounds on as it does: what is not exact is cut off, and its last bit set.
+
+        Rounded twice to the nearest, a number just beside the middle between two of a coarser format goes astray.
+        Source: S. Boldo and G. Melquiond, Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using
+        Rounding to Odd, IEEE Transactions on Computers 57, 2008.
+        """
+        double, single, bits, truth = (register_type(np.dtype(kind), lanes) for kind in ("f8", "f4", "i4", "?"))
+        near = self.put(f"fptrunc {double} {value} to {single}")
+        back = self.put(f"fpext {single} {near} to {double}")
+        inexact = self.put(f"fcmp one {double} {back}, {value}")
+        larger, size = (self.call("fabs", np.dtype(float), lanes, x) for x in (back, value))
+        beyond = self.put(f"zext {truth} {self.put(f'fcmp ogt {double} {larger}, {size}')} to {bits}")
+        number = self.put(f"bitcast {single} {near} to {bits}")
+        cut = self.put(f"sub {bits} {number}, {beyond}")
+        odd = self.put(f"or {bits} {cut}, {self.constant('1', np.dtype(np.int32), lanes)}")
+        chosen = self.put(f"select {truth} {inexact}, {bits} {odd}, {bits} {number}")
+        return self.put(f"bitcast {bits} {chosen} to {single}")
 
     def call(self, intrinsic: str, dtype: DType, lanes: int, *values: str) -> str:
         """An LLVM intrinsic on values of one dtype: `call("fma", f64, 8, a, b, c)`."""
