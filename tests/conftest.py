@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,8 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     settings.load_profile("wide" if config.getoption("-m") == "slow" else "ordinary")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job; tests press Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
