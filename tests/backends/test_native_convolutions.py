@@ -21,6 +21,8 @@ FORMS = {
     "wide images": ((2, 3, 150), (3, 2, 3, 3), {"padding": 1}),
     "many filters": ((3, 6, 5), (70, 3, 2, 2), {}),
     "many channels": ((70, 4, 5), (3, 70, 3, 3), {"padding": 1}),
+    "many channels in groups": ((140, 3, 4), (4, 70, 2, 3), {"groups": 2, "padding": 1}),
+    "many columns": ((8, 40, 41), (4, 8, 3, 3), {"stride": (2, 1)}),
     "pointwise": ((6, 5, 7), (4, 6, 1, 1), {}),
     "pointwise, strided": ((6, 5, 7), (4, 6, 1, 1), {"stride": 2}),
     "one place": ((3, 4, 5), (6, 3, 4, 5), {}),

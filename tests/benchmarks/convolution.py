@@ -1,6 +1,8 @@
-"""Conv and its gradients against the textbook's im2col in NumPy, in one run: `python tests/benchmarks/convolution.py`.
+"""Conv and its gradients, in NumPy's calls and in kernels, beside the textbook's im2col and BLAS alone, in one run:
+`OPENBLAS_NUM_THREADS=1 python tests/benchmarks/convolution.py`.
 
-Set OPENBLAS_NUM_THREADS=1 on a busy machine: threads that wait for each other measure the machine, not the code.
+For every op microseconds and billions of operations a second; of BLAS alone the product of whole columns that lie
+ready. The textbook's gradient makes the columns again.
 """
 
 import time
@@ -47,17 +49,23 @@ class Textbook:
 
 
 def best(call, repeats=10):
-    """The shortest of several runs, in milliseconds."""
+    """The shortest of several runs, in microseconds."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
-    return 1e3 * min(times)
+    return 1e6 * min(times)
+
+
+def of_blas(filters, rows, columns):
+    """Microseconds of the forward product alone."""
+    a, b, out = (np.ones(shape, np.float32) for shape in ((filters, rows), (rows, columns), (filters, columns)))
+    return best(lambda: np.dot(a, b, out))
 
 
 def compare(batch, channels, size, filters, kernel, stride, pad):
-    """Milliseconds forward and backward (the columns made again), theirs then ours, on the same data."""
+    """The microseconds of the textbook forward and backward, of BLAS, and of each op on each backend; and the work."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, channels, size, size)).astype(np.float32)
     W = rng.normal(size=(filters, channels, kernel, kernel)).astype(np.float32)
@@ -68,23 +76,32 @@ def compare(batch, channels, size, filters, kernel, stride, pad):
     image, upstream = gn.Input("x", ("N", *x.shape[1:])), gn.Input("g", ("N", *g.shape[1:]))
     weights, bias = gn.Parameter("W", W), gn.Parameter("b", b)
     y = gn.Conv(image, weights, bias, stride=stride, padding=pad)
-    f, slopes = gn.compile(y), gn.compile(gn.grad(gn.Sum(y * upstream), [image, weights, bias]))
-    np.testing.assert_allclose(f(x=x), book.forward(x), rtol=1e-3, atol=1e-3)
-    for ours, theirs in zip(slopes(x=x, g=g), book.backward(g), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-1)
-    forward, backward = (
-        1e3 * sum(p.profile(**feeds).seconds) for p, feeds in ((f, {"x": x}), (slopes, {"x": x, "g": g}))
-    )
-    return best(lambda: book.forward(x)), best(lambda: book.backward(g)), forward, backward
+    outputs = [y, *gn.grad(gn.Sum(y * upstream), [image, weights, bias])]
+    ours = {}
+    for backend in ("numpy", "native"):
+        f = gn.compile(outputs, backend=backend)
+        for found, theirs in zip(f(x=x, g=g), (book.forward(x), *book.backward(g)), strict=True):
+            np.testing.assert_allclose(found, theirs, rtol=1e-2, atol=1e-1)
+        profile = f.profile(x=x, g=g)
+        ours[backend] = {
+            step.node.op: 1e6 * seconds
+            for step, seconds in zip(profile.plan.steps, profile.seconds, strict=True)
+            if step.node.op.startswith("Conv")
+        }
+    work = 2 * g.size * channels * kernel**2
+    blas = of_blas(filters, channels * kernel**2, g.size // filters)
+    return best(lambda: book.forward(x)), best(lambda: book.backward(g)), blas, ours, work
 
 
 if __name__ == "__main__":
     for case in (
-        (64, 1, 8, 16, 3, 1, 1), (64, 16, 8, 32, 3, 1, 1), (32, 16, 28, 32, 3, 1, 1), (32, 16, 28, 32, 5, 1, 0),
-        (32, 32, 28, 32, 3, 2, 1), (8, 64, 56, 64, 3, 1, 1), (32, 64, 14, 64, 1, 1, 0),
+        (50, 1, 8, 16, 3, 1, 1), (50, 16, 8, 32, 3, 1, 1), (50, 16, 8, 32, 3, 2, 1), (100, 1, 28, 6, 5, 1, 2),
+        (100, 6, 14, 16, 5, 1, 0), (100, 16, 5, 120, 5, 1, 0), (50, 16, 4, 32, 3, 1, 1), (32, 64, 14, 128, 1, 1, 0),
+        (32, 64, 14, 64, 3, 1, 1), (8, 64, 56, 64, 3, 1, 1), (4, 1, 5, 2, 3, 1, 0),
     ):  # fmt: skip
-        theirs, back, ours, ours_back = compare(*case)
-        print(
-            f"{case}: forward {theirs:.2f} -> {ours:.2f} ms, x{theirs / ours:.1f}; backward {back:.2f} -> "
-            f"{ours_back:.2f} ms; both x{(theirs + back) / (ours + ours_back):.1f}"
+        forward, backward, blas, ours, work = compare(*case)
+        ops = ", ".join(
+            f"{op} {us:.0f} -> {ours['native'][op]:.0f} us ({work / ours['native'][op] / 1e3:.0f})"
+            for op, us in ours["numpy"].items()
         )
+        print(f"{case}: textbook {forward:.0f} and {backward:.0f} us, BLAS {blas:.0f} ({work / blas / 1e3:.0f}); {ops}")

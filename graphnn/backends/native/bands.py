@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...ops.window import Window
-from .samples import Copy
+from .batches import Copy
 
 __all__ = ["Bands", "in_one_run", "lay_bands", "offsets", "shaped", "within"]
 

@@ -77,12 +77,13 @@ class Loops:
     Their words: for each batch axis its size and the bytes that result, A, B, C and the scalar move; sizes that vary
     of rows, inner, columns; bytes from row to row of the result, row to row and element to element of A, the same of
     B, the same of C: but for rows and steps that a table has. `steps` is a table of pairs, bytes in A and in B; `rows`
-    one of bytes in A.
+    one of bytes in A. `inner` is that size where it is no word.
     """
 
-    def __init__(self, w: Writer, how: Product, steps: str = "", rows: str = "") -> None:
+    def __init__(self, w: Writer, how: Product, steps: str = "", rows: str = "", inner: str = "") -> None:
         self.w, self.how, self.dtype = w, how, how.dtype
         self.steps_table, self.rows_table, self.in_tables = steps, rows, how.steps_at or how.rows_at
+        self.given = inner
         half = how.dtype.kind == "f" and how.dtype.itemsize == 2
         self.carried = np.dtype(np.float32) if half else how.dtype
         self.lanes = lanes_of(self.dtype)
@@ -110,9 +111,9 @@ class Loops:
     def _matrix(self) -> None:
         w, how = self.w, self.how
         self.alpha = w.converted(w.load(self.scalar, self.dtype), self.dtype, self.carried) if how.scaled else ""
-        self.rows, self.inner, self.columns = (
-            str(n) if n is not None else w.word() for n in (how.rows, how.inner, how.columns)
-        )
+        self.rows = str(how.rows) if how.rows is not None else w.word()
+        self.inner = self.given or (str(how.inner) if how.inner is not None else w.word())
+        self.columns = str(how.columns) if how.columns is not None else w.word()
         item: str | int = self.dtype.itemsize
         self.out_row = w.word()
         self.a_row = "" if how.rows_at else w.word()

@@ -6,27 +6,23 @@ Moves alike but for where they begin are one loop nest in a loop over a table of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TypeAlias
 
-import numpy as np
-
-from ...ir.spec import Dim
-from ..nests import Axis, Nest, make_axes
+from ..nests import Axis, Nest
 from .maps import write_nest
 from .products import WORD, Loops, Product
 from .reductions import Fold, fold, fold_values
-from .tape import Invocation, address_of
 from .transposing import write_transposed
 from .types import DType
 from .writer import Writer
 
-__all__ = ["Batch", "Copy", "samples_kernel"]
+__all__ = ["BLOCK", "Action", "Moves", "Multiplication", "Transposition", "samples_kernel"]
 
-Copy: TypeAlias = "tuple[np.ndarray, np.ndarray]"
-"""Where to, and from where."""
+BLOCK = 256
+"""Steps of a block: as many of B's vectors stay in the nearest cache while all rows of A are multiplied with them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +49,8 @@ class Multiplication:
 
     product: Product
     arrays: tuple[int, ...]
+    blocks: bool = False
+    """Are its steps taken in blocks, each added to the result of those before?"""
 
 
 Action: TypeAlias = "Moves | Transposition | Multiplication"
@@ -83,11 +81,8 @@ def samples_kernel(dtype: DType, arrays: int, actions: tuple[Action, ...]) -> st
                     with w.loop(count) as i:
                         at = w.offset(places[target], (i, by_target)), w.offset(places[source], (i, by_source))
                         write_transposed(w, dtype, *at)
-                case Multiplication(product, which):
-                    steps = w.offset(tables, (w.word(), 1)) if product.steps_at else ""
-                    rows = w.offset(tables, (w.word(), 1)) if product.rows_at else ""
-                    out, a, b, *c = (places[i] for i in which)
-                    Loops(w, product, steps, rows).write(out, a, b, *c)
+                case Multiplication():
+                    _multiply(w, action, [places[i] for i in action.arrays], tables)
     return w.text()
 
 
@@ -108,60 +103,21 @@ def _move(w: Writer, dtype: DType, moves: Moves, places: Sequence[str], tables: 
         write_nest(w, Nest(moves.axes, (dtype, dtype)), pointers, body)
 
 
+def _multiply(w: Writer, action: Multiplication, arrays: Sequence[str], tables: str) -> None:
+    how = action.product
+    steps = w.offset(tables, (w.word(), 1)) if how.steps_at else ""
+    rows = w.offset(tables, (w.word(), 1)) if how.rows_at else ""
+    if not action.blocks:
+        Loops(w, how, steps, rows).write(*arrays)
+        return
+    count = w.word()
+    with w.loop(count, BLOCK) as start:
+        left = w.put(f"sub nsw i64 {count}, {start}")
+        whole = w.put(f"icmp sgt i64 {left}, {BLOCK}")
+        inner = w.put(f"select i1 {whole}, i64 {BLOCK}, i64 {left}")
+        Loops(w, how, w.offset(steps, (start, 2 * WORD.itemsize)), rows, inner).write(*arrays)
+
+
 def _sum(w: Writer, how: Fold, x: str, y: str, lanes: int) -> str:
     x, y = (w.converted(value, how.source, how.carried, lanes) for value in (x, y))
     return w.converted(fold_values(w, how, x, y, lanes), how.carried, how.result, lanes)
-
-
-@dataclass
-class Batch:
-    """The call of a kernel over samples, as it is put together: its actions, their words, and its tables."""
-
-    rounds: int
-    """How often all is done."""
-    arrays: list[tuple[np.ndarray, int]] = field(default_factory=list)
-    """Each array, and the bytes from round to round."""
-    actions: list[Action] = field(default_factory=list)
-    words: list[int] = field(default_factory=list)
-    tables: list[int] = field(default_factory=list)
-
-    def array(self, array: np.ndarray, by: int = 0) -> int:
-        """The number of an array that lies so many bytes further in each round."""
-        self.arrays.append((array, by))
-        return len(self.arrays) - 1
-
-    def table(self, entries: np.ndarray) -> int:
-        """Bytes to a table, which is put behind the others."""
-        begin = len(self.tables) * WORD.itemsize
-        self.tables += entries.reshape(-1).tolist()
-        return begin
-
-    def move(self, target: int, source: int, copies: Iterable[Copy], dims: Sequence[Dim], added: bool = False) -> None:
-        """Copy parts of one array to another, or add them. `dims` says which axes have a named size."""
-        bases = [address_of(self.arrays[i][0]) for i in (target, source)]
-        alike: dict[tuple[tuple[Axis, ...], tuple[int, ...]], list[list[int]]] = {}
-        for to, of in copies:
-            sizes = [n if isinstance(dim, int) else dim for n, dim in zip(to.shape, dims, strict=True)]
-            moves = list(zip(to.strides, of.strides, strict=True))
-            axes, words = make_axes(sizes, to.shape, moves, (to.dtype, of.dtype))
-            begins = [address_of(array) - base for array, base in zip((to, of), bases, strict=True)]
-            alike.setdefault((axes, tuple(words)), []).append(begins)
-        for (axes, numbers), pairs in alike.items():
-            self.actions.append(Moves(target, source, axes, added))
-            self.words += [self.table(np.array(pairs)), len(pairs), *numbers]
-
-    def transpose(self, target: int, source: int, to: np.ndarray, of: np.ndarray) -> None:
-        """Transpose matrices: one of each sample of (samples, rows, columns)."""
-        self.actions.append(Transposition(target, source))
-        self.words += [len(of), to.strides[0], of.strides[0], *of.shape[1:], of.strides[1], to.strides[1]]
-
-    def multiply(self, how: Product, arrays: tuple[int, ...], tables: Sequence[np.ndarray], words: list[int]) -> None:
-        """Multiply matrices."""
-        self.actions.append(Multiplication(how, arrays))
-        self.words += [*map(self.table, tables), *words]
-
-    def call(self) -> Invocation:
-        """The call."""
-        kernel = samples_kernel(self.arrays[0][0].dtype, len(self.arrays), tuple(self.actions))
-        arrays = [word for array, by in self.arrays for word in (address_of(array), by)]
-        return Invocation(kernel, [*arrays, self.rounds, *self.words, *self.tables])
