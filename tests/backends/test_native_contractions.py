@@ -83,9 +83,20 @@ def test_large_products_of_what_blas_cannot_read():
 
 def test_products_and_folds_of_bools():
     x, y = gn.Input("x", ("N", 7), dtype="bool"), gn.Input("y", (7, "M"), dtype="bool")
-    outputs = [x @ y, gn.All(x, axis=1), gn.Any(turned(x)), gn.All(y, axis=0), gn.Any(y, axis=0), gn.Max(x, axis=0)]
-    for n, m in ((5, 37), (1, 1), (0, 3)):
-        same_bits(outputs[: None if n else -1], x=RNG.integers(0, 2, (n, 7)), y=RNG.integers(0, 2, (7, m)))
+    outputs = [x @ y, gn.Abs(x), gn.All(y), gn.Any(turned(x))]
+    outputs += [fold(seen, axis) for fold in (gn.All, gn.Any, gn.Max, gn.Min) for seen in (y, y.T) for axis in (0, 1)]
+    for n, m in ((5, 37), (1, 1), (2, 16)):
+        for least in (0, -1, -20):
+            same_bits(outputs, x=RNG.integers(least, 2, (n, 7)) != 0, y=RNG.integers(least, 2, (7, m)) != 0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8"])
+def test_logic_folded_over_numbers(dtype):
+    x = gn.Input("x", ("N", "M"), dtype=dtype)
+    outputs = [fold(x, axis) for fold in (gn.All, gn.Any) for axis in (None, 0, 1)]
+    for shape in ((3, 37), (1, 1), (0, 5), (40, 3)):
+        for high in (1, 2, 40):
+            same_bits(outputs, x=RNG.integers(0, high, shape).astype(dtype))
 
 
 def test_attention_learns_in_a_loop_without_numpy():

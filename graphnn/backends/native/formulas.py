@@ -109,6 +109,8 @@ class _Formula:
             return self.w.put(
                 f"xor {kind} {given[0]}, {splat('true' if dtype.kind == 'b' else '-1', dtype, self.lanes)}"
             )
+        if function == "abs" and dtype.kind == "b":
+            return given[0]
         if function in ("isnan", "isinf"):
             return splat("false", np.dtype(bool), self.lanes)
         if dtype.kind in "iu":

@@ -175,7 +175,8 @@ class _Rows(_Reduction):
         w, how = self.w, self.how
         last = reduced[-1] if reduced else None
         short = last is not None and last.size is not None and last.size <= SHORT
-        dense = last is not None and last.strides[1] == "dense" and not short
+        bools = how.carried.kind == "b"  # a vector of them has no lane with an address of its own
+        dense = last is not None and last.strides[1] == "dense" and not short and not bools
         lanes = self.lanes if dense else 1
         kind = register_type(how.carried, lanes)
         total = w.variable(kind, self.start(lanes))
