@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import GraphError, ShapeError
 from ..ir.broadcast import zeros_like
 from ..ir.node import Call, Item, Node, describe
 from ..ir.spec import Dim, Size, Spec
@@ -135,7 +135,8 @@ class TopK(Node):
     """The k largest of each row, and where they stand: `values, places = TopK(x, k, axis=-1, largest=True)`.
 
     `largest=False` takes the smallest. Values come in order, the best first; of equal ones the first stands
-    first. NaN counts as the largest. Places are 64-bit integers; the gradient flows to them.
+    first. NaN counts as the largest. Places are 64-bit integers; the gradient flows to them. `results` says which of
+    the two there are, values (0) and places (1); a result that nobody reads is left out before the run.
 
     Raises:
         ShapeError: when there is no such axis, or it has fewer than k elements: at the call, for one of a named size.
@@ -150,6 +151,7 @@ class TopK(Node):
     k: int
     axis: int = -1
     largest: bool = True
+    results: tuple[int, ...] = (0, 1)
     indifferent = True
     onnx = "TopK"
     samples = (
@@ -158,13 +160,18 @@ class TopK(Node):
         sample((4, "N"), k=4, axis=0),
         sample(("N",), k=1, least={"N": 1}),
         sample(("N", 2), k=0),
+        sample((3, "N"), k=2, axis=0, results=(0,)),
+        sample(("N", 3), k=2, results=(1,), differentiable=False),
         refused(ShapeError, ("N", 2), k=3),
         refused(ShapeError, ("N", 2), k=-1),
         refused(ShapeError, (), k=1),
+        refused(GraphError, ("N", 3), k=2, results=(1, 0)),
     )
 
     def prepare(self) -> None:
         """Read the axis and the number."""
+        if self.results not in ((0, 1), (0,), (1,)):
+            raise GraphError(f"TopK: results is {self.results!r}; it is (0, 1), (0,) for values or (1,) for places.")
         self.__dict__["axis"] = read_axis("TopK", self.axis, self.x)
         n = self.x.shape[self.axis]
         if isinstance(self.k, bool) or not isinstance(self.k, (int, np.integer)) or self.k < 0:
@@ -176,7 +183,7 @@ class TopK(Node):
     def infer(self) -> Any:
         """k along the axis: values, then places."""
         shape = (*self.x.shape[: self.axis], self.k, *self.x.shape[self.axis + 1 :])
-        return Spec(shape, self.x.dtype), Spec(shape, _PLACES)
+        return tuple(Spec(shape, (self.x.dtype, _PLACES)[result]) for result in self.results)
 
     def room(self) -> tuple[Dim, ...]:
         """k elements at least."""
@@ -191,7 +198,7 @@ class TopK(Node):
         else:
             places = xp.argsort(x, axis, kind="stable")
         places = places[(*(slice(None),) * axis, slice(self.k))]
-        return xp.take_along_axis(x, places, axis), places
+        return tuple(places if result else xp.take_along_axis(x, places, axis) for result in self.results)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """`forward`, copied: sorting makes arrays of its own."""
@@ -204,7 +211,8 @@ class TopK(Node):
 
     def vjp(self, g: Any) -> Node | None:
         """The gradient of the values, at their places."""
-        values = g[0]
+        values = g[0] if self.results[0] == 0 else None
         if values is None:
             return None
-        return ScatterElements(zeros_like(self.x), Item(self, 1), values, self.axis, "add")
+        whole = self if len(self.results) == 2 else TopK(self.x, self.k, self.axis, self.largest)
+        return ScatterElements(zeros_like(self.x), Item(whole, 1), values, self.axis, "add")

@@ -1,4 +1,4 @@
-"""Trim: loops and branches lose the results that nobody reads, and what only those needed."""
+"""Trim: loops, branches and the best few lose the results that nobody reads, and what only those needed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..ir.graph import Graph
 from ..ir.node import Item, Node
 from ..ir.walk import walk
 from ..ops.control import Cond, Scan
+from ..ops.ranking import TopK
 from .passes import Pass
 from .record import current
 
@@ -23,7 +24,7 @@ def _apply(graph: Graph) -> Graph:
 
 
 def _once(graph: Graph) -> Graph:
-    read: dict[Node, set[int]] = {node: set() for node in graph.nodes if node.bodies()}
+    read: dict[Node, set[int]] = {node: set() for node in graph.of(Scan, Cond, TopK)}
     if not read:
         return graph
     for node in graph.nodes:
@@ -37,9 +38,9 @@ def _once(graph: Graph) -> Graph:
                 replaced[node] = Item(replaced[node.node], places[node.node][node.index])
             continue
         new = node.with_operands(replaced)
-        if isinstance(node, (Scan, Cond)) and isinstance(new, (Scan, Cond)):
+        if isinstance(new, (Scan, Cond, TopK)):
             kept = _kept(new, read[node])
-            trimmed = _scan(new, kept) if isinstance(new, Scan) else _cond(new, kept)
+            trimmed = _trimmed(new, kept)
             if trimmed is not new:
                 new, places[node] = trimmed, {index: i for i, index in enumerate(kept)}
         if new is not node:
@@ -48,10 +49,23 @@ def _once(graph: Graph) -> Graph:
     return graph.replaced(replaced)
 
 
-def _kept(node: Scan | Cond, read: Collection[int]) -> list[int]:
+def _trimmed(node: Scan | Cond | TopK, kept: list[int]) -> Node:
+    """The node with the results that stay; itself when all do."""
+    match node:
+        case Scan():
+            return _scan(node, kept)
+        case Cond():
+            return _cond(node, kept)
+        case TopK(x, k, axis, largest, results) if len(kept) < len(results):
+            with like(node):
+                return TopK(x, k, axis, largest, tuple(results[i] for i in kept))
+    return node
+
+
+def _kept(node: Scan | Cond | TopK, read: Collection[int]) -> list[int]:
     """The results that stay: those that are read, and carries that they depend on."""
-    if isinstance(node, Cond):
-        return sorted(read) if not node.single else [0]
+    if not isinstance(node, Scan):
+        return [0] if isinstance(node, Cond) and node.single else sorted(read)
     needed = set(read)
     while True:
         reached = set(walk([node.body.results[i] for i in needed]))

@@ -158,10 +158,11 @@ def place_of(extreme):
     return reference
 
 
-def top_k(x, k, axis=-1, largest=True):
+def top_k(x, k, axis=-1, largest=True, results=(0, 1)):
     order = np.lexsort((np.zeros(x.shape), -x.astype(float) if largest else x.astype(float)), axis=axis)
     places = np.take(order, np.arange(k), axis)
-    return np.take_along_axis(x, places, axis), places
+    both = np.take_along_axis(x, places, axis), places
+    return tuple(both[result] for result in results)
 
 
 REDUCTIONS = {

@@ -216,8 +216,8 @@ def _scatter_elements(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at
 
 
 def _top_k(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launched]:
-    values, places = out
-    return lower_top_k(ins[0], values, places, node.axis, node.k, node.largest, declared.x.shape, at)
+    results = dict(zip(node.results, out, strict=True))
+    return lower_top_k(ins[0], results, node.axis, node.k, node.largest, declared.x.shape, at)
 
 
 def _one_hot(node: Any, ins: Arrays, out: np.ndarray, declared: Node, at: Site) -> Sequence[Launched]:

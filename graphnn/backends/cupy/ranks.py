@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -21,18 +21,20 @@ __all__ = ["lower_top_k"]
 
 def lower_top_k(
     x: np.ndarray,
-    values: np.ndarray,
-    places: np.ndarray,
+    results: Mapping[int, np.ndarray],
     axis: int,
     k: int,
     largest: bool,
     dims: Sequence[Dim],
     at: Site,
 ) -> list[Launch]:
-    """The launch that writes the k largest, or smallest, of each line of `x`, best first, and where they stand."""
-    if not values.size:
+    """The launch that writes the k largest, or smallest, of each line of `x`, best first, and where they stand.
+
+    `results` are the values (0) and the places (1), or those of them that are wanted.
+    """
+    arrays = (*results.values(), x)
+    if not arrays[0].size:
         return []
-    arrays = (values, places, x)
     others = [a for a in range(x.ndim) if a != axis]
     axes, words = make_axes(
         [dims[a] for a in others],
@@ -40,30 +42,32 @@ def lower_top_k(
         [[array.strides[a] for array in arrays] for a in others],
         tuple(array.dtype for array in arrays),
     )
-    kernel = _top_k_kernel(largest, axes, x.dtype)
+    kernel = _top_k_kernel(largest, tuple(results), axes, x.dtype)
     words = [*map(at, arrays), *words, x.shape[axis], k, *(array.strides[axis] for array in arrays)]
     return [launch(kernel, words, x.shape[axis] * math.prod(x.shape[a] for a in others))]
 
 
 @cache
-def _top_k_kernel(largest: bool, axes: tuple[Axis, ...], dtype: DType) -> Kernel:
+def _top_k_kernel(largest: bool, wanted: tuple[int, ...], axes: tuple[Axis, ...], dtype: DType) -> Kernel:
     w = Writer()
-    kind, place_type = register_type(dtype), np.dtype(np.int64)
-    values, places, x = w.pointer(dtype, written=True), w.pointer(place_type, written=True), w.pointer(dtype)
-    walk = Walk(w, axes, [dtype.itemsize, place_type.itemsize, dtype.itemsize])
-    count, k, *moves = (w.word() for _ in range(5))
+    kind, dtypes = register_type(dtype), [(dtype, np.dtype(np.int64))[result] for result in wanted]
+    pointers = [w.pointer(written, written=True) for written in dtypes]
+    x = w.pointer(dtype)
+    walk = Walk(w, axes, [*(written.itemsize for written in dtypes), dtype.itemsize])
+    count, k = w.word(), w.word()
+    *moves, move = (w.word() for _ in (*dtypes, dtype))
     thread = w.thread(f"{walk.count} * {count}")
     mine = w.put("long long", f"{thread} % {count}")
-    value_base, place_base, base = walk.offsets(w.put("long long", f"{thread} / {count}"))
-    stored = w.put(memory_type(dtype), f"*at({x}, {base} + {mine} * {moves[2]})")
+    *bases, base = walk.offsets(w.put("long long", f"{thread} / {count}"))
+    stored = w.put(memory_type(dtype), f"*at({x}, {base} + {mine} * {move})")
     value = w.put(kind, load(stored, dtype))
     w.line("long long rank = 0;")
     with w.braces(f"for (long long i = 0; i < {count} && rank < {k}; i++)"):
-        w.line(f"const {kind} other = {load(f'*at({x}, {base} + i * {moves[2]})', dtype)};")
+        w.line(f"const {kind} other = {load(f'*at({x}, {base} + i * {move})', dtype)};")
         w.line(f"rank += {_before(largest, dtype, 'other', value)} || ({_equal(dtype, 'other', value)} && i < {mine});")
     with w.braces(f"if (rank < {k})"):
-        w.line(f"*at({values}, {value_base} + rank * {moves[0]}) = {stored};")
-        w.line(f"*at({places}, {place_base} + rank * {moves[1]}) = {mine};")
+        for result, pointer, to, apart in zip(wanted, pointers, bases, moves, strict=True):
+            w.line(f"*at({pointer}, {to} + rank * {apart}) = {(stored, mine)[result]};")
     return w.kernel()
 
 

@@ -90,14 +90,14 @@ class Top:
 
 def _top(node: Any, ins: Arrays, outs: Any, declared: Any, working: Arrays) -> list[Invocation]:
     [x], axis = ins, node.axis
-    arrays = (*(out for out in outs if out is not None), x)
-    if not arrays[0].size:
+    arrays = (*outs, x)
+    if not outs[0].size:
         return []
     if node.k > FEW:
         raise NoKernel(f"more than {FEW} elements of a line in order")
     others = [a for a in range(x.ndim) if a != axis]
     lines, words = _axes(declared.x.shape, arrays, others, [True] * len(arrays))
-    kernel = top_kernel(Top(node.largest, outs[0] is not None, outs[1] is not None, lines, x.dtype))
+    kernel = top_kernel(Top(node.largest, 0 in node.results, 1 in node.results, lines, x.dtype))
     apart = [array.strides[axis] for array in arrays]
     return [Invocation(kernel, [*map(address_of, arrays), x.shape[axis], node.k, *apart, *words])]
 
