@@ -30,7 +30,8 @@ class Memory:
     state: int
     """The parameters: weights, optimiser state, runtime scalars."""
     constants: int
-    """Constants, what is made of them and of sizes before the run, and the tables of steps."""
+    """Constants, what is made of them and of sizes before the run, and the tables of steps: with `wait=False` these
+    twice, until the kernels run."""
     loop: int
     """What a loop adds: a copy of all that is updated, from the start of the epoch, so that a failure can be replayed;
     the odd last batch's own constants; and, shuffled, gathered samples."""

@@ -1,6 +1,7 @@
 """Native programs: the results of NumPy, whatever the dtypes, layouts and sizes; the bits of `none` with `exact`."""
 
 import threading
+import tracemalloc
 import weakref
 
 import hypothesis.strategies as st
@@ -314,8 +315,39 @@ def test_the_memory_of_the_program_that_ran_meanwhile_is_let_go(monkeypatch):
     with monkeypatch.context() as held:
         held.setattr(f._program, "ready", lambda sizes: False)  # kernels met before are ready at once
         first = f(x=data)
-    arena = weakref.ref(f._program._slow._arena)
+    slow = weakref.ref(f._program._slow)
     f._program.ready({})
     assert f._program._compiled.wait(60)
     np.testing.assert_allclose(f(x=data), first, rtol=1e-6)
-    assert arena() is None
+    assert slow() is None
+
+
+def test_both_programs_lie_in_one_arena_and_what_is_made_twice_is_counted_twice():
+    x = gn.Input("x", (1000, 1000))
+    outputs = gn.Sum(gn.Trilu(gn.Tanh(x)) * x, axis=1)  # whose mask is a table of 1 MB
+    native = gn.compile(outputs, backend="native")
+    data = np.ones((1000, 1000), np.float32)
+    tracemalloc.start()
+    f = gn.compile(outputs, backend="native", wait=False)
+    told = f.memory()
+    f._program.ready({})
+    assert f._program._compiled.wait(60)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (told.arena, told.constants) == (native.memory().arena, 2 * native.memory().constants)
+    assert told.constants == 2 * 1000 * 1000 and told.total < peak < told.total + told.arena // 2
+    np.testing.assert_allclose(f(x=data), native(x=data), rtol=1e-6)
+    assert f.memory().total == native.memory().total
+
+
+def test_a_larger_batch_moves_both_programs():
+    x = gn.Input("x", ("N", 7))
+    y = gn.Exp(x) @ gn.Constant(np.ones((7, 3)))
+    f, numpy = gn.compile(y, backend="native", wait=False), gn.compile(y)
+    for n in (2, 5, 50, 3, 400):
+        value = np.full((n, 7), float(n % 4))
+        np.testing.assert_allclose(f(x=value), numpy(x=value), rtol=1e-6)
+    assert f._program._compiled.wait(60)
+    for n in (2, 5, 500, 3):
+        value = np.full((n, 7), float(n % 4))
+        np.testing.assert_allclose(f(x=value), numpy(x=value), rtol=1e-6)

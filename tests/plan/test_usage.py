@@ -93,7 +93,7 @@ def check_bytes(seed):
     for n in (1, 2, 7, 30, 256):
         program = allocated_by_a_call(f, n, width)
         told = f.memory(N=n)
-        assert told.arena == program._arena.nbytes == f.plan.arena_bytes(N=n)
+        assert told.arena == program._block.bytes.nbytes == f.plan.arena_bytes(N=n)
         assert told.state == state
         assert told.arena + ALIGNMENT + told.state + told.constants == held(program, *storages(f)), (seed, n)
         assert told.lower_bound <= told.arena

@@ -14,7 +14,7 @@ from ...ops.control import Cond
 from ...plan.memory import Plan
 from ...plan.sizes import some_sizes
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory, show_bytes, whole
-from ..numpy.program import aligned_bytes
+from ..block import aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
 from ..stepping import run_in_python
 from .blaslt import ONES_BYTES

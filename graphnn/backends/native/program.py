@@ -12,7 +12,7 @@ from ...ir.spec import Spec
 from ...plan.memory import Plan
 from ...plan.sizes import some_sizes
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
-from ..numpy.program import aligned_bytes
+from ..block import Block
 from ..program import AHEAD_STEPS, Batches, batch_names, best_times
 from .bound import Bound
 from .driver import loop_kernel
@@ -33,17 +33,17 @@ def bind(plan: Plan, check_finite: str | None) -> NativeProgram:
 class NativeProgram:
     """A plan and one arena; for each set of sizes the tapes bound to it."""
 
-    def __init__(self, plan: Plan, check_finite: str | None) -> None:
+    def __init__(self, plan: Plan, check_finite: str | None, block: Block | None = None) -> None:
         self.plan = plan
         self.check_finite = check_finite
-        self._arena = aligned_bytes(0)
+        self._block = block or Block()
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
 
     def bound(self, sizes: Mapping[str, int]) -> Bound:
         """The tapes for these sizes, over the one arena; a larger arena binds everything anew."""
         key = tuple(sorted(sizes.items()))
         found = self._bound.get(key)
-        if found is None:
+        if found is None or found.arena is not self._block.bytes:
             try:
                 found = self._bound[key] = self._bind(sizes)
             except MemoryError as error:
@@ -52,13 +52,12 @@ class NativeProgram:
 
     def _bind(self, sizes: Mapping[str, int]) -> Bound:
         needed = self.plan.offsets(sizes)[1]
-        if needed > self._arena.nbytes:
-            self._bound.clear()
-            self._arena = aligned_bytes(0)  # the old one goes before the new one comes
-            self._arena = aligned_bytes(needed)
+        if not self._block.holds(needed):
+            self._bound.clear()  # so that nothing holds the old one
+            self._block.grow(needed)
         elif len(self._bound) >= _KEPT:
             self._bound.pop(next(iter(self._bound)))
-        return Bound(self.plan, self._arena, dict(sizes), self.check_finite)
+        return Bound(self.plan, self._block.bytes, dict(sizes), self.check_finite)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""

@@ -1,8 +1,8 @@
 """Not waiting: a program that begins on NumPy while its kernels are compiled in another thread.
 
-Compiled kernels are kept by their text, so the thread compiles for a program of its own, which is thrown away; once
-it is done, binding costs little. A call, and in a loop a step, that begins after that runs in machine code. Results
-agree within rounding wherever the switch falls, but not bit by bit from run to run.
+The thread binds the program that is to run, in the same block of memory, which it only takes addresses of; so there
+is one arena, while what is known before the run is there twice. A call, and in a loop a step, that begins after that
+runs in machine code. Results agree within rounding wherever the switch falls, but not bit by bit from run to run.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 
 from ...ir.spec import Spec
 from ...plan.memory import Plan
+from ...plan.usage import kept_for_sizes
+from ..block import Block
 from ..numpy import NumpyProgram
 from ..program import Batches
 from .program import NativeProgram
@@ -32,8 +34,9 @@ class WaitingProgram:
 
     def __init__(self, plan: Plan, check_finite: str | None) -> None:
         self._plan, self.check_finite = plan, check_finite
-        self._slow: NumpyProgram | None = NumpyProgram(plan, check_finite)
-        self._fast = NativeProgram(plan, check_finite)
+        self._block = Block()
+        self._slow: NumpyProgram | None = NumpyProgram(plan, check_finite, self._block)
+        self._fast = NativeProgram(plan, check_finite, self._block)
         self._thread: threading.Thread | None = None
         self._compiled = threading.Event()
         self._error: Exception | None = None
@@ -41,6 +44,8 @@ class WaitingProgram:
     def ready(self, sizes: Mapping[str, int]) -> bool:
         """Are the kernels there? The first time that it is asked, a thread begins to compile them."""
         if self._thread is None:
+            assert self._slow is not None
+            self._slow.bound(sizes)  # so that the memory is there before another thread looks for it
             self._thread = threading.Thread(target=self._compile, args=(dict(sizes),), daemon=True)
             self._thread.start()
         if self._error is not None:
@@ -49,9 +54,8 @@ class WaitingProgram:
 
     def _compile(self, sizes: Mapping[str, int]) -> None:
         try:
-            program = NativeProgram(self._plan, self.check_finite)
-            program.bound(sizes)
-            program.source()
+            self._fast.bound(sizes)
+            self._fast.source()
             self._compiled.set()
         except Exception as error:  # raised where the program is run next
             self._error = error
@@ -61,7 +65,7 @@ class WaitingProgram:
         return self._at_hand(sizes).call(feeds, sizes)
 
     def _at_hand(self, sizes: Mapping[str, int]) -> NativeProgram | NumpyProgram:
-        """What to run now; once the kernels are ready the program on NumPy goes, and its arena with it."""
+        """What to run now; once the kernels are ready the program on NumPy goes."""
         if self._slow is not None and not self.ready(sizes):
             return self._slow
         self._slow = None
@@ -98,10 +102,11 @@ class WaitingProgram:
                 if not watch.switches:
                     raise
                 begin, rest = watch.steps, chain(order, rest)
+        program = self._fast  # nothing holds the one on NumPy any longer
         first = list(islice(rest, 1))
         if first:
             self._slow = None
-            self._fast.loop(batches, chain(first, rest), remaining(), stop, told, ahead, begin)
+            program.loop(batches, chain(first, rest), remaining(), stop, told, ahead, begin)
 
     def source(self) -> str:
         """The kernels."""
@@ -121,8 +126,8 @@ class WaitingProgram:
         return self._fast.profile(feeds, sizes)
 
     def kept(self) -> Sequence[Spec]:
-        """As the kernels have it."""
-        return self._fast.kept()
+        """As the kernels have it; what is made for the sizes twice, until they run."""
+        return [*self._fast.kept(), *(kept_for_sizes(self._plan) if self._slow is not None else ())]
 
     def workspace(self) -> int:
         """As the kernels have it."""

@@ -11,8 +11,9 @@ from ...ir.collector import collector_paused
 from ...ir.leaf import come_home
 from ...ir.node import Call
 from ...ir.spec import Spec
-from ...plan.memory import ALIGNMENT, Plan
+from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
+from ..block import Block
 from ..program import Batches, batch_names, batched, best_times
 from .bound import Bound
 from .loop import Loop, gather_rows
@@ -26,17 +27,17 @@ _KEPT = 8
 class NumpyProgram:
     """A plan and one arena; for each set of sizes the calls bound to it."""
 
-    def __init__(self, plan: Plan, check_finite: str | None) -> None:
+    def __init__(self, plan: Plan, check_finite: str | None, block: Block | None = None) -> None:
         self.plan = plan
         self.check_finite = check_finite
-        self._arena = aligned_bytes(0)
+        self._block = block or Block()
         self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
 
     def bound(self, sizes: Mapping[str, int]) -> Bound:
         """The calls for these sizes, over the one arena; a larger arena binds everything anew."""
         key = tuple(sorted(sizes.items()))
         found = self._bound.get(key)
-        if found is None:
+        if found is None or found.arena is not self._block.bytes:
             try:
                 with collector_paused():
                     found = self._bound[key] = self._bind(sizes)
@@ -46,13 +47,12 @@ class NumpyProgram:
 
     def _bind(self, sizes: Mapping[str, int]) -> Bound:
         needed = self.plan.offsets(sizes)[1]
-        if needed > self._arena.nbytes:
-            self._bound.clear()
-            self._arena = aligned_bytes(0)  # the old one goes before the new one comes
-            self._arena = aligned_bytes(needed)
+        if not self._block.holds(needed):
+            self._bound.clear()  # so that nothing holds the old one
+            self._block.grow(needed)
         elif len(self._bound) >= _KEPT:
             self._bound.pop(next(iter(self._bound)))
-        return Bound(self.plan, self._arena, dict(sizes), self.check_finite)
+        return Bound(self.plan, self._block.bytes, dict(sizes), self.check_finite)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
@@ -133,10 +133,3 @@ class NumpyProgram:
 def _run(calls: Iterable[Call]) -> None:
     for call in calls:
         call()
-
-
-def aligned_bytes(size: int) -> np.ndarray:
-    """Uninitialised bytes that begin at a cache line."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
