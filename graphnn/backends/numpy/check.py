@@ -161,7 +161,7 @@ class _Check:
             stands = {i for i, other in enumerate(node.operands) if other is operand}
             if operand.spec != node.spec or not stands <= set(allowed) or operand is step.over:
                 continue
-            over = _copy(self.truth[operand])
+            over = np.array(self.truth[operand], order="C")  # as it lies in the arena, not as a view it was copied from
             ins = [over if other is operand else self.truth[other] for other in node.operands]
             working = (*node.scratch(), *node.tables())
             scratch = tuple(np.empty(s.concrete(self.bound.sizes), s.dtype) for s in working)
