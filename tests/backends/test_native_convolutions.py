@@ -173,6 +173,21 @@ def test_a_whole_loop_stays_in_kernels_and_the_last_batch_may_be_odd():
     np.testing.assert_allclose(losses["native"], losses["numpy"], rtol=1e-4)
 
 
+def test_in_the_body_of_a_loop():
+    rng = np.random.default_rng(2)
+    xs, start = gn.Input("xs", (4, "N", 2, 6, 6), dtype="float64"), gn.Input("start", ("N", 2, 6, 6), dtype="float64")
+    W = gn.Input("W", (2, 2, 3, 3), dtype="float64")
+
+    def turn(h, x):
+        h = gn.Tanh(gn.Conv(h, W, padding=1) + x)
+        return h, gn.Sum(h)
+
+    h, sums = gn.Scan(turn, start, xs)
+    y = gn.Sum(h) + gn.Sum(sums)
+    given = {name: rng.normal(size=(4, 3, 2, 6, 6)[n:]) for name, n in (("xs", 0), ("start", 1))}
+    agree(with_gradients(y, W=W, start=start), {**given, "W": rng.normal(size=W.shape)})
+
+
 def test_bits_depend_neither_on_the_batch_nor_on_a_named_size():
     data = {"x": RNG.normal(size=(4, 1, 8, 8)), "t": RNG.normal(size=(4, 1, 8, 8))}
     named, fixed = net(), net(4)

@@ -38,14 +38,14 @@ class Bands:
     copies: list[Copy] = field(default_factory=list)
 
 
-def lay_bands(window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray) -> Bands:
-    """The bands of images (samples, channels, *positions) in some memory; a single image itself where it serves as it
-    lies."""
+def lay_bands(window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray, start: int = 0) -> Bands:
+    """The bands of images (samples, channels, *positions) in some memory, for places from a row on; a single image
+    itself where it serves as it lies."""
     image, [samples, channels, *_] = images[0], images.shape
     strides = [s * by for s, by in zip(image.strides[1:], window.stride, strict=True)]
     if samples == 1 and not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
         apart = [s * by for s, by in zip(image.strides[1:], window.dilation, strict=True)]
-        return Bands(image, offsets(window.kernel, apart))
+        return Bands(image, offsets(window.kernel, apart) + start * strides[0])
     runs, first_rows = _runs(window, places[0])
     kernel = window.kernel[1:]
     height = sum(count for _, count in runs)
@@ -57,7 +57,7 @@ def lay_bands(window: Window, images: np.ndarray, places: tuple[int, ...], room:
     for begin, count in runs:
         for tap in product(*map(range, kernel)):
             of_tap: tuple[Any, ...] = (slice(None), *tap, slice(base, base + count))
-            firsts = [begin, *(t * d for t, d in zip(tap, window.dilation[1:], strict=True))]
+            firsts = [start * window.stride[0] + begin, *(t * d for t, d in zip(tap, window.dilation[1:], strict=True))]
             seen = within(window, firsts, (count, *places[1:]), image.shape[1:])
             if seen is not None:
                 (rows, *at), (lines, *positions) = seen

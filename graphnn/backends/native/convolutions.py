@@ -16,6 +16,7 @@ import numpy as np
 
 from ...ir.formula import parse
 from ...ir.node import Node
+from ...ir.spec import Dim, Size
 from ...ops.conv import Conv, ConvTranspose, ConvWeight
 from .bands import Bands, in_one_run, lay_bands, offsets, shaped, within
 from .batches import Batch, fixed_count, grouped, is_product, matrix, parts, sample_axis, zeros
@@ -48,19 +49,24 @@ def _lower_conv(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working:
         return [*(_biased(out, bias, declared) if bias else ()), *lower_product(a, b, c, *dims, c if bias else None)]
     calls: list[Invocation] = []
     for part, at_once in parts(len(x), _together(len(x), prod(out.shape[2:]), working[0])):
-        calls += _conv(node, (x[part], filters, *bias), out[part], declared, working, at_once)
+        of_row = prod((*x.shape[1:2], *node.window.kernel[1:], *out.shape[3:])) * x.itemsize
+        for rows in _blocks(out.shape[2], of_row):
+            result = out[part, :, rows]
+            calls += _conv(node, (x[part], filters, *bias), result, declared, working, at_once, rows.start)
     return calls
 
 
-def _conv(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays, at_once: int) -> list[Invocation]:
-    """Some samples' bands, and a product of the filters with what every tap sees."""
+def _conv(
+    node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays, at_once: int, start: int
+) -> list[Invocation]:
+    """Some samples' bands for places from a row on, and a product of the filters with what every tap sees."""
     x, filters, *bias = ins
     places = out.shape[2:]
     first, *rest = declared.shape[2:]
-    dims = (first, sample_axis(declared, at_once), *rest)
+    dims = (_rows(first, places[0]), sample_axis(declared, at_once), *rest)
     batch = Batch(len(x) // at_once)
     result, images = (batch.array(array, at_once * array.strides[0]) for array in (out, x))
-    bands = lay_bands(node.window, x[:at_once], places, working[0])
+    bands = lay_bands(node.window, x[:at_once], places, working[0], start)
     seen = batch.array(bands.array) if bands.laid else images
     batch.move(seen, images, bands.copies, (x.shape[1], *dims))
     alone = out[0] if at_once == 1 else shaped(working[2], (out.shape[1], places[0], at_once, *places[1:]))
@@ -104,7 +110,8 @@ def _lower_transpose(node: Any, ins: Arrays, out: np.ndarray, declared: Any, wor
     if not (x.size and out.size):
         return calls
     for part, at_once in parts(len(x), _together(len(x), prod(x.shape[2:]), working[0])):
-        for rows in _blocks(node, x):
+        of_row = prod((*out.shape[1:2], *node.window.kernel, *x.shape[3:])) * x.itemsize
+        for rows in _blocks(x.shape[2], of_row):
             calls.append(
                 _transpose(node, (x[part, :, rows], filters), out[part], declared, working, at_once, rows.start)
             )
@@ -122,7 +129,8 @@ def _transpose(
     result, given = (batch.array(array, at_once * array.strides[0]) for array in (out, x))
     columns = shaped(working[0], (out.shape[1], *window.kernel, at_once, *places))
     weights, made = batch.array(filters), batch.array(columns)
-    dims = (sample_axis(declared, at_once), *declared.x.shape[2:])
+    first, *rest = declared.x.shape[2:]
+    dims = (sample_axis(declared, at_once), _rows(first, places[0]), *rest)
     values, seen = x[0], given
     if at_once > 1 or not in_one_run(x.strides[2:], places, x.itemsize):
         values = shaped(working[2], (x.shape[1], at_once, *places))
@@ -156,12 +164,16 @@ def _together(samples: int, places: int, columns: np.ndarray) -> int:
     return min(-(-TOGETHER // (whole * places)) * whole, room, samples)
 
 
-def _blocks(node: Any, x: np.ndarray) -> Iterator[slice]:
-    """Rows of places, as many at a time as have columns that stay in the cache."""
-    of_row = x[0, 0, :1].size * prod(node.W.shape[1:]) * node.groups * x.itemsize
-    many = max(1, CACHE // of_row)
-    for start in range(0, x.shape[2], many):
-        yield slice(start, min(start + many, x.shape[2]))
+def _blocks(rows: int, bytes_of_row: int) -> Iterator[slice]:
+    """Rows of places, as many at a time as what is made of them stays in the cache."""
+    many = max(1, CACHE // max(1, bytes_of_row))
+    for start in range(0, rows, many):
+        yield slice(start, min(start + many, rows))
+
+
+def _rows(dim: Dim, rows: int) -> Dim:
+    """The size of an axis of rows: one kernel serves all blocks, where there are several."""
+    return dim if dim == rows else Size("rows")
 
 
 def _biased(out: np.ndarray, bias: Sequence[np.ndarray], declared: Node) -> list[Invocation]:
