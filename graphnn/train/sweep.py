@@ -101,10 +101,11 @@ def sweep(
 
     `declare(seed)` gives the model: the same graph for every seed, with other weights. `optimizer` is as for a
     `Trainer`; `lrs` are by default its own rate. Every replica sees the same batches, in the order that `shuffle`
-    says, and ends where a training of its own would, up to rounding. One that diverges is NaN from there, and the
-    others go on.
+    says, and ends where a training of its own in that order would, up to rounding. One that diverges is NaN from there,
+    and the others go on. Nets of any ops can be swept; those without a rule for replicas run in a loop over them.
 
-    Small nets gain the most: a step on them costs what entering it costs, and that is paid once for all replicas.
+    Small nets gain the most: declaring, compiling and entering each step are paid once for all replicas. What a step
+    computes is computed for each, so a net whose products keep the processor busy gains little more than that.
 
     Raises:
         GraphError: when seeds make different graphs, or there is nothing to sweep.

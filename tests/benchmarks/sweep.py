@@ -1,10 +1,10 @@
 """Replicas in one program against trainings one after another: `python sweep.py [--write FILE]`.
 
-Eight seeds times four learning rates of the spiral net, 2-10-3, batch 30, 100 epochs, and of a 64-32-10 net on
-scikit-learn's digits, batch 50, 10 epochs. Two readings: from declaration to trained weights, compiling included; and
-what three times the epochs cost more, which is running alone. Beside them stands what no program can be faster than:
-the multiplications of all products, at the rate of the library's product of large matrices. CPU time on one thread,
-the best of three rounds taken in turn, the median's distance beside it.
+Eight seeds times four learning rates of the spiral net, 2-10-3, batch 30, 100 epochs, of a 64-32-10 net on
+scikit-learn's digits, batch 50, 10 epochs, and of one with two convolutions, 2 epochs. Two readings: from declaration
+to trained weights, compiling included; and what three times the epochs cost more, which is running alone. Beside them
+stands what no program can be faster than: the multiplications of all products, at the rate of the library's product of
+large matrices. CPU time on one thread, the best of three rounds taken in turn, the median's distance beside it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -24,7 +25,7 @@ import numpy as np
 
 import graphnn as gn
 
-SEEDS, RATES, ROUNDS = range(8), (0.1, 0.3, 1.0, 3.0), 3
+SEEDS, ROUNDS = range(8), 3
 ABOUT = """\
 ## Sweeps
 
@@ -53,22 +54,54 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return images[:1000] / 16, labels[:1000]
 
 
-CASES = {
-    "spiral 2-10-3": (gn.data.spiral, (2, 10, 3), 30, 100),
-    "digits 64-32-10": (digits, (64, 32, 10), 50, 10),
-}
-
-
-def declare(sizes: tuple[int, int, int], seed: int) -> gn.Model:
+def perceptron(sizes: tuple[int, int, int]) -> Callable[[int], gn.Model]:
     """Affine, Sigmoid, Affine."""
+
+    def declare(seed: int) -> gn.Model:
+        rng = np.random.default_rng(seed)
+        inputs, hidden, classes = sizes
+        x, t = gn.Input("x", ("N", inputs)), gn.Input("t", ("N",), dtype="int64")
+        W1 = gn.Parameter("W1", rng.normal(0, inputs**-0.5, (inputs, hidden)))
+        W2 = gn.Parameter("W2", rng.normal(0, hidden**-0.5, (hidden, classes)))
+        h = gn.Sigmoid(gn.Affine(x, W1, gn.Parameter("b1", np.zeros(hidden))))
+        scores = gn.Affine(h, W2, gn.Parameter("b2", np.zeros(classes)))
+        return gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+
+    return declare
+
+
+def convolutional(seed: int) -> gn.Model:
+    """Twice a convolution, ReLU and pooling, then Affine."""
     rng = np.random.default_rng(seed)
-    inputs, hidden, classes = sizes
-    x, t = gn.Input("x", ("N", inputs)), gn.Input("t", ("N",), dtype="int64")
-    W1 = gn.Parameter("W1", rng.normal(0, inputs**-0.5, (inputs, hidden)))
-    W2 = gn.Parameter("W2", rng.normal(0, hidden**-0.5, (hidden, classes)))
-    h = gn.Sigmoid(gn.Affine(x, W1, gn.Parameter("b1", np.zeros(hidden))))
-    scores = gn.Affine(h, W2, gn.Parameter("b2", np.zeros(classes)))
+    x, t = gn.Input("x", ("N", 64)), gn.Input("t", ("N",), dtype="int64")
+    h = gn.Reshape(x, ("N", 1, 8, 8))
+    for i, (before, after) in enumerate([(1, 4), (4, 8)]):
+        W = gn.Parameter(f"W{i}", rng.normal(0, (9 * before) ** -0.5, (after, before, 3, 3)))
+        h = gn.MaxPool(gn.ReLU(gn.Conv(h, W, gn.Parameter(f"b{i}", np.zeros(after)), padding="same")), 2)
+    V, b = gn.Parameter("V", rng.normal(0, 0.2, (32, 10))), gn.Parameter("b", np.zeros(10))
+    scores = gn.Affine(gn.Reshape(h, ("N", -1)), V, b)
     return gn.Model(x, t, scores, gn.SoftmaxCE(scores, t))
+
+
+class Case(NamedTuple):
+    """A net and its data, how it is trained, and the multiplications of its products for one sample in a step."""
+
+    load: Callable[[], tuple[np.ndarray, np.ndarray]]
+    declare: Callable[[int], gn.Model]
+    batch: int
+    epochs: int
+    multiplications: int
+    """Forward, of the gradients of the weights, and of those of every layer but the first."""
+    rates: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+
+
+CASES = {
+    "spiral 2-10-3": Case(gn.data.spiral, perceptron((2, 10, 3)), 30, 100, 2 * 2 * 10 + 3 * 10 * 3),
+    "digits 64-32-10": Case(digits, perceptron((64, 32, 10)), 50, 10, 2 * 64 * 32 + 3 * 32 * 10),
+    "digits convolutions": Case(
+        digits, convolutional, 50, 2, 2 * 64 * 4 * 9 + 3 * 16 * 8 * 4 * 9 + 3 * 32 * 10, (0.01, 0.03, 0.1, 0.3)
+    ),
+}
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -83,28 +116,21 @@ def product_rate(dtype: str) -> float:
     return 1024**3 / min(timed(lambda: a @ a) for _ in range(5))
 
 
-def products_alone(sizes: tuple[int, int, int], samples: int, epochs: int, dtype: str) -> float:
-    """Seconds for the products of all replicas: forward, of the weights' gradients, and of the hidden layer's."""
-    inputs, hidden, classes = sizes
-    each = 2 * inputs * hidden + 3 * hidden * classes
-    return each * samples * epochs * len(SEEDS) * len(RATES) / product_rate(dtype)
-
-
 def rows(case: str, backend: str, dtype: str) -> tuple[str, str]:
     """A line of each table."""
-    load, sizes, batch, epochs = CASES[case]
+    load, declare, batch, epochs, multiplications, rates = CASES[case]
     x, t = load()
 
     def together(times: int) -> None:
         gn.sweep(
-            lambda seed: declare(sizes, seed), gn.SGD(), x, t,
-            seeds=SEEDS, lrs=RATES, max_epoch=times * epochs, batch_size=batch, backend=backend,
+            declare, gn.SGD(), x, t,
+            seeds=SEEDS, lrs=rates, max_epoch=times * epochs, batch_size=batch, backend=backend,
         )  # fmt: skip
 
     def one_by_one(times: int) -> None:
         for seed in SEEDS:
-            for lr in RATES:
-                trainer = gn.Trainer(declare(sizes, seed), gn.SGD(lr=lr), backend=backend)
+            for lr in rates:
+                trainer = gn.Trainer(declare(seed), gn.SGD(lr=lr), backend=backend)
                 trainer.fit(x, t, times * epochs, batch, eval_interval=None)
 
     runs = [partial(how, times) for times in (1, 3) for how in (together, one_by_one)]
@@ -114,7 +140,7 @@ def rows(case: str, backend: str, dtype: str) -> tuple[str, str]:
     best, spread = times.min(axis=0), np.median(times, axis=0) / times.min(axis=0) - 1
     told = [f"{b:.3f} | +{100 * s:.0f} %" for b, s in zip(best[:2], spread[:2], strict=True)]
     running = (best[2:] - best[:2]) / 2
-    floor = products_alone(sizes, len(t), epochs, dtype)
+    floor = multiplications * len(t) * epochs * len(SEEDS) * len(rates) / product_rate(dtype)
     name = f"| {case} | {backend} | {dtype}"
     return (
         f"{name} | {told[0]} | {told[1]} | {best[1] / best[0]:.1f} x |",
