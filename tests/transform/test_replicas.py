@@ -96,6 +96,24 @@ def test_what_differs_spreads_through_updates_and_nothing_else_is_repeated():
     assert [node.shape for node in many.nodes if node.op == "Exp"] == [(gn.Size("N"), 2)]
 
 
+@pytest.mark.parametrize("differ", ["x", "W", "b", "xW", "xb", "Wb", "xWb"])
+@pytest.mark.parametrize(
+    ("op", "filters", "channels"), [(gn.Conv, (4, 1, 2, 2), 4), (gn.ConvTranspose, (2, 3, 2, 2), 6)]
+)
+def test_images_filters_and_biases_differ_in_any_combination(op, filters, channels, differ):
+    shapes = {"x": (3, 2, 4, 4), "W": filters, "b": (channels,)}
+    rng = np.random.default_rng(0)
+    many = {name: rng.normal(size=(COUNT, *shape)) for name, shape in shapes.items()}
+    leaves = {name: gn.Parameter(name, value[0], dtype="float64") for name, value in many.items()}
+    node = op(*leaves.values(), groups=2)
+    together, _ = replicate(gn.Graph(node), {leaves[name]: many[name] for name in differ}, COUNT)
+    found, alone = gn.compile(together.outputs["out"])(), gn.compile(node)
+    for i in range(COUNT):
+        for name in differ:
+            leaves[name].value = many[name][i]
+        np.testing.assert_allclose(found[i], alone(), rtol=0, atol=1e-12)
+
+
 def test_filters_that_differ_see_the_same_images_as_one_convolution():
     x = gn.Input("x", ("N", 1, 5, 5))
     W, b = gn.Parameter("W", np.ones((2, 1, 3, 3))), gn.Parameter("b", np.zeros(2))

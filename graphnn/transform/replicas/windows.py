@@ -43,35 +43,31 @@ _TOGETHER: Mapping[type, tuple[int, int, int]] = {Conv: (1, 0, 1), ConvTranspose
 
 
 def convolution(node: Conv | ConvTranspose | ConvWeight, replicas: Replicas) -> Node:
-    """One convolution for all, and each replica's bias added to its part."""
-    made, count = replicas.made, replicas.count
+    """One convolution for all, with each replica's bias, which is added behind where it alone differs from filters."""
+    made, count, bias = replicas.made, replicas.count, getattr(node, "b", None)
     first, second = node.operands[:2]
-    result: Node
+    if bias in made and second not in made:
+        without = _with(node, first, second, None, node.groups)
+        images = convolution(without, replicas) if first in made else without
+        return images + Reshape(made[bias], (count, 1, *bias.shape, *(1,) * (node.ndim - 2)))
     if first in made and second in made:
-        a, b, c = _TOGETHER[type(node)]
-        result = _with(node, _joined(made[first], a), _joined(made[second], b), node.groups * count)
-        result = _apart(result, c, count)
-    elif first in made or second in made:
+        a, b, to = _TOGETHER[type(node)]
+        x, W, groups, within = _joined(made[first], a), _joined(made[second], b), node.groups * count, 1
+    else:
         (axis, grouped), (to, grouped_there) = _ALONE[type(node)][0 if first in made else 1]
         given = {x: _joined(made[x], axis, node.groups if grouped else 1) for x in (first, second) if x in made}
-        result = _with(node, given.get(first, first), given.get(second, second), node.groups)
-        result = _apart(result, to, count, node.groups if grouped_there else 1)
-    else:
-        result = _with(node, first, second, node.groups)
-    bias = getattr(node, "b", None)
-    return result if bias is None else result + _by_channel(replicas.now(bias), node)
+        x, W, groups = given.get(first, first), given.get(second, second), node.groups
+        within = groups if grouped_there else 1
+    if bias is not None and second in made:
+        bias = _joined(replicas.of(bias), 0, within)
+    return _apart(_with(node, x, W, bias, groups), to, count, within)
 
 
-def _with(node: Any, first: Node, second: Node, groups: int) -> Node:
-    """The convolution of other operands, without a bias."""
+def _with(node: Any, first: Node, second: Node, bias: Node | None, groups: int) -> Any:
+    """The convolution of other operands."""
     attributes = {**node.attributes(), "groups": groups}
     attributes.pop("b", None)
-    return type(node)(first, second, **attributes)  # type: ignore[no-any-return]
-
-
-def _by_channel(bias: Node, node: Node) -> Node:
-    """A bias, of each replica or of all, so that it broadcasts along samples and positions."""
-    return Reshape(bias, (*bias.shape[:-1], 1, *node.shape[1:2], *(1,) * (node.ndim - 2)))
+    return type(node)(first, second, **attributes, **({} if bias is None else {"b": bias}))
 
 
 def _joined(node: Node, axis: int, groups: int = 1) -> Node:
