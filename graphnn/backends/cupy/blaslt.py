@@ -8,8 +8,8 @@ Source: NVIDIA, cuBLAS documentation, chapter "Using the cuBLASLt API"; numbers 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from ctypes import byref, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p, sizeof
+from collections.abc import Callable, Sequence
+from ctypes import byref, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, sizeof
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -19,7 +19,10 @@ import numpy as np
 
 from ..kernels import DType
 
-__all__ = ["ONES_BYTES", "PRECISIONS", "BlasLt", "Matrix", "Product", "Workspace", "load", "matrix_of"]
+__all__ = [
+    "ONES_BYTES", "PRECISIONS", "BlasLt", "Matrix", "Product", "Workspace", "batch_stride", "even_steps", "load",
+    "matrix_of",
+]  # fmt: skip
 
 PRECISIONS = {"float32": 68, "tf32": 77, "bf16": 75}
 """How products of float32 are computed: as they are; with 10, or with 7 bits of each factor's mantissa, which the
@@ -28,8 +31,11 @@ tensor cores take, and sums in float32."""
 ONES_BYTES = 16
 """The factor 1 as a product reads it from the device, in float64 and in float32."""
 _DOUBLE = 70
-_REAL = {4: 0, 8: 1}
+_REAL = {2: 2, 4: 0, 8: 1}
 """The library's number for a float of so many bytes."""
+_BATCHES, _STEP = 5, 6
+_ALIGNED = (5, 6, 7, 8)
+"""Of a preference: what the addresses of A, B, C and D are multiples of; the library takes 256 unless it is told."""
 _TRANSPOSE_A, _TRANSPOSE_B, _POINTERS, _EPILOGUE, _BIAS = 3, 4, 2, 7, 8
 _ADD_BIAS = 4
 _ON_DEVICE = 1
@@ -60,17 +66,21 @@ class Workspace:
 @dataclass(frozen=True)
 class Matrix:
     """How a matrix lies: rows and columns of what is multiplied, elements from line to line, and whether lines are
-    its columns."""
+    its columns; elements from a matrix to the next, and the largest power of 2 up to 256 that its address divides by.
+    """
 
     rows: int
     columns: int
     line: int
     transposed: bool
+    step: int = 0
+    aligned: int = 256
 
 
 @dataclass(frozen=True)
 class Product:
-    """`x @ w` into `out`; or `onto` it, times a scalar on the device; or plus the bias that lies at an address."""
+    """`x @ w` into `out`; or `onto` it, times a scalar on the device; or plus the bias that lies at an address. Of so
+    many matrices one after the other."""
 
     x: Matrix
     w: Matrix
@@ -79,17 +89,46 @@ class Product:
     precision: str
     onto: bool = False
     bias: int = 0
+    batches: int = 1
 
 
-def matrix_of(array: np.ndarray) -> Matrix | None:
-    """How an array lies, when the library can read it: lines of neighbouring elements at equal distances."""
-    (rows, columns), item = array.shape, array.itemsize
-    by_row, by_column = array.strides
+def matrix_of(array: np.ndarray, address: int, step: int) -> Matrix | None:
+    """How an array lies, when the library can read it: lines of neighbouring elements at equal distances.
+
+    Its last two axes are a matrix; it begins at an address, and the next one so many bytes further on.
+    """
+    (rows, columns), item = array.shape[-2:], array.itemsize
+    by_row, by_column = array.strides[-2:]
+    if step < 0 or step % item:
+        return None
+    beside = step // item, min(256, address & -address)
     if (by_column == item or columns == 1) and (by_row >= columns * item or rows == 1) and by_row % item == 0:
-        return Matrix(rows, columns, max(columns, by_row // item), False)
+        return Matrix(rows, columns, max(columns, by_row // item), False, *beside)
     if (by_row == item or rows == 1) and (by_column >= rows * item or columns == 1) and by_column % item == 0:
-        return Matrix(rows, columns, max(rows, by_column // item), True)
+        return Matrix(rows, columns, max(rows, by_column // item), True, *beside)
     return None
+
+
+def even_steps(shape: Sequence[int], arrays: Sequence[np.ndarray]) -> tuple[int, list[int]] | None:
+    """How many matrices stacks of that shape have, and how many bytes each array goes on from one to the next.
+
+    An array may have one matrix for many. None where the bytes are not always the same.
+    """
+    count, steps = 1, [0] * len(arrays)
+    for axis, size in enumerate(shape):
+        along = [batch_stride(array, axis, len(shape)) for array in arrays]
+        if size == 1:
+            continue
+        if count > 1 and any(outer != inner * size for outer, inner in zip(steps, along, strict=True)):
+            return None
+        count, steps = count * size, along
+    return count, steps
+
+
+def batch_stride(array: np.ndarray, axis: int, batches: int) -> int:
+    """How many bytes a stack of matrices moves along one of so many axes of batches; one without it stays."""
+    axis += array.ndim - 2 - batches
+    return array.strides[axis] if axis >= 0 and array.shape[axis] > 1 else 0
 
 
 def load() -> Any:
@@ -136,18 +175,21 @@ class BlasLt:
 
     def _plan(self, product: Product) -> _Plan | None:
         dtype, x, w, out = product.dtype, product.x, product.w, product.out
-        compute = _DOUBLE if dtype.itemsize == 8 else PRECISIONS[product.precision]
+        single = PRECISIONS[product.precision if dtype.itemsize == 4 else "float32"]  # in which halves are added up
+        compute, scalar = (_DOUBLE, _REAL[8]) if dtype.itemsize == 8 else (single, _REAL[4])
         real = _REAL[dtype.itemsize]
-        operation = self._made("MatmulDesc", c_int(compute), c_int(real))
+        operation = self._made("MatmulDesc", c_int(compute), c_int(scalar))
         flags = ((_TRANSPOSE_A, w.transposed), (_TRANSPOSE_B, x.transposed), (_POINTERS, product.onto))
         for attribute, value in flags:
             self._set("MatmulDesc", operation, attribute, c_int32(int(value)))
         if product.bias:
             self._set("MatmulDesc", operation, _EPILOGUE, c_int32(_ADD_BIAS))
             self._set("MatmulDesc", operation, _BIAS, c_void_p(product.bias))
-        layouts = [self._layout(real, matrix) for matrix in (w, x, out)]
+        layouts = [self._layout(real, matrix, product.batches) for matrix in (w, x, out)]
         preference = self._made("MatmulPreference")
         self._set("MatmulPreference", preference, _WORKSPACE_LIMIT, c_uint64(self._workspace.size))
+        for attribute, matrix in zip(_ALIGNED, (w, x, out, out), strict=True):
+            self._set("MatmulPreference", preference, attribute, c_uint32(matrix.aligned))
         found, count = _Heuristic(), c_int(0)
         a, b, c = layouts
         status = self._library.cublasLtMatmulAlgoGetHeuristic(
@@ -155,12 +197,16 @@ class BlasLt:
         )
         return None if status or not count.value else _Plan(operation, a, b, c, found)
 
-    def _layout(self, real: int, matrix: Matrix) -> c_void_p:
+    def _layout(self, real: int, matrix: Matrix, batches: int = 1) -> c_void_p:
         """The matrix as the library has it: its columns are our lines."""
         rows, columns = matrix.columns, matrix.rows
         if matrix.transposed:
             rows, columns = columns, rows
-        return self._made("MatrixLayout", c_int(real), c_uint64(rows), c_uint64(columns), c_int64(matrix.line))
+        made = self._made("MatrixLayout", c_int(real), c_uint64(rows), c_uint64(columns), c_int64(matrix.line))
+        if batches > 1:
+            self._set("MatrixLayout", made, _BATCHES, c_int32(batches))
+            self._set("MatrixLayout", made, _STEP, c_int64(matrix.step))
+        return made
 
     def _made(self, kind: str, *arguments: Any) -> c_void_p:
         made = c_void_p()

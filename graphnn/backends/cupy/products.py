@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 
 from ..kernels import DType, NoKernel
+from .blaslt import batch_stride
 from .site import Multiply, Site
 from .types import is_half, load, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer
@@ -57,7 +58,7 @@ def lower_product(
     a, b, c, plus = matrices(x, w, out, onto)
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous and c.flags.c_contiguous and plus is None:
         a, c = a.reshape(-1, a.shape[-1]), c.reshape(-1, c.shape[-1])  # the rows of one product
-    if c.ndim == 2 and a.size and (plus is None or (at(plus) == at(c) and plus.strides == c.strides)):
+    if a.size and (plus is None or (alpha is not None and at(plus) == at(c) and plus.strides == c.strides)):
         by_library = at.multiply(a, b, c, alpha=alpha)
         if by_library is not None:
             return [by_library]
@@ -67,7 +68,7 @@ def lower_product(
     words: list[int] = [*map(at, given), *([] if alpha is None else [at(alpha)])]
     words += [rows, inner, columns, *(step for array in given for step in array.strides[-2:])]
     for axis, size in enumerate(batches):
-        words += [size, *(_move(array, axis, len(batches)) for array in given)]
+        words += [size, *(batch_stride(array, axis, len(batches)) for array in given)]
     blocks = math.prod(batches) * -(-rows // SIDE) * -(-columns // SIDE)
     return [Launch(_product_kernel(how), words, blocks, SIDE * SIDE)]
 
@@ -85,12 +86,6 @@ def matrices(
     return (
         x if rows else x[None], w if columns else w[:, None], whole(out), None if onto is None else whole(onto)
     )  # fmt: skip
-
-
-def _move(array: np.ndarray, axis: int, batches: int) -> int:
-    """How an array moves along a batch axis; one without batches stays."""
-    axis += array.ndim - 2 - batches
-    return array.strides[axis] if axis >= 0 and array.shape[axis] > 1 else 0
 
 
 @cache

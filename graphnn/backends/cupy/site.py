@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from .blaslt import BlasLt, Product, matrix_of
+from .blaslt import BlasLt, Product, even_steps, matrix_of
 
 __all__ = ["Address", "Multiply", "Site"]
 
@@ -52,18 +52,24 @@ class Site:
         alpha: np.ndarray | None = None,
         bias: np.ndarray | None = None,
     ) -> Multiply | None:
-        """`x @ w` into `out`, with `alpha` added to it times that, with a bias for each column plus that.
+        """`x @ w` into `out`, with `alpha` added to it times that, with a bias for each column plus that; of matrices,
+        or of stacks of them.
 
         None where the library does not do it.
         """
-        if self.library is None or out.dtype.kind != "f" or out.itemsize < 4 or (alpha is not None and not self.folds):
+        halves = out.itemsize == 2  # a scalar for them would have to be of single precision
+        if self.library is None or out.dtype.kind != "f" or (alpha is not None and (halves or not self.folds)):
             return None
-        a, b, c = (matrix_of(array) for array in (x, w, out))
-        if a is None or b is None or c is None or c.transposed or out.size * x.shape[1] < LARGE:
+        arrays, steps = (x, w, out), even_steps(out.shape[:-2], (x, w, out))
+        if steps is None or out.size * x.shape[-1] < LARGE:
+            return None
+        addresses = [self(array) for array in arrays]
+        a, b, c = map(matrix_of, arrays, addresses, steps[1])
+        if a is None or b is None or c is None or c.transposed:
             return None
         if bias is not None and (bias.strides[-1] != bias.itemsize and bias.size > 1):
             return None
         added = 0 if bias is None else self(bias)
-        made = self.library.multiply(Product(a, b, c, out.dtype, self.precision, alpha is not None, added))
-        addresses = (self(x), self(w), self(out), *(() if alpha is None else (self(alpha),)))
-        return None if made is None else Multiply(partial(made, *addresses), alpha is not None)
+        made = self.library.multiply(Product(a, b, c, out.dtype, self.precision, alpha is not None, added, steps[0]))
+        given = (*addresses, *(() if alpha is None else (self(alpha),)))
+        return None if made is None else Multiply(partial(made, *given), alpha is not None)

@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
-REAL = {0: np.float32, 1: np.float64}
+REAL = {0: np.float32, 1: np.float64, 2: np.float16}
 TRANSPOSE_A, TRANSPOSE_B, POINTERS, EPILOGUE, BIAS = 3, 4, 2, 7, 8
+WORKSPACE, ALIGNED = 1, (5, 6, 7, 8)
 
 
 @dataclass
@@ -19,15 +20,17 @@ class Layout:
     rows: int
     columns: int
     line: int
+    batches: int = 1
+    step: int = 0
 
     def at(self, address):
-        """The matrix there."""
+        """The matrices there."""
         assert self.line >= self.rows, "columns overlap"
-        count = self.line * (self.columns - 1) + self.rows
-        kind = ctypes.c_float if self.real is np.float32 else ctypes.c_double
-        flat = np.ctypeslib.as_array((kind * count).from_address(address))
-        strides = (flat.itemsize, flat.itemsize * self.line)
-        return np.lib.stride_tricks.as_strided(flat, (self.rows, self.columns), strides)
+        count = self.step * (self.batches - 1) + self.line * (self.columns - 1) + self.rows
+        item = np.dtype(self.real).itemsize
+        flat = np.ctypeslib.as_array((ctypes.c_uint8 * (count * item)).from_address(address)).view(self.real)
+        strides = (item * self.step, item, item * self.line)
+        return np.lib.stride_tricks.as_strided(flat, (self.batches, self.rows, self.columns), strides)
 
 
 @dataclass
@@ -60,6 +63,12 @@ class Lt:
     def cublasLtMatrixLayoutCreate(self, place, real, rows, columns, line):
         return self._new(place, Layout(REAL[real.value], rows.value, columns.value, line.value))
 
+    def cublasLtMatrixLayoutSetAttribute(self, of, attribute, value, size):
+        name, expected = {5: ("batches", 4), 6: ("step", 8)}[attribute.value]
+        assert size.value == expected
+        setattr(self._of(of), name, value._obj.value)
+        return 0
+
     def cublasLtMatmulDescCreate(self, place, compute, real):
         return self._new(place, Descriptor(compute.value, REAL[real.value]))
 
@@ -69,22 +78,28 @@ class Lt:
         return 0
 
     def cublasLtMatmulPreferenceCreate(self, place):
-        return self._new(place, "preference")
+        return self._new(place, {})
 
     def cublasLtMatmulPreferenceSetAttribute(self, of, attribute, value, size):
-        assert (self._of(of), attribute.value, size.value) == ("preference", 1, 8)
+        preference = self._of(of)
+        assert size.value == (8 if attribute.value == WORKSPACE else 4)
+        preference[attribute.value] = value._obj.value
         return 0
 
     def cublasLtMatmulAlgoGetHeuristic(self, handle, operation, a, b, c, d, preference, wanted, found, count):
-        assert (self._of(handle), self._of(preference)) == ("handle", "preference")
+        how = self._of(preference)
+        assert self._of(handle) == "handle" and how.keys() == {WORKSPACE, *ALIGNED}
         assert ctypes.sizeof(found._obj) == 96
         fused = EPILOGUE in self._of(operation).attributes
+        found._obj.algorithm[:4] = [how[attribute] for attribute in ALIGNED]
         count._obj.value = min(wanted.value, self.algorithms) * (self.epilogues or not fused)
         return 0
 
     def cublasLtMatmul(self, handle, operation, alpha, a, la, b, lb, beta, c, lc, d, ld, found, space, size, stream):
         how = self._of(operation)
         real = ctypes.c_float if how.real is np.float32 else ctypes.c_double
+        for place, aligned in zip((a, b, c, d), found._obj.algorithm, strict=False):
+            assert place.value % aligned == 0, "the algorithm wants addresses that are aligned"
 
         def scalar(pointer):
             if how.attributes[POINTERS]:
@@ -98,11 +113,14 @@ class Lt:
 
     def _run(self, how, alpha, beta, by_value, scalar, a, la, b, lb, c, lc, d, ld):
         x, y, onto, out = (self._of(layout).at(p.value) for layout, p in ((la, a), (lb, b), (lc, c), (ld, d)))
-        x, y = (m.T if how.attributes[which] else m for m, which in ((x, TRANSPOSE_A), (y, TRANSPOSE_B)))
+        x, y = (
+            m.transpose(0, 2, 1) if how.attributes[which] else m for m, which in ((x, TRANSPOSE_A), (y, TRANSPOSE_B))
+        )
         factor, share = by_value or (scalar(alpha), scalar(beta))
+        x, y = (m.astype(np.result_type(how.real, m.dtype), copy=False) for m in (x, y))  # halves in single precision
         out[...] = factor * (x @ y) + (share * onto if share else 0)
         if EPILOGUE in how.attributes:
             assert how.attributes[EPILOGUE] == 4
             kind = ctypes.c_float if how.real is np.float32 else ctypes.c_double
-            bias = np.ctypeslib.as_array((kind * len(out)).from_address(how.attributes[BIAS]))
+            bias = np.ctypeslib.as_array((kind * out.shape[1]).from_address(how.attributes[BIAS]))
             out += bias[:, None]  # one for each row of a matrix that lies column by column

@@ -44,6 +44,28 @@ def test_rows_of_batches_are_one_product(lt):
     assert len(lt.products) == 1
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_stacks_of_matrices_are_one_product_where_they_lie_evenly(lt, dtype):
+    rng = np.random.default_rng(0)
+    x, w = gn.Input("x", ("B", 2, "N", 4), dtype=dtype), gn.Input("w", ("B", 2, 4, 3), dtype=dtype)
+    one, heads = gn.Input("one", (4, 3), dtype=dtype), gn.Input("heads", ("N", 2, 4), dtype=dtype)
+    even = [x @ w, x[:, 1] @ w[:, 0], x.transpose((0, 1, 3, 2)) @ x, x @ one, heads.transpose((1, 2, 0)) @ x[0]]
+    uneven = [x[:, :1] @ w[0], one.T @ heads.transpose((1, 2, 0)), x.transpose((1, 0, 2, 3)) @ w.transpose((1, 0, 2, 3))]
+    given = {"x": (5, 2, 6, 4), "w": (5, 2, 4, 3), "one": (4, 3), "heads": (6, 2, 4)}
+    feeds = {name: rng.normal(size=shape).astype(dtype) for name, shape in given.items()}
+    for outputs, products in (([*even, w[0, 0] * 1], 5), (uneven, 1)):
+        lt.products.clear()
+        close = 5e-3 if dtype == "float16" else 1e-6
+        gn.testing.agree(outputs, feeds, BOTH, passes=["none"], rtol=close, atol=close)
+        assert len(lt.products) == products
+
+
+def test_what_lies_at_odd_addresses_is_multiplied_by_an_algorithm_for_those(lt):
+    x, w = gn.Input("x", ("N", 6)), gn.Input("w", (5, 3))
+    gn.testing.agree(x[:, 1:] @ w, {"x": np.ones((4, 6)), "w": np.ones((5, 3))}, BOTH)
+    assert lt.products
+
+
 def training(backend, precision=None):
     x, t = gn.Input("x", ("N", 6)), gn.Input("t", ("N",), dtype="int64")
     rng = np.random.default_rng(0)
@@ -151,15 +173,25 @@ def test_descriptors_are_those_of_the_library_itself():
     lt = object.__new__(blaslt.BlasLt)
     lt._library = library
     found, size = ctypes.c_int64(), ctypes.c_size_t()
-    layout = lt._layout(0, blaslt.Matrix(5, 7, 9, False))
-    for attribute, value in ((2, 7), (3, 5), (4, 9)):  # rows, columns, leading dimension
+    layout = lt._layout(0, blaslt.Matrix(5, 7, 9, False, 70), 3)
+    for attribute, value in ((2, 7), (3, 5), (4, 9), (6, 70)):  # rows, columns, leading dimension, step of batches
         place = ctypes.byref(found), ctypes.c_size_t(8), ctypes.byref(size)
         assert not library.cublasLtMatrixLayoutGetAttribute(layout, attribute, *place)
         assert found.value == value
+    count = ctypes.c_int32()
+    place = ctypes.byref(count), ctypes.c_size_t(4), ctypes.byref(size)
+    assert not library.cublasLtMatrixLayoutGetAttribute(layout, 5, *place) and count.value == 3
     operation = lt._made("MatmulDesc", ctypes.c_int(77), ctypes.c_int(0))
     lt._set("MatmulDesc", operation, 4, ctypes.c_int32(1))
     lt._set("MatmulDesc", operation, 7, ctypes.c_int32(4))
     lt._set("MatmulDesc", operation, 8, ctypes.c_void_p(1 << 20))
+    preference, aligned = lt._made("MatmulPreference"), ctypes.c_uint32()
+    for attribute in (5, 6, 7, 8):  # what the addresses of A, B, C and D divide by
+        place = ctypes.byref(aligned), ctypes.c_size_t(4), ctypes.byref(size)
+        assert not library.cublasLtMatmulPreferenceGetAttribute(preference, attribute, *place)
+        assert aligned.value == 256  # unless said, which is what tells that these are the right ones
+        lt._set("MatmulPreference", preference, attribute, ctypes.c_uint32(16))
+        assert not library.cublasLtMatmulPreferenceGetAttribute(preference, attribute, *place) and aligned.value == 16
     small = ctypes.c_int32()
     for attribute, value in (
         (0, 77),
