@@ -1,9 +1,10 @@
 """The CuPy backend: the plan becomes CUDA kernels, made from the formulas and groups that the native backend has.
 
 A step of the plan becomes launches of kernels (`lower`): CUDA C++ text written from formulas (`formulas`, `maps`,
-`folds`, `scans`, `labels`, `products`), one module a program. Memory on the device lies as it lies on the host
-(`mirror`), parameters have a copy there (`copies`), and all that is asked of CuPy is in `device`. A step that has no
-kernel runs on NumPy, and `explain()` names it.
+`folds`, `rowwise`, `scans`, `labels`, `products`), one module a program; loops and branches become the launches of
+their bodies (`control`). Memory on the device lies as it lies on the host (`mirror`), parameters have a copy there
+(`copies`), and all that is asked of CuPy is in `device`. A step that has no kernel, of a user's own op, runs on NumPy,
+and `explain()` names it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from ...transform.group import group
 from ...transform.passes import Pass
 from ...transform.products import any_biases
 from ...transform.products import products as folded_updates
+from ...transform.rows import rows
 from ..numpy import PASSES as INTERPRETED
 from .blaslt import PRECISIONS
 from .probe import problem
@@ -19,5 +21,5 @@ from .program import CupyProgram, bind
 
 __all__ = ["PASSES", "PRECISIONS", "CupyProgram", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, any_biases)
-"""Those of NumPy, then what only pays where steps become kernels, and biases, which cuBLASLt adds."""
+PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, any_biases, rows)
+"""Those of NumPy, then what only pays where steps become kernels; biases are added by cuBLASLt."""

@@ -52,12 +52,13 @@ class Bound(Lowered):
         self.device, self.room = device, room
         self.mirror = Mirror(device)
         self.mirror.add(room.arena, room.memory)
+        self.mirror.keep(device.workspace_twin, device.workspace)
         copies = {parameter: copy_of(parameter, device) for parameter in plan.graph.parameters.values()}
         self._copies = list(copies.values())
         self._updated = [copies[parameter] for parameter in plan.graph.updates]
         for held in self._copies:
             self.mirror.add(held.array, held.memory)
-        site = Site(self.mirror.address, library, precision, self._may_fold(plan, check))
+        site = Site(self.mirror.address, device.workspace_twin, library, precision, self._may_fold(plan, check))
         super().__init__(plan, room.arena, sizes, check, site, Checks())
         self.device.compile(self.kernels())
         self.before = self._ready(self.works_before)

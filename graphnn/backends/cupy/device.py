@@ -76,6 +76,8 @@ class Device:
         self.process = os.getpid()
         self.stream = self._cupy.cuda.Stream(non_blocking=True)
         self.workspace = self.allocate(WORKSPACE)
+        self.workspace_twin = np.empty(WORKSPACE, np.uint8)
+        """What stands for it on the host, where it is never touched, and so takes no memory."""
         self._functions: dict[str, Any] = {}
 
     # Memory ------------------------------------------------------------------------------------------------------

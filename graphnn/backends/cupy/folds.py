@@ -5,6 +5,8 @@ sizes alone: with few elements, or very many results, each thread folds the elem
 other. Else a block folds those of one result, thread t those whose number is t modulo the threads, and then halves of
 the threads in turn; or, where neighbouring results lie side by side, those of 32 results in eight rows of threads.
 Half floats are carried in single precision, as NumPy does.
+Where so few blocks would fold so many elements that most of the device were idle, each folds a part of them into the
+workspace, and a second launch folds the parts.
 """
 
 from __future__ import annotations
@@ -12,13 +14,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from ...ir.formula import Formula, literal
-from ...ir.spec import Dim
+from ...ir.formula import Formula, literal, name
+from ...ir.spec import Dim, Size
 from ..kernels import DType, NoKernel
 from ..nests import Axis, make_axes
 from .formulas import write_formula
@@ -29,7 +31,7 @@ from .sources import Kind, Source, flat, item_bytes, kinds_of, layouts, moves, p
 from .types import convert, is_half, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer, launch
 
-__all__ = ["Folded", "both", "lower_fold", "neutral"]
+__all__ = ["ROWS", "Folded", "both", "lower_fold", "neutral", "shared_out"]
 
 SERIAL = 32
 """Up to so many elements are folded by one thread."""
@@ -37,6 +39,10 @@ MANY = 16384
 """So many results keep the device busy with one thread each."""
 COLUMNS, ROWS = 32, 8
 """Results, and threads for each, that a block has where neighbouring results lie side by side."""
+
+BUSY, PART = 512, 1 << 14
+"""So many blocks keep the device busy; so many elements at least make a part, which is more, so that no part is parted
+again. Not measured."""
 
 Sharing: TypeAlias = Literal["serial", "block", "columns"]
 
@@ -60,7 +66,7 @@ def lower_fold(
     out: np.ndarray,
     at: Site,
 ) -> list[Launch]:
-    """The launch that folds the formula of the sources over some axes into `out`, where those have size 1.
+    """The launches that fold the formula of the sources over some axes into `out`, where those have size 1.
 
     `dims` and `shape` are the sizes of all axes, as declared and in numbers.
 
@@ -81,18 +87,34 @@ def lower_fold(
     kept, words = walked(stay, [moves(everything, a) for a in stay])
     folded, more = walked(go, [[0, *moves(everything, a)[1:]] for a in go])
     elements = math.prod(shape[a] for a in go)
-    sharing = _sharing(kept, folded, out.size, elements)
-    kernel = _fold_kernel(how, sharing, kept, folded, out.dtype, kinds[1:])
+    side_by_side = bool(kept and folded) and "dense" in kept[-1].strides[1:] and "dense" not in folded[-1].strides
+    sharing = shared_out(elements, out.size, side_by_side)
+    kernel = partial(_fold_kernel, how, sharing, kept, folded, kinds[1:])
     words = [*words_of(everything, at), *words, *more]
     if sharing == "serial":
-        return [launch(kernel, words, out.size)]
-    return [Launch(kernel, words, out.size if sharing == "block" else -(-out.size // COLUMNS))]
+        return [launch(kernel(out.dtype), words, out.size)]
+    blocks = out.size if sharing == "block" else -(-out.size // COLUMNS)
+    parts = min(elements // PART, -(-BUSY // blocks))
+    if parts < 2:
+        return [Launch(kernel(out.dtype), words, blocks)]
+    carried = carried_in(out.dtype)
+    partials = at.partials((*(shape[a] for a in stay), parts), carried)
+    words = [at(partials), *words[1:], parts, -(-elements // parts)]
+    first = Launch(kernel(carried, parted=True), words, blocks * parts)
+    return [first, *_fold_parts(how.ufunc, [dims[a] for a in stay], partials, out, at)]
 
 
-def _sharing(kept: tuple[Axis, ...], folded: tuple[Axis, ...], results: int, elements: int) -> Sharing:
+def _fold_parts(ufunc: str, dims: Sequence[Dim], partials: np.ndarray, out: np.ndarray, at: Site) -> list[Launch]:
+    """The launch that folds partial results, which lie along the last axis."""
+    how = Folded(ufunc, name("x"), ("x",), partials.dtype)
+    result = out.reshape(*partials.shape[:-1], 1)
+    return lower_fold(how, [*dims, Size("parts")], partials.shape, [len(dims)], [partials], result, at)
+
+
+def shared_out(elements: int, results: int, side_by_side: bool = False) -> Sharing:
+    """How the work is: by the elements of each result, and whether those of neighbouring results lie side by side."""
     if elements <= SERIAL or results >= MANY:
         return "serial"
-    side_by_side = kept and "dense" in kept[-1].strides[1:] and "dense" not in folded[-1].strides
     return "columns" if side_by_side else "block"
 
 
@@ -102,30 +124,33 @@ def _fold_kernel(
     sharing: Sharing,
     kept: tuple[Axis, ...],
     folded: tuple[Axis, ...],
-    result: DType,
     kinds: tuple[Kind, ...],
+    result: DType,
+    parted: bool = False,
 ) -> Kernel:
-    k = _Fold(how, kept, folded, result, kinds)
+    k = _Fold(how, kept, folded, kinds, result, parted)
     {"serial": k.serial, "block": k.block, "columns": k.columns}[sharing]()
     return k.w.kernel()
 
 
 class _Fold:
-    """Writes a fold, with the work shared out in one of three ways."""
+    """Writes a fold, with the work shared out in one of three ways; of a part of the elements, into partial results."""
 
     def __init__(
         self,
         how: Folded,
         kept: tuple[Axis, ...],
         folded: tuple[Axis, ...],
-        result: DType,
         kinds: tuple[Kind, ...],
+        result: DType,
+        parted: bool,
     ) -> None:
         self.w, self.how, self.result, self.kinds = Writer(), how, result, kinds
         self.out, self.given = self.w.pointer(result, written=True), parameters(self.w, kinds)
         sizes = [result.itemsize, *map(item_bytes, kinds)]
         self.across, self.along = Walk(self.w, kept, sizes), Walk(self.w, folded, sizes)
-        self.carried = np.dtype(np.float32) if is_half(result) else result
+        self.parts, self.length = (self.w.word(), self.w.word()) if parted else ("", "")
+        self.carried = carried_in(result)
         self.kind = register_type(self.carried)
 
     def serial(self) -> None:
@@ -139,21 +164,22 @@ class _Fold:
         w = self.w
         w.leave_when_stopped()
         w.share(self.carried, "totals", THREADS)
-        base = self.across.offsets("(long long)blockIdx.x")
+        block = self._block()
+        base = self.across.offsets(block)
         self._fold("threadIdx.x", str(THREADS), base)
         w.line("totals[threadIdx.x] = total;")
         with w.braces(f"for (int half = {THREADS // 2}; half; half /= 2)"):
             w.line("__syncthreads();")
             w.line(f"if (threadIdx.x < half) {self._both('totals[threadIdx.x]', 'totals[threadIdx.x + half]')}")
         with w.braces("if (threadIdx.x == 0)"):
-            self._finish("totals[0]", base[0])
+            self._finish("totals[0]", self._place(block, base[0]))
 
     def columns(self) -> None:
         """Rows of threads for neighbouring results: the rows' totals are folded from the first to the last."""
         w = self.w
         w.leave_when_stopped()
         w.share(self.carried, "totals", THREADS)
-        column = w.put("long long", f"(long long)blockIdx.x * {COLUMNS} + threadIdx.x % {COLUMNS}")
+        column = w.put("long long", f"{self._block()} * {COLUMNS} + threadIdx.x % {COLUMNS}")
         with w.braces(f"if ({column} < {self.across.count})"):
             self._fold(f"threadIdx.x / {COLUMNS}", str(ROWS), self.across.offsets(column))
             w.line("totals[threadIdx.x] = total;")
@@ -162,13 +188,28 @@ class _Fold:
             w.line(f"{self.kind} total = totals[threadIdx.x];")
             with w.braces(f"for (int row = 1; row < {ROWS}; row++)"):
                 w.line(self._both("total", f"totals[threadIdx.x + row * {COLUMNS}]"))
-            self._finish("total", self.across.offsets(column)[0])
+            self._finish("total", self._place(column, self.across.offsets(column)[0]))
+
+    def _block(self) -> str:
+        """The number of the block, among those that have the same part."""
+        return f"(long long)blockIdx.x / {self.parts}" if self.parts else "(long long)blockIdx.x"
+
+    def _place(self, result: str, offset: str) -> str:
+        """Where a result goes: among partial results to those of the same one."""
+        if not self.parts:
+            return offset
+        return f"(({result}) * {self.parts} + blockIdx.x % {self.parts}) * {self.carried.itemsize}"
 
     def _fold(self, first: str, step: str, base: list[str]) -> None:
         """Fold every so many elements into `total`."""
         w, how = self.w, self.how
         w.line(f"{self.kind} total = {number(neutral(how.ufunc, self.carried), self.carried)};")
-        with w.braces(f"for (long long i = {first}; i < {self.along.count}; i += {step})"):
+        last = self.along.count
+        if self.parts:
+            begin = w.put("long long", f"blockIdx.x % {self.parts} * {self.length}")
+            last = w.put("long long", f"{begin} + {self.length} < {last} ? {begin} + {self.length} : {last}")
+            first = f"{begin} + {first}"
+        with w.braces(f"for (long long i = {first}; i < {last}; i += {step})"):
             offsets = [f"{a} + {b}" for a, b in zip(base, self.along.offsets("i"), strict=True)]
             value = write_formula(w, how.body, read(w, how.names, self.given, self.kinds, offsets[1:]), how.dtype)
             w.line(self._both("total", w.put(self.kind, convert(value, how.dtype, self.carried))))
@@ -178,6 +219,11 @@ class _Fold:
 
     def _finish(self, total: str, base: str) -> None:
         self.w.line(f"*at({self.out}, {base}) = {stored(convert(total, self.carried, self.result), self.result)};")
+
+
+def carried_in(result: DType) -> DType:
+    """The dtype in which a fold to that one is carried."""
+    return np.dtype(np.float32) if is_half(result) else result
 
 
 def neutral(ufunc: str, dtype: DType) -> Any:

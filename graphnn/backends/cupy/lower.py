@@ -34,6 +34,7 @@ from ...ops.structure import Cast
 from ...ops.triangle import Trilu
 from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
+from ...transform.rowwise import Rows
 from ..kernels import NoKernel
 from .draws import lower_uniform
 from .folds import Folded, lower_fold
@@ -44,6 +45,7 @@ from .maxima import lower_max_pick, lower_max_unpool
 from .products import lower_product
 from .puts import lower_put
 from .ranks import lower_top_k
+from .rowwise import lower_rows
 from .scans import lower_extreme, lower_scan
 from .site import Multiply, Site
 from .sources import Source, coordinate_along
@@ -269,6 +271,10 @@ def _pad(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -> Se
     return launches
 
 
+def _rows(node: Any, ins: Arrays, out: Any, declared: Node, at: Site) -> Sequence[Launched]:
+    return lower_rows(node, ins, out, at)
+
+
 _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Elementwise: _elementwise,
     Cast: _cast,
@@ -295,6 +301,7 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     Uniform: _uniform,
     Concat: _concat,
     Pad: _pad,
+    Rows: _rows,
     Conv: lower_conv,
     ConvTranspose: lower_conv_transpose,
     ConvWeight: lower_conv_weight,

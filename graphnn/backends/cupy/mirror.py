@@ -36,6 +36,10 @@ class Mirror:
             self._begins.insert(place, begin)
             self.stretches.insert(place, (array.reshape(-1).view(np.uint8), memory))
 
+    def keep(self, array: np.ndarray, memory: Any) -> None:
+        """Let memory of the device stand for an array that is neither sent nor fetched."""
+        self._constants[np.lib.array_utils.byte_bounds(array)] = array, memory
+
     def address(self, array: np.ndarray) -> int:
         """Where an array begins on the device; one that lies in no stretch is a constant, and sent."""
         if not array.size:

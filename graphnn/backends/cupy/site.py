@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 
 import numpy as np
 
+from ..kernels import DType
 from .blaslt import BlasLt, Product, even_steps, matrix_of
 
 __all__ = ["Address", "Multiply", "Site"]
@@ -35,6 +37,8 @@ class Site:
     """What lowering asks of the device: called with an array of the host's twin, it says where that begins."""
 
     address: Callable[[np.ndarray], int]
+    workspace: np.ndarray
+    """What stands for the workspace of the device."""
     library: BlasLt | None = None
     precision: str = "float32"
     folds: bool = True
@@ -43,6 +47,10 @@ class Site:
     def __call__(self, array: np.ndarray) -> Address:
         """Where an array begins on the device."""
         return Address(self.address(array))
+
+    def partials(self, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
+        """An array of the workspace, whose values last from a launch to the next."""
+        return self.workspace[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
     def multiply(
         self,

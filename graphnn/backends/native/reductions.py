@@ -7,15 +7,15 @@ same bits wherever it stands. Half floats and sums of them are carried in single
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
+from ..kernels import Fold, fold
 from ..nests import Axis
 from .machine import machine
 from .maps import axis_numbers
-from .types import DType, NoKernel, lanes_of, number, register_type, splat, vectors_of
+from .types import NoKernel, lanes_of, number, register_type, splat, vectors_of
 from .writer import Writer
 
 __all__ = ["Fold", "fold", "fold_values", "reduction_kernel", "start_of"]
@@ -25,22 +25,6 @@ BLOCK = 4096
 
 SHORT = 16
 """Rows of a fixed size up to this are folded one element after the other."""
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A function of two values, folded over many: its ufunc, what it is carried in, and what comes out."""
-
-    ufunc: str
-    source: DType
-    carried: DType
-    result: DType
-
-
-def fold(ufunc: str, source: DType, result: DType) -> Fold:
-    """The fold of a ufunc."""
-    carried = np.dtype(np.float32) if result.kind == "f" and result.itemsize == 2 else result
-    return Fold(ufunc, source, carried, result)
 
 
 def start_of(how: Fold) -> str:

@@ -12,6 +12,7 @@ import subprocess
 import types
 from functools import partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -42,7 +43,6 @@ class Memory:
         assert all(bytes(end) == b"\xff" * GUARD for end in ends), "written out of bounds"
 
     def __del__(self):
-        self._world.live.pop(self.ptr, None)
         self.check()
 
 
@@ -129,7 +129,7 @@ class World:
     """The device: its memory, what was launched, and whether a graph is being captured."""
 
     def __init__(self, folder):
-        self.library, self.live = Library(folder), {}
+        self.library, self.live = Library(folder), WeakValueDictionary()
         self.captured = None
         self.launched, self.allocated, self.copied = 0, 0, 0
         self.capacity, self.most = None, 0

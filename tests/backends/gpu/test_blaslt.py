@@ -50,7 +50,8 @@ def test_stacks_of_matrices_are_one_product_where_they_lie_evenly(lt, dtype):
     x, w = gn.Input("x", ("B", 2, "N", 4), dtype=dtype), gn.Input("w", ("B", 2, 4, 3), dtype=dtype)
     one, heads = gn.Input("one", (4, 3), dtype=dtype), gn.Input("heads", ("N", 2, 4), dtype=dtype)
     even = [x @ w, x[:, 1] @ w[:, 0], x.transpose((0, 1, 3, 2)) @ x, x @ one, heads.transpose((1, 2, 0)) @ x[0]]
-    uneven = [x[:, :1] @ w[0], one.T @ heads.transpose((1, 2, 0)), x.transpose((1, 0, 2, 3)) @ w.transpose((1, 0, 2, 3))]
+    turned = [y.transpose((1, 0, 2, 3)) for y in (x, w)]
+    uneven = [x[:, :1] @ w[0], one.T @ heads.transpose((1, 2, 0)), turned[0] @ turned[1]]
     given = {"x": (5, 2, 6, 4), "w": (5, 2, 4, 3), "one": (4, 3), "heads": (6, 2, 4)}
     feeds = {name: rng.normal(size=shape).astype(dtype) for name, shape in given.items()}
     for outputs, products in (([*even, w[0, 0] * 1], 5), (uneven, 1)):

@@ -8,7 +8,7 @@ import pytest
 
 import graphnn as gn
 import graphnn.loop
-from graphnn.backends.cupy import program
+from graphnn.backends.cupy import folds, program
 
 from .host_only import Shifted
 
@@ -138,6 +138,24 @@ def test_folds_of_long_and_short_axes(cupy, axis):
         total, most, _ = f(x=value)
         np.testing.assert_allclose(total, np.sum(value, axis, dtype=np.float64), rtol=1e-4, atol=1e-3)
         np.testing.assert_array_equal(most, np.max(value, axis))
+
+
+@pytest.mark.parametrize("axis", [None, 0, (0, 1), (1, 2)])
+def test_large_sums_are_made_of_parts_in_one_order(cupy, monkeypatch, axis):
+    rng = np.random.default_rng(0)
+    x = gn.Input("x", ("N", "M", 3), dtype="float32")
+    outputs = {"sum": gn.Sum(x, axis), "most": gn.Max(x, axis), "mean": gn.Mean(x.cast("float16"), axis)}
+    value = rng.normal(size=(90, 41, 3)).astype(np.float32)
+    whole = gn.compile(outputs, backend="cupy", passes="none")(x=value)
+    monkeypatch.setattr(folds, "PART", 80)
+    monkeypatch.setattr(folds, "BUSY", 64)
+    f = gn.compile(outputs, backend="cupy", passes="none")
+    parted, again = f(x=value), f(x=value)
+    for name, close in (("sum", 1e-5), ("most", 0), ("mean", 2e-3)):
+        np.testing.assert_array_equal(parted[name], again[name])
+        np.testing.assert_allclose(parted[name], whole[name], close, close, err_msg=name)
+    orders = [np.array_equal(parted["sum"], whole["sum"]), axis in (0, (1, 2))]
+    assert orders[0] == orders[1]  # another order where few results have many elements
 
 
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])

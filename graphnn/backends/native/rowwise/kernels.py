@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
+from ...rowwise.program import Folded, Picked, RowProgram, Summed
 from ..reductions import SHORT, fold_lanes, fold_values, start_of
 from ..types import DType, register_type, splat
 from ..writer import Writer
-from .program import Folded, Picked, RowProgram, Summed
 from .writer import Place, RowWriter, spread_number
 
 __all__ = ["rows_kernel"]

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...nests import Axis
+from ...rowwise.program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Summed
 from ..formulas import Register, write_formula
 from ..machine import machine
 from ..reductions import fold_values, start_of
 from ..types import LANES, DType, memory_type, number, register_type, splat
 from ..writer import Writer
-from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Summed
 
 __all__ = ["Place", "RowWriter", "spread_number"]
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias
 
-from ....ir.formula import Formula
-from ...nests import Axis, Stride
-from ..reductions import Fold
-from ..types import DType
+from ...ir.formula import Formula
+from ..kernels import DType, Fold
+from ..nests import Axis, Stride
 
 __all__ = ["Folded", "Mapped", "Marked", "Operand", "Phase", "Picked", "RowProgram", "Step", "Summed", "arguments"]
 
