@@ -13,7 +13,7 @@ import pytest
 
 from graphnn.backends.cupy import device, probe
 
-from .stand_in import World, make_cupy
+from .stand_in import Library, World, make_cupy
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +21,13 @@ def cpu_library(tmp_path_factory):
     """The kernels compiled so far, kept for all tests."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed: it compiles the CUDA text for the CPU")
-    return World(tmp_path_factory.mktemp("kernels")).library
+    return Library(tmp_path_factory.mktemp("kernels"))
 
 
 @contextmanager
 def cpu_instead(library):
     """While inside, `backend="cupy"` works: its device is the CPU."""
-    made = World(library.folder)
-    made.library = library
+    made = World(library)
     cupy = make_cupy(made)
     cupy.__spec__ = ModuleSpec("cupy", None)
     kept = (device._device, probe.problem)
