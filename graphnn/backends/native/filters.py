@@ -12,13 +12,14 @@ from .bands import in_one_run, offsets, shaped
 from .batches import Batch, grouped, is_product, matrix, parts, sample_axis, zeros
 from .matmul import lower_product
 from .products import Product
-from .samples import BLOCK
 from .tape import Invocation
 
 __all__ = ["lower_weight"]
 
 Arrays = tuple[np.ndarray, ...]
 
+STEPS = 128
+"""Places of samples that are treated at once, at least: the more, the seldomer sums go to memory and back."""
 ROUND, GAP = 256, 64
 """Bytes: of rows that are laid apart, and between them."""
 
@@ -37,7 +38,7 @@ def lower_weight(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
     if x.size and g.size:
         image = prod(_padded(node.window, x)) if _pads(node.window) else 0
         each = image + prod(g.shape[2:]) * _width(g)
-        at_once = max(1, min(len(x), -(-BLOCK // prod(g.shape[2:])), working[0].size // each))
+        at_once = max(1, min(len(x), -(-STEPS // prod(g.shape[2:])), working[0].size // each))
         room = working[0].reshape(-1)
         rooms = (room[: at_once * image], room[at_once * image :]) if at_once * each <= room.size else working[1:3]
         for part, many in parts(len(x), at_once):
