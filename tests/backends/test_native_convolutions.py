@@ -5,6 +5,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.backends.native.bound import Bound
+from graphnn.backends.native.machine import machine
 
 pytestmark = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
@@ -199,6 +200,16 @@ def test_bits_depend_neither_on_the_batch_nor_on_a_named_size():
     f = gn.compile(gn.Conv(x, W, b, padding=1), backend="native")
     given = values(6, (3, 7, 7), W.shape, 5)
     np.testing.assert_array_equal(f(**given)[2:4], f(**{**given, "x": given["x"][2:4]}))
+
+
+def test_the_odd_last_batch_has_the_kernels_of_the_others():
+    loss = net()
+    step = gn.compile(loss, gn.SGD().updates(loss), backend="native")
+    kernels = []
+    for samples in (8, 7, 5):
+        step(x=np.ones((samples, 1, 8, 8)), t=np.ones((samples, 1, 8, 8)))
+        kernels.append(len(machine()._addresses))
+    assert kernels[0] == kernels[1] == kernels[2]
 
 
 def test_equal_convolutions_share_a_kernel():

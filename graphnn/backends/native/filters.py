@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from ...ir.spec import Shape
 from ...ops.window import Window
 from .bands import in_one_run, offsets, shaped
 from .batches import Batch, grouped, is_product, matrix, parts, sample_axis, zeros
@@ -41,35 +43,39 @@ def lower_weight(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
         at_once = max(1, min(len(x), -(-STEPS // prod(g.shape[2:])), working[0].size // each))
         room = working[0].reshape(-1)
         rooms = (room[: at_once * image], room[at_once * image :]) if at_once * each <= room.size else working[1:3]
+        samples = sample_axis(declared, at_once)
+        axes = [(samples, *operand.shape[1:]) for operand in (declared.x, declared.g)]
         for part, many in parts(len(x), at_once):
-            calls += _add_up(node, (x[part], g[part]), total, declared, rooms, many)
+            calls += _add_up(node, (x[part], g[part]), total, axes, rooms, many)
     landing = Batch(1)
     to, of = landing.array(out), landing.array(total)
     landing.transpose(to, of, out.reshape(node.groups, total.shape[2], total.shape[1]), total)
     return [*calls, landing.call()]
 
 
-def _add_up(node: Any, ins: Arrays, total: np.ndarray, declared: Any, rooms: Arrays, at_once: int) -> list[Invocation]:
-    """A product of what every tap sees of some samples with what came back, on top of those before."""
+def _add_up(
+    node: Any, ins: Arrays, total: np.ndarray, axes: Sequence[Shape], rooms: Arrays, at_once: int
+) -> list[Invocation]:
+    """A product of what every tap sees of some samples with what came back, on top of those before. `axes` are those of
+    both operands, as declared."""
     x, g = ins
     window, places = node.window, g.shape[2:]
     batch = Batch(len(x) // at_once)
     given, back, sums = (batch.array(a, by) for a, by in ((x, _step(x, at_once)), (g, _step(g, at_once)), (total, 0)))
-    samples = sample_axis(declared, at_once)
     images, seen = x[:at_once], given
     if _pads(window):
         images = shaped(rooms[0], (at_once, *_padded(window, x)))
         seen = batch.array(images)
         spans = zip(window.padding, x.shape[2:], strict=True)
         inside = (slice(None), slice(None), *(slice(before, before + n) for (before, _), n in spans))
-        batch.move(seen, given, [(images[inside], x[:at_once])], (samples, *declared.x.shape[1:]))
+        batch.move(seen, given, [(images[inside], x[:at_once])], axes[0])
     turned = _apart(rooms[1], (at_once, *places, g.shape[1]), _width(g))
     made = batch.array(turned)
     if in_one_run(g.strides[2:], places, g.itemsize):
         rows = _apart(rooms[1], (at_once, prod(places), g.shape[1]), _width(g))
         batch.transpose(made, back, rows, g[:at_once].reshape(at_once, g.shape[1], -1))
     else:
-        batch.move(made, back, [(np.moveaxis(turned, -1, 1), g[:at_once])], (samples, *declared.g.shape[1:]))
+        batch.move(made, back, [(np.moveaxis(turned, -1, 1), g[:at_once])], axes[1])
     _multiply(batch, (sums, seen, made), (total, images, turned), window)
     return [*(zeros(images) if _pads(window) else ()), batch.call()]
 
