@@ -130,9 +130,9 @@ def test_the_odd_last_batch_uses_the_same_arena():
     _, loss, data = next(iter(nets()))
     f = gn.compile(loss, gn.SGD().updates(loss))
     f.loop(data, batch_size=100, epochs=2)
-    arena = f._program._block.bytes
-    assert {bound.sizes["N"] for bound in f._program._bound.values()} == {100, 30}
-    assert all(bound.arena is arena for bound in f._program._bound.values())
+    arena = f._program._bindings.block.memory
+    assert {bound.sizes["N"] for bound in f._program._bindings} == {100, 30}
+    assert all(bound.arena is arena for bound in f._program._bindings)
     assert arena.nbytes == f.memory(N=100).arena
 
 

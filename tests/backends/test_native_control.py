@@ -96,7 +96,8 @@ def test_values_and_gradients_are_those_of_numpy_for_every_length(net, reverse):
         for name in outputs:
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-12, err_msg=name)
     assert WHOLE in native.explain()
-    assert native.memory(T=9, N=1).arena <= native.memory(T=5, N=2).arena == native._program._block.bytes.nbytes
+    arena = native._program._bindings.block.memory
+    assert native.memory(T=9, N=1).arena <= native.memory(T=5, N=2).arena == arena.nbytes
 
 
 @pytest.mark.parametrize("net", NETS)

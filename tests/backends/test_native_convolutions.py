@@ -169,7 +169,7 @@ def test_a_whole_loop_stays_in_kernels_and_the_last_batch_may_be_odd():
         step = gn.compile(loss, gn.Adam(lr=0.01).updates(loss), backend=backend)
         losses[backend] = np.array(step.loop(data, 5, epochs=3))
     assert "every step has a kernel: a loop runs without entering Python" in step.explain()
-    bound = step._program._bound.values()
+    bound = step._program._bindings
     assert {b.sizes["N"] for b in bound} == {5, 3} and all(isinstance(b, Bound) and b.whole for b in bound)
     np.testing.assert_allclose(losses["native"], losses["numpy"], rtol=1e-4)
 

@@ -106,7 +106,7 @@ def test_the_arena_is_what_was_foretold():
     f = gn.compile(gn.Sum(gn.Exp(x) * gn.Tanh(x)))
     for n in (1, 5, 64):
         f(x=np.ones((n, 7)))
-        assert f._program._block.bytes.nbytes == f.plan.arena_bytes(N=n)
+        assert f._program._bindings.block.memory.nbytes == f.plan.arena_bytes(N=n)
 
 
 def test_static_values_are_computed_once():

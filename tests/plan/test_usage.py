@@ -8,6 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn import executable
+from graphnn.backends.bindings import Bindings
+from graphnn.backends.block import Block
 from graphnn.backends.numpy import loop as numpy_loop
 from graphnn.backends.numpy import program as numpy_program
 from graphnn.backends.numpy.bound import Bound
@@ -40,7 +42,7 @@ def held(*things):
             todo += [cell.cell_contents for cell in thing.__closure__ or ()]
         elif isinstance(thing, (types.BuiltinMethodType, types.MethodType)):
             todo.append(thing.__self__)
-        elif isinstance(thing, (Bound, Loop, NumpyProgram)):
+        elif isinstance(thing, (Bindings, Block, Bound, Loop, NumpyProgram)):
             todo += vars(thing).values()
     return sum(owners.values())
 
@@ -93,7 +95,7 @@ def check_bytes(seed):
     for n in (1, 2, 7, 30, 256):
         program = allocated_by_a_call(f, n, width)
         told = f.memory(N=n)
-        assert told.arena == program._block.bytes.nbytes == f.plan.arena_bytes(N=n)
+        assert told.arena == program._bindings.block.memory.nbytes == f.plan.arena_bytes(N=n)
         assert told.state == state
         assert told.arena + ALIGNMENT + told.state + told.constants == held(program, *storages(f)), (seed, n)
         assert told.lower_bound <= told.arena

@@ -12,9 +12,9 @@ from ...ir.node import Node
 from ...ir.spec import Spec
 from ...ops.control import Cond
 from ...plan.memory import Plan
-from ...plan.sizes import some_sizes
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory, show_bytes, whole
-from ..block import aligned_bytes
+from ..bindings import Bindings
+from ..block import Block, aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
 from ..stepping import run_in_python
 from .blaslt import ONES_BYTES
@@ -26,9 +26,6 @@ from .loops import Loop
 from .types import PRELUDE
 
 __all__ = ["CupyProgram", "bind"]
-
-_KEPT = 8
-"""Sets of sizes that stay bound."""
 
 
 def bind(plan: Plan, check_finite: str | None, precision: str = "float32") -> CupyProgram:
@@ -43,44 +40,32 @@ def bind(plan: Plan, check_finite: str | None, precision: str = "float32") -> Cu
     return CupyProgram(plan, check_finite, precision)
 
 
+def _room(needed: int) -> Room:
+    """The memory of a program, of so many bytes."""
+    device = open_device()
+    return Room(aligned_bytes(needed), device.allocate(needed), device.allocate(STATUS_BYTES))
+
+
 class CupyProgram:
     """A plan and one arena; for each set of sizes what is bound to it."""
 
     def __init__(self, plan: Plan, check_finite: str | None, precision: str = "float32") -> None:
         self.plan, self.precision = plan, precision
         self.check_finite = check_finite
-        self._room: Room | None = None
-        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+
+        def bind(room: Room, sizes: dict[str, int]) -> Bound:
+            return Bound(plan, room, sizes, check_finite, open_device(), precision)
+
+        self._bindings = Bindings("cupy", plan, Block(_room), bind)
 
     def bound(self, sizes: Mapping[str, int]) -> Bound:
-        """What is bound for these sizes, over the one arena; a larger arena binds everything anew.
+        """What is bound for these sizes.
 
         Raises:
             BackendError: when the device has not enough memory, or the process was forked.
         """
-        device = open_device()
-        key = tuple(sorted(sizes.items()))
-        found = self._bound.get(key)
-        if found is None:
-            try:
-                room = self._roomy(self.plan.offsets(sizes)[1])
-                found = self._bound[key] = Bound(
-                    self.plan, room, dict(sizes), self.check_finite, device, self.precision
-                )
-            except MemoryError as error:
-                raise out_of_memory("cupy", self.plan, sizes) from error
-        return found
-
-    def _roomy(self, needed: int) -> Room:
-        """The memory of the program, of so many bytes at least."""
-        if self._room is None or needed > self._room.arena.nbytes:
-            device = open_device()
-            self._bound.clear()
-            self._room = None  # the old memory goes before the new comes
-            self._room = Room(aligned_bytes(needed), device.allocate(needed), device.allocate(STATUS_BYTES))
-        elif len(self._bound) >= _KEPT:
-            self._bound.pop(next(iter(self._bound)))
-        return self._room
+        open_device()
+        return self._bindings.at(sizes)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
@@ -164,12 +149,10 @@ class CupyProgram:
 
     def source(self) -> str:
         """The kernels as CUDA C++, in the order of their first use."""
-        said = [f"// {', '.join(dict.fromkeys(ops))}: {len(ops)} in a step" for ops in self._any().kernels().values()]
-        texts = [kernel.text for kernel in self._any().kernels()]
+        kernels = self._bindings.any().kernels()
+        said = [f"// {', '.join(dict.fromkeys(ops))}: {len(ops)} in a step" for ops in kernels.values()]
+        texts = [kernel.text for kernel in kernels]
         return "\n".join([PRELUDE, *(f"{line}\n{text}" for line, text in zip(said, texts, strict=True))])
-
-    def _any(self) -> Bound:
-        return next(iter(self._bound.values()), None) or self.bound(some_sizes(self.plan.graph))
 
     def assembly(self) -> str:
         """There is none to show.
@@ -181,7 +164,7 @@ class CupyProgram:
 
     def notes(self) -> str:
         """Which steps run on NumPy, and why; and who multiplies matrices."""
-        bound = self._any()
+        bound = self._bindings.any()
         lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]
         beside = "their operands and results pass the host, and loops come from Python"
         said = [f"{len(lines)} steps run on NumPy, so {beside}:", *lines]

@@ -10,9 +10,9 @@ import numpy as np
 from ...ir.leaf import come_home
 from ...ir.spec import Spec
 from ...plan.memory import Plan
-from ...plan.sizes import some_sizes
-from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
-from ..block import Block
+from ...plan.usage import constants_of, kept_for_sizes
+from ..bindings import Bindings
+from ..block import Block, aligned_bytes
 from ..program import AHEAD_STEPS, Batches, batch_names, best_times
 from .bound import Bound
 from .driver import loop_kernel
@@ -20,9 +20,6 @@ from .loops import run_loop
 from .machine import machine
 
 __all__ = ["NativeProgram", "bind"]
-
-_KEPT = 8
-"""Sets of sizes whose tapes are kept."""
 
 
 def bind(plan: Plan, check_finite: str | None) -> NativeProgram:
@@ -33,31 +30,18 @@ def bind(plan: Plan, check_finite: str | None) -> NativeProgram:
 class NativeProgram:
     """A plan and one arena; for each set of sizes the tapes bound to it."""
 
-    def __init__(self, plan: Plan, check_finite: str | None, block: Block | None = None) -> None:
+    def __init__(self, plan: Plan, check_finite: str | None, block: Block[np.ndarray] | None = None) -> None:
         self.plan = plan
         self.check_finite = check_finite
-        self._block = block or Block()
-        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+
+        def bind(arena: np.ndarray, sizes: dict[str, int]) -> Bound:
+            return Bound(plan, arena, sizes, check_finite)
+
+        self._bindings = Bindings("native", plan, block or Block(aligned_bytes), bind)
 
     def bound(self, sizes: Mapping[str, int]) -> Bound:
-        """The tapes for these sizes, over the one arena; a larger arena binds everything anew."""
-        key = tuple(sorted(sizes.items()))
-        found = self._bound.get(key)
-        if found is None or found.arena is not self._block.bytes:
-            try:
-                found = self._bound[key] = self._bind(sizes)
-            except MemoryError as error:
-                raise out_of_memory("native", self.plan, sizes) from error
-        return found
-
-    def _bind(self, sizes: Mapping[str, int]) -> Bound:
-        needed = self.plan.offsets(sizes)[1]
-        if not self._block.holds(needed):
-            self._bound.clear()  # so that nothing holds the old one
-            self._block.grow(needed)
-        elif len(self._bound) >= _KEPT:
-            self._bound.pop(next(iter(self._bound)))
-        return Bound(self.plan, self._block.bytes, dict(sizes), self.check_finite)
+        """The tapes for these sizes."""
+        return self._bindings.at(sizes)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
@@ -121,12 +105,9 @@ class NativeProgram:
         """The kernels as the processor's instructions."""
         return "\n".join(f"# {what}\n{machine().assembly(text)}" for text, what in self._kernels().items())
 
-    def _any(self) -> Bound:
-        return next(iter(self._bound.values()), None) or self.bound(some_sizes(self.plan.graph))
-
     def _kernels(self) -> dict[str, str]:
         """Each distinct kernel with what it is for."""
-        bound = self._any()
+        bound = self._bindings.any()
         uses: dict[str, list[str]] = {}
         for part in bound.all_parts():
             for kernel, op in part.uses():
@@ -136,7 +117,7 @@ class NativeProgram:
 
     def notes(self) -> str:
         """Which steps run on NumPy, and why."""
-        bound = self._any()
+        bound = self._bindings.any()
         if not bound.reasons:
             return "every step has a kernel: a loop runs without entering Python"
         lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]

@@ -16,7 +16,7 @@ import numpy as np
 from ...ir.spec import Spec
 from ...plan.memory import Plan
 from ...plan.usage import kept_for_sizes
-from ..block import Block
+from ..block import Block, aligned_bytes
 from ..numpy import NumpyProgram
 from ..program import Batches
 from .program import NativeProgram
@@ -34,7 +34,7 @@ class WaitingProgram:
 
     def __init__(self, plan: Plan, check_finite: str | None) -> None:
         self._plan, self.check_finite = plan, check_finite
-        self._block = Block()
+        self._block = Block(aligned_bytes)
         self._slow: NumpyProgram | None = NumpyProgram(plan, check_finite, self._block)
         self._fast = NativeProgram(plan, check_finite, self._block)
         self._thread: threading.Thread | None = None

@@ -7,52 +7,35 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ...errors import BackendError
-from ...ir.collector import collector_paused
 from ...ir.leaf import come_home
 from ...ir.node import Call
 from ...ir.spec import Spec
 from ...plan.memory import Plan
-from ...plan.usage import constants_of, kept_for_sizes, out_of_memory
-from ..block import Block
+from ...plan.usage import constants_of, kept_for_sizes
+from ..bindings import Bindings
+from ..block import Block, aligned_bytes
 from ..program import Batches, batch_names, batched, best_times
 from .bound import Bound
 from .loop import Loop, gather_rows
 
 __all__ = ["NumpyProgram"]
 
-_KEPT = 8
-"""Sets of sizes whose calls are kept: a few batch sizes alternate, as in training and evaluation."""
-
 
 class NumpyProgram:
     """A plan and one arena; for each set of sizes the calls bound to it."""
 
-    def __init__(self, plan: Plan, check_finite: str | None, block: Block | None = None) -> None:
+    def __init__(self, plan: Plan, check_finite: str | None, block: Block[np.ndarray] | None = None) -> None:
         self.plan = plan
         self.check_finite = check_finite
-        self._block = block or Block()
-        self._bound: dict[tuple[tuple[str, int], ...], Bound] = {}
+
+        def bind(arena: np.ndarray, sizes: dict[str, int]) -> Bound:
+            return Bound(plan, arena, sizes, check_finite)
+
+        self._bindings = Bindings("numpy", plan, block or Block(aligned_bytes), bind)
 
     def bound(self, sizes: Mapping[str, int]) -> Bound:
-        """The calls for these sizes, over the one arena; a larger arena binds everything anew."""
-        key = tuple(sorted(sizes.items()))
-        found = self._bound.get(key)
-        if found is None or found.arena is not self._block.bytes:
-            try:
-                with collector_paused():
-                    found = self._bound[key] = self._bind(sizes)
-            except MemoryError as error:
-                raise out_of_memory("numpy", self.plan, sizes) from error
-        return found
-
-    def _bind(self, sizes: Mapping[str, int]) -> Bound:
-        needed = self.plan.offsets(sizes)[1]
-        if not self._block.holds(needed):
-            self._bound.clear()  # so that nothing holds the old one
-            self._block.grow(needed)
-        elif len(self._bound) >= _KEPT:
-            self._bound.pop(next(iter(self._bound)))
-        return Bound(self.plan, self._block.bytes, dict(sizes), self.check_finite)
+        """The calls for these sizes."""
+        return self._bindings.at(sizes)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""

@@ -112,7 +112,7 @@ def test_nothing_holds_back_a_product_so_it_updates_only_where_no_check_comes_la
     loss = gn.SoftmaxCE(x @ w, t - 1)
     step = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend="cupy")
     step(x=DATA["x"], t=DATA["t"] + 1)
-    updating = [product.onto for bound in step._program._bound.values() for product in bound.products]
+    updating = [product.onto for bound in step._program._bindings for product in bound.products]
     assert updating == [False]
 
 
@@ -151,7 +151,7 @@ def test_a_bias_is_added_by_the_product_or_after_it(lt, epilogues):
         f = gn.compile(loss, gn.SGD(lr=0.5).updates(loss), backend=backend)
         f.loop(DATA, 7, epochs=2)
         state[backend] = f.state
-    launches = [launch for bound in f._program._bound.values() for launch in bound.works[0][0].kernels]
+    launches = [launch for bound in f._program._bindings for launch in bound.works[0][0].kernels]
     assert isinstance(f.plan.steps[0].node, Product) and len(launches) == (2 if epilogues else 4)  # of two batch sizes
     for name, value in state["numpy"].items():
         np.testing.assert_allclose(state["cupy"][name], value, 1e-4, 1e-6, err_msg=name)

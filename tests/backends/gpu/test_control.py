@@ -47,7 +47,7 @@ def test_a_recurrent_net_is_trained_on_the_device_alone(cupy, request, tiny, cho
         f = recurrent(backend, choose)
         losses[backend] = f.loop({"x": X, "t": T}, 16, epochs=3, shuffle=0)
         state[backend] = f.state
-    assert all(bound.whole for bound in f._program._bound.values())
+    assert all(bound.whole for bound in f._program._bindings)
     np.testing.assert_allclose(losses["cupy"], losses["numpy"], rtol=1e-4)
     for name, value in state["numpy"].items():
         np.testing.assert_allclose(state["cupy"][name], value, 1e-4, 1e-6, err_msg=name)
