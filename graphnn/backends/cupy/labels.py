@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from ...ir.spec import Dim
+from ...ir.spec import Dim, Size
 from ..kernels import DType
 from ..nests import Axis, make_axes
 from .places import Walk
@@ -46,12 +46,12 @@ def _take_kernel(axes: tuple[Axis, ...], dtype: DType, labels: DType) -> Kernel:
     return w.kernel()
 
 
-def lower_label_check(labels: np.ndarray, classes: int, code: int, at: Site) -> list[Launch]:
+def lower_label_check(dims: Sequence[Dim], labels: np.ndarray, classes: int, code: int, at: Site) -> list[Launch]:
     """The launch that stops the program, with a code, when a label is none of 0..classes-1."""
     if not labels.size:
         return []
     moved = [[stride] for stride in labels.strides]
-    axes, words = make_axes(labels.shape, labels.shape, moved, (labels.dtype,))
+    axes, words = make_axes(dims, labels.shape, moved, (labels.dtype,))
     return [launch(_check_kernel(axes, labels.dtype, "label"), [at(labels), *words, classes, code], labels.size, code)]
 
 
@@ -60,7 +60,8 @@ def lower_finite_check(array: np.ndarray, code: int, at: Site) -> list[Launch]:
     if not array.size:
         return []
     moved = [[stride] for stride in array.strides]
-    axes, words = make_axes(array.shape, array.shape, moved, (array.dtype,))
+    sizes = [Size(f"n{axis}") for axis in range(array.ndim)]  # any: one kernel for all batches
+    axes, words = make_axes(sizes, array.shape, moved, (array.dtype,))
     return [launch(_check_kernel(axes, array.dtype, "finite"), [at(array), *words, code], array.size, code)]
 
 

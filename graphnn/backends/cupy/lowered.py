@@ -112,7 +112,7 @@ class Lowered(Works[Launched]):
 
     def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Launched]:
         """By a thread for each label."""
-        return lower_label_check(labels, classes, self.checks.code(), self.site)
+        return lower_label_check(dims, labels, classes, self.checks.code(), self.site)
 
     def finite(self, array: np.ndarray) -> Sequence[Launched]:
         """By a thread for each element."""

@@ -37,8 +37,9 @@ def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], s
     if sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
         return None
     home = _Home(bound)
-    words = sum(len(launch.words) for launch in launches) + 2 * len(home.stretches)
-    needed = home.size + aligned(8 * words) + sum(kernel.shared for kernel in {launch.kernel for launch in launches})
+    words = sum(len(launch.words) + 1 for launch in launches) + 2 * len(home.stretches) + 1
+    kernels = {launch.kernel for launch in launches}
+    needed = rounded(home.size) + aligned(8 * words) + sum(kernel.shared for kernel in kernels)
     return Tiny(bound, home, full, odd, steps) if needed <= SHARED else None
 
 
@@ -68,6 +69,11 @@ class _Home:
                 if stretch.address <= word < stretch.address + stretch.size:
                     return stretch.local + word - stretch.address
         return None
+
+
+def rounded(size: int) -> int:
+    """The bytes that a kernel keeps for so many: steps of 4 KiB, so that one kernel serves many sizes of a batch."""
+    return max(1, -(-size // 4096)) * 4096
 
 
 class Tiny:
@@ -100,10 +106,13 @@ class _Text:
 
     def kernel(self, full: Sequence[Any], odd: Sequence[Any]) -> Kernel:
         """The whole."""
-        calls = [*self._steps(full, odd)]
+        self.table.append(self.steps)
+        epoch = f"words[{len(self.table) - 1}]"
+        calls = [*self._steps(full, odd, epoch)]
         functions = [line for kernel, name in self.functions.items() for line in self._function(kernel, name)]
+        size = rounded(self.home.size)
         body = [
-            f"  __shared__ long long local[{max(1, self.home.size // 8)}], words[{len(self.table)}];\n",
+            f"  __shared__ long long local[{size // 8}], words[{len(self.table)}];\n",
             f"  for (int i = threadIdx.x; i < {len(self.table)}; i += {THREADS}) words[i] = table[i];\n",
             "  __syncthreads();\n",
             *self._copies(back=False),
@@ -115,7 +124,7 @@ class _Text:
             "  }\n",
             *self._copies(back=True),
         ]
-        shared = self.home.size + 8 * len(self.table) + sum(kernel.shared for kernel in self.functions)
+        shared = size + 8 * len(self.table) + sum(kernel.shared for kernel in self.functions)
         return Kernel(("const long long* table", "long long count"), "".join(body), shared)
 
     def _copies(self, back: bool) -> Iterator[str]:
@@ -126,12 +135,12 @@ class _Text:
             head = f"for (long long i = threadIdx.x; i < words[{2 * i + 1}]; i += {THREADS})"
             yield f"  {head} {to} = {source};\n"
 
-    def _steps(self, full: Sequence[Launch], odd: Sequence[Launch]) -> Iterator[str]:
+    def _steps(self, full: Sequence[Launch], odd: Sequence[Launch], epoch: str) -> Iterator[str]:
         """The calls of a step; of another one for the last of an epoch, where that is."""
         if not odd:
             yield from self._calls(full, "    ")
             return
-        yield f"    if (status[1] % {self.steps} != {self.steps - 1}) {{\n"
+        yield f"    if (status[1] % {epoch} != {epoch} - 1) {{\n"
         yield from self._calls(full, "      ")
         yield "    } else {\n"
         yield from self._calls(odd, "      ")
@@ -147,7 +156,8 @@ class _Text:
                 self.table.append(word if local is None else local)
                 given.append(f"({parameter.rsplit(' ', 1)[0]})({text})")
             call = f"{name}({', '.join(given)}); __syncthreads();"
-            yield f"{indent}for (unsigned block = 0; block < {launch.blocks}; block++) {{ {call} }}\n"
+            yield f"{indent}for (unsigned block = 0; block < words[{len(self.table)}]; block++) {{ {call} }}\n"
+            self.table.append(launch.blocks)
 
     @staticmethod
     def _function(kernel: Kernel, name: str) -> Iterator[str]:

@@ -233,6 +233,7 @@ def make_cupy(world):
     runtime = types.SimpleNamespace(
         CUDARuntimeError=CUDARuntimeError, memcpyAsync=world.copy, memcpyHostToDevice=1, memcpyDeviceToHost=2,
         memcpyDeviceToDevice=3,
+        getDeviceProperties=lambda number: {"name": b"a CPU"},
         driverGetVersion=lambda: 13000, runtimeGetVersion=lambda: 13000, getDeviceCount=lambda: 1,
     )  # fmt: skip
     cupy = types.ModuleType("cupy")

@@ -273,3 +273,16 @@ def test_source_and_profile(cupy):
     assert "__global__" in step.source and "// " in step.source
     with pytest.raises(gn.BackendError, match=r"see f\.source"):
         step.assembly
+
+
+def test_another_batch_size_needs_no_other_kernel(world):
+    x, t = gn.Input("x", ("N", 5, 3)), gn.Input("t", ("N",), dtype="int64")
+    w, v = gn.Parameter("w", np.ones((3, 4))), gn.Parameter("v", np.ones((4, 3)))
+    (h,) = gn.Scan(lambda h, xt: (gn.Tanh(xt @ w + h), None), x[:, 0] @ w, gn.Transpose(x, (1, 0, 2)))
+    loss = gn.SoftmaxCE(h @ v, t - 1)
+    f = gn.compile(loss, gn.Adam().updates(loss), backend="cupy", check_finite="all")
+    counts = []
+    for rows in (4, 7, 20):
+        f(x=np.ones((rows, 5, 3)), t=np.ones(rows, int))
+        counts.append(len(world.library.texts))
+    assert len(set(counts)) == 1

@@ -61,3 +61,12 @@ def test_a_compiler_for_gpus_takes_the_text_without_a_word(made, world):
     net(10).loop({"x": X[:70], "t": T[:70]}, 30)
     text = PRELUDE + made[0]._kernel.text
     assert not nvrtc.compile_cuda(library, text, [*OPTIONS, "--gpu-architecture=sm_90"])
+
+
+def test_other_batches_and_epochs_run_the_same_kernel(made, world):
+    f = net(10)
+    f.loop({"x": X, "t": T}, 30)
+    known = len(world.library.texts)
+    f.loop({"x": X[:200], "t": T[:200]}, 20, epochs=2)
+    f.loop({"x": X[:93], "t": T[:93]}, 31, epochs=1)
+    assert len(world.library.texts) == known and len({tiny._kernel for tiny in made}) == 1
