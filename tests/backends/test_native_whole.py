@@ -55,6 +55,6 @@ def test_it_learns_what_numpy_learns():
     f, found = trained("native")
     assert expected["loss"].shape == (4, 3) and expected["loss"][-1].mean() < expected["loss"][0].mean()
     np.testing.assert_allclose(found["loss"], expected["loss"], rtol=2e-3)
-    assert all(bound.whole for bound in f._program._bound.values())
+    assert all(bound.whole for bound in f._program._bindings)
     for name in ("right", "among"):
         assert abs(found[name] - expected[name]).max() <= 2 / 26  # scores that are nearly equal may change places
