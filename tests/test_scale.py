@@ -1,6 +1,7 @@
-"""A hundred thousand nodes: nothing recurses, nothing is quadratic."""
+"""Many nodes, a hundred thousand in the wide sweep: nothing recurses, nothing is quadratic."""
 
 import numpy as np
+import pytest
 
 import graphnn as gn
 
@@ -13,23 +14,24 @@ def chain(length):
     return x, gn.Sum(h)
 
 
-def test_a_chain_of_a_hundred_thousand_nodes(monkeypatch):
+@pytest.mark.parametrize("length", [2_500, pytest.param(25_000, marks=pytest.mark.slow)])
+def test_a_chain_of_many_nodes(length, monkeypatch):
     monkeypatch.setenv("GRAPHNN_CHECK", "0")
-    x, loss = chain(25_000)
-    g = gn.grad(loss, x)  # three nodes for each: 100,000 in all
+    x, loss = chain(length)
+    g = gn.grad(loss, x)  # three nodes for each: 100,000 in all of the longer one
     graph = gn.Graph([loss, g])
-    assert len(graph.nodes) >= 100_000 and len(graph.schedule) == len(graph.nodes)
+    assert len(graph.nodes) >= 4 * length and len(graph.schedule) == len(graph.nodes)
     f = gn.compile([loss, g])
     value, slope = f(x=np.full(3, 0.1))
     assert np.isfinite(value) and slope.shape == (3,)
-    assert str(graph).count("\n") >= 100_000
-    assert len(f.plan.slots) < 26_000  # one kept value a layer, the gradient in one buffer
+    assert str(graph).count("\n") >= 4 * length
+    assert len(f.plan.slots) < 1.04 * length  # one kept value a layer, the gradient in one buffer
 
 
 def test_a_deep_net_with_shortcuts_differentiates_without_recursion():
     x = gn.Input("x", ("N", 2))
     h = x
-    for _ in range(2_000):
+    for _ in range(1_100):  # Python recurses a thousand times
         h = h + gn.Tanh(h)
     slope = gn.compile(gn.grad(gn.Sum(h), x), passes="none")(x=np.zeros((1, 2)))
     assert slope.shape == (1, 2) and not np.isnan(slope).any()

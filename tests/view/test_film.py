@@ -37,6 +37,7 @@ def test_a_film_has_a_picture_for_each_time_it_recorded_and_rests_on_the_last(tm
     assert [p.name for p in tmp_path.iterdir()] == ["boundary.gif"]
 
 
+@pytest.mark.slow
 def test_the_same_bytes_every_time(tmp_path):
     for name in ("a.gif", "b.gif"):
         filmed(2, 1)[0].save(tmp_path / name)

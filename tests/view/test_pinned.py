@@ -2,7 +2,6 @@
 
 import re
 import struct
-import time
 from xml.etree import ElementTree
 
 import numpy as np
@@ -57,12 +56,12 @@ def test_hostile_names_are_text_and_nothing_else(hostile, renderer, view):
     assert len(boxes) == len(sheet.parts[0].shown.boxes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".png", ".pdf"])
 def test_a_thousand_nodes_without_scopes_are_painted(renderer, tmp_path, suffix):
-    start = time.perf_counter()
-    graph = chain(1000)
-    graph.render(tmp_path / f"net{suffix}", view="both")
-    assert time.perf_counter() - start < 15  # two seconds on a machine at rest
+    path = tmp_path / f"net{suffix}"
+    chain(1000).render(path, view="both")
+    assert path.read_bytes()[:4] in (b"\x89PNG", b"%PDF")
 
 
 def test_the_same_bytes_every_time():

@@ -310,6 +310,7 @@ def test_a_program_without_steps_is_a_picture(tmp_path):
     assert "0 steps" in (tmp_path / "plan.svg").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_bytes_whatever_the_hash_seed(run_python):
     code = (
         "import numpy as np, graphnn as gn\n"

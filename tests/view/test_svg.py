@@ -96,6 +96,7 @@ def test_hostile_names_are_text_and_nothing_else(hostile, view):
         assert sum(g.find("{*}path") is not None for g in root.findall("{*}g")) == len(hostile.parameters)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_every_time(run_python):
     code = (
         "import numpy as np, graphnn as gn\n"
