@@ -65,7 +65,7 @@ def samples_kernel(dtype: DType, arrays: int, actions: tuple[Action, ...]) -> st
     rounds; then for each action its own. Moves have the bytes from the tables' beginning to their own table, pairs
     of bytes in target and source; how many pairs; and the numbers of their axes. Transpositions have how many, the
     bytes from one to the next in target and source, then as `write_transposed`. Products have the bytes to their
-    tables of steps and rows, where they have them; then as `Loops`. At the end the tables.
+    tables of steps and rows, where they have them; in blocks, how many steps; then as `Loops`. At the end the tables.
     """
     w = Writer()
     firsts = [(w.word("ptr"), w.word()) for _ in range(arrays)]
