@@ -1,5 +1,7 @@
 """Where the native backend cannot work, one sentence says why, before anything is compiled."""
 
+import sys
+
 import pytest
 
 import graphnn as gn
@@ -29,3 +31,17 @@ def test_an_llvm_that_cannot_read_the_kernels_is_refused(monkeypatch, asked_anew
 def test_a_missing_library_is_named_with_its_mend(monkeypatch, asked_anew):
     monkeypatch.setattr(probe, "find_spec", lambda name: None)
     assert probe.problem() == "llvmlite is not installed; pip install 'graphnn[native]'"
+
+
+def test_blas_is_found_without_loading_all_of_linear_algebra(run_python):
+    code = (
+        "import sys, graphnn\n"
+        "from graphnn.backends.native.probe import blas\n"
+        "alone = blas('dgemm')\n"
+        "print('scipy.linalg' in sys.modules)\n"
+        "import scipy.linalg.cython_blas, scipy.linalg.blas\n"
+        "blas.cache_clear()\n"
+        "print(blas('dgemm') == alone != blas('sgemm'), scipy.linalg.cython_blas.__name__)\n"
+        "print(scipy.linalg.blas.dgemm(1.0, [[2.0]], [[3.0]])[0, 0])\n"
+    )
+    assert run_python(code).splitlines() == [str(sys.platform == "win32"), "True scipy.linalg.cython_blas", "6.0"]
