@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...ir.spec import Dim
+from ...ir.spec import Dim, Size
 from ..nests import UNROLLED
 from .blas import blas_kernel
 from .probe import blas
@@ -40,6 +40,8 @@ def lower_product(
     sizes = (x_dims[-2] if rows else 1, x_dims[-1], w_dims[-1] if columns else 1)
     batches = c.shape[:-2]
     if by_loops(a, b, c):
+        if c.dtype.kind == "f" and c.itemsize > 2 and any(isinstance(size, Size) for size in sizes):
+            blas(_routine(c))  # for a larger batch, so that it need not wait for the library
         return _by_loops(a, b, c, plus, alpha, batches, sizes)
     return _by_blas(a, b, c, plus, alpha, batches)
 
@@ -116,12 +118,15 @@ def _by_blas(
     (letter_a, lda), (letter_b, ldb) = lies_a, lies_b
     n, m, k = c.shape[-1], c.shape[-2], a.shape[-1]
     ldc = _row(c)
-    routine = blas("dgemm" if c.itemsize == 8 else "sgemm")
-    words: list[int] = [routine, address_of(c), address_of(a), address_of(b)]
+    words: list[int] = [blas(_routine(c)), address_of(c), address_of(a), address_of(b)]
     words += [] if alpha is None else [address_of(alpha)]
     words += [ord(letter_b), ord(letter_a), n, m, k, ldb, lda, ldc, int(plus is not None)]
     words += _batch_words(batches, c, a, b, None, alpha)
     return [Invocation(blas_kernel(c.dtype, alpha is not None, len(batches)), words)]
+
+
+def _routine(out: np.ndarray) -> str:
+    return "dgemm" if out.itemsize == 8 else "sgemm"
 
 
 def _layout(x: np.ndarray) -> tuple[str, int] | None:
