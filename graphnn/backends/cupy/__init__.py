@@ -10,6 +10,7 @@ and `explain()` names it.
 from __future__ import annotations
 
 from ...transform.group import group
+from ...transform.pairs import pairs
 from ...transform.passes import Pass
 from ...transform.products import any_biases
 from ...transform.products import products as folded_updates
@@ -21,5 +22,5 @@ from .program import CupyProgram, bind
 
 __all__ = ["PASSES", "PRECISIONS", "CupyProgram", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, folded_updates, group, any_biases, rows)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, pairs, folded_updates, group, any_biases, rows)
 """Those of NumPy, then what only pays where steps become kernels; biases are added by cuBLASLt."""

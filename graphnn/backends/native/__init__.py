@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from ...transform.columns import columns
 from ...transform.group import group
+from ...transform.pairs import pairs
 from ...transform.passes import Pass
 from ...transform.products import batched_products, biases
 from ...transform.rows import rows
@@ -24,5 +25,5 @@ from .waiting import begin
 
 __all__ = ["PASSES", "NativeProgram", "begin", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, batched_products, biases, group, rows, columns, turned)
+PASSES: tuple[Pass, ...] = (*INTERPRETED, pairs, batched_products, biases, group, rows, columns, turned)
 """Those of NumPy, then what only pays where steps become kernels."""
