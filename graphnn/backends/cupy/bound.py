@@ -13,9 +13,11 @@ import numpy as np
 
 from ...ir.leaf import Input
 from ...ir.node import Call
+from ...plan.checking import checking
 from ...plan.memory import Plan
 from ...plan.usage import whole
 from ..works import Work
+from .check import checked_run
 from .copies import copy_of
 from .device import Device, Ready
 from .lower import Launched
@@ -63,6 +65,7 @@ class Bound(Lowered):
         self.device.compile(self.kernels())
         self.before = self._ready(self.works_before)
         self.after = self._ready(self.works_after)
+        self.unchecked = checking()
 
     @staticmethod
     def _may_fold(plan: Plan, check: str | None) -> bool:
@@ -177,9 +180,13 @@ class Bound(Lowered):
     def run_step(self, feeds: Mapping[str, np.ndarray], take: Call) -> None:
         """Run once; `take` is called when the outputs are there, on the device, and before updates land."""
         self.send(feeds)
-        self.run(self.before)
-        take()
-        self.run(self.after)
+        if self.unchecked:
+            self.unchecked = False
+            checked_run(self, take)
+        else:
+            self.run(self.before)
+            take()
+            self.run(self.after)
         self.note_updates()
 
     def kept(self, array: np.ndarray) -> Any:
@@ -187,6 +194,16 @@ class Bound(Lowered):
         low, high = np.lib.array_utils.byte_bounds(array)
         begin = array.__array_interface__["data"][0] - low
         return self.device.keep(self.mirror.address(array) - begin, high - low, begin, array)
+
+    @property
+    def watching(self) -> list[list[Ready] | Work[Launched]]:
+        """What looks whether the outputs are finite."""
+        return self._ready(self.works_before[sum(map(len, self.works[: self.plan.outputs_done])) :])
+
+    @property
+    def landing(self) -> list[list[Ready] | Work[Launched]]:
+        """What brings updates to their parameters."""
+        return self._ready(self.works_after[sum(map(len, self.works[self.plan.outputs_done :])) :])
 
     def by_step(self) -> list[list[list[Ready] | Work[Launched]]]:
         """The parts of each step of the plan, to be timed."""

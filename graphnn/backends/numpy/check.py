@@ -23,7 +23,7 @@ from .calls import Calls, watch
 if TYPE_CHECKING:
     from .bound import Bound
 
-__all__ = ["checked_run"]
+__all__ = ["checked_run", "close", "difference"]
 
 _GARBAGE = 0xFF
 """Bytes that make NaN of any float, -1 of a signed integer, and the largest of an unsigned one."""
@@ -149,8 +149,8 @@ class _Check:
         for a, e in zip(_parts(actual), _parts(expected), strict=True):
             if a.shape != e.shape or a.dtype != e.dtype:
                 raise _wrong(node, f"{what}: {a.dtype} {a.shape}, not {e.dtype} {e.shape}")
-            if not _close(a, e, operands):
-                raise _wrong(node, f"{what}: {_difference(a, e)}")
+            if not close(a, e, operands):
+                raise _wrong(node, f"{what}: {difference(a, e)}")
 
     def _try_overwrites(self, step: Step, expected: Any) -> None:
         """Bind once more for each operand that may be overwritten, into a copy of it."""
@@ -208,12 +208,15 @@ def _same(a: Any, b: Any) -> bool:
     return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(_parts(a), _parts(b), strict=True))
 
 
-def _close(actual: np.ndarray, expected: np.ndarray, operands: list[np.ndarray]) -> bool:
-    """Equal but for rounding, which is measured by the largest number around: sums may cancel."""
+def close(actual: np.ndarray, expected: np.ndarray, operands: list[np.ndarray], coarse: float = 0.0) -> bool:
+    """Equal but for rounding, which is measured by the largest number around: sums may cancel.
+
+    `coarse` is how far results may lie apart relative to that, where they are computed less precisely than kept.
+    """
     if actual.dtype.kind != "f":
         return bool(np.array_equal(actual, expected))
     scale = max((_largest(array) for array in (expected, *operands) if array.dtype.kind == "f"), default=0.0)
-    tolerance = float(np.finfo(actual.dtype).eps) ** 0.5 * scale
+    tolerance = max(coarse, float(np.finfo(actual.dtype).eps) ** 0.5) * scale
     return bool(np.allclose(actual, expected, rtol=0.0, atol=tolerance, equal_nan=True))
 
 
@@ -222,7 +225,8 @@ def _largest(array: np.ndarray) -> float:
     return float(finite.max()) if finite.size else 0.0
 
 
-def _difference(actual: np.ndarray, expected: np.ndarray) -> str:
+def difference(actual: np.ndarray, expected: np.ndarray) -> str:
+    """The first elements that differ, and where."""
     unequal = ~((actual == expected) | ((actual != actual) & (expected != expected)))
     at = tuple(int(i) for i in np.argwhere(unequal)[0])
     return f"{actual[at]}, not {expected[at]}" + (f", at {at}" if at else "")
