@@ -37,7 +37,7 @@ def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], s
     if sum(launch.blocks for launch in launches) > BLOCKS * len(launches):
         return None
     home = _Home(bound)
-    words = sum(len(launch.words) + 1 for launch in launches) + 2 * len(home.stretches) + 1
+    words = sum(len(launch.words) + 1 for launch in launches) + 3 * len(home.stretches) + 1
     kernels = {launch.kernel for launch in launches}
     needed = rounded(home.size) + aligned(8 * words) + sum(kernel.shared for kernel in kernels)
     return Tiny(bound, home, full, odd, steps) if needed <= SHARED else None
@@ -84,7 +84,7 @@ class Tiny:
     ) -> None:
         self._device: Device = bound.device
         self._status = int(bound.room.status.ptr)
-        table: list[int] = [n for stretch in home.stretches for n in (stretch.address, stretch.size)]
+        table: list[int] = [n for s in home.stretches for n in (s.address, s.size, s.local)]
         self._kernel = _Text(home, table, steps).kernel(full, odd)
         self._table = self._device.allocate(8 * len(table))
         self._device.upload(self._table.ptr, np.array(table, np.int64))
@@ -129,10 +129,11 @@ class _Text:
 
     def _copies(self, back: bool) -> Iterator[str]:
         """Copy each stretch into shared memory, or back."""
-        for i, stretch in enumerate(self.home.stretches):
-            here, there = f"((char*)local)[{stretch.local} + i]", f"((char*)words[{2 * i}])[i]"
+        for i in range(len(self.home.stretches)):
+            address, size, begin = (f"words[{3 * i + n}]" for n in range(3))
+            here, there = f"((char*)local)[{begin} + i]", f"((char*){address})[i]"
             to, source = (there, here) if back else (here, there)
-            head = f"for (long long i = threadIdx.x; i < words[{2 * i + 1}]; i += {THREADS})"
+            head = f"for (long long i = threadIdx.x; i < {size}; i += {THREADS})"
             yield f"  {head} {to} = {source};\n"
 
     def _steps(self, full: Sequence[Launch], odd: Sequence[Launch], epoch: str) -> Iterator[str]:
