@@ -72,7 +72,7 @@ class Cache:
 def find_cache(machine: str) -> Cache | None:
     """The cache that the environment asks for, by default in the user's own cache folder; None where there is none."""
     asked = os.environ.get("GRAPHNN_CACHE", "")
-    if asked == "off":
+    if asked in ("off", "0"):  # who turns off by 0, as GRAPHNN_CHECK, wants no folder of that name
         return None
     folder = Path(asked) if asked else _usual() / "graphnn" / "native"
     try:
