@@ -7,6 +7,7 @@ first is the better one, as in NumPy's stable sort.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,10 +17,10 @@ import numpy as np
 from ...ir.node import Node
 from ...ir.spec import Dim
 from ...ops.ranking import ArgMax, ArgMin, TopK
-from ..nests import Axis, make_axes
-from .maps import axis_loops
+from ..nests import Axis, Nest, make_axes
+from .maps import axis_loops, axis_numbers, load_along, write_nest
 from .tape import Invocation, address_of
-from .types import DType, NoKernel, register_type
+from .types import DType, NoKernel, register_type, splat
 from .writer import Writer
 
 __all__ = ["RANKS", "extreme_kernel", "top_kernel"]
@@ -47,33 +48,47 @@ def _extreme(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Ar
     dims = declared.x.shape
     lines, words = _axes(dims, arrays, [a for a in range(x.ndim) if a not in node.axes], (True, True))
     along, more = _axes(dims, arrays, node.axes, (False, True))
-    kernel = extreme_kernel(node.function == "argmax", node.last, lines, along, x.dtype)
-    return [Invocation(kernel, [address_of(out), address_of(x), *words, *more])]
+    kernel = extreme_kernel(node.function == "argmax", node.last, Nest(lines, (out.dtype, x.dtype)), along)
+    return [Invocation(kernel, [address_of(out), address_of(x), *more, *words])]
 
 
 @cache
-def extreme_kernel(largest: bool, last: bool, lines: tuple[Axis, ...], along: tuple[Axis, ...], source: DType) -> str:
+def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ...]) -> str:
     """Where the largest or smallest of each line stands, the first or the last of equal ones, counted in C order.
 
-    Words: result, operand; the numbers of the axes of the lines; those of the axes along them.
+    Arrays: result, operand. Words: their pointers; the numbers of the axes along lines; those of the lines, of which a
+    vector of neighbours is searched at a time.
     """
     w = Writer()
-    out, x = w.word("ptr"), w.word("ptr")
-    kind = register_type(source)
-    with axis_loops(w, lines, (_PLACE, source), [out, x]) as [to, line]:
-        best, place, seen = w.variable(kind, w.load(line, source)), w.variable("i64", "0"), w.variable("i64", "0")
-        with axis_loops(w, along, (_PLACE, source), [to, line]) as [_, at]:
-            value, before = w.load(at, source), w.put(f"load {kind}, ptr {best}")
+    pointers = [w.word("ptr"), w.word("ptr")]
+    source = lines.dtypes[1]
+    loops = [axis_numbers(w, axis, lines.dtypes) for axis in along]
+
+    def body(places: list[str], lanes: int, mask: str | None) -> None:
+        kind, numbers, truth = (register_type(dtype, lanes) for dtype in (source, _PLACE, np.dtype(bool)))
+        best = w.variable(kind, load_along(w, lines, places, 1, lanes, mask))
+        place, seen = w.variable(numbers, splat("0", _PLACE, lanes)), w.variable("i64", "0")
+        with ExitStack() as stack:
+            here = places
+            for size, moves in loops:
+                index = stack.enter_context(w.loop(size))
+                here = [w.offset(at, (index, move)) for at, move in zip(here, moves, strict=True)]
+            value, before = load_along(w, lines, here, 1, lanes, mask), w.put(f"load {kind}, ptr {best}")
             if last:  # those that are no worse
-                better = w.put(f"xor i1 {_better(w, largest, True, source, before, value)}, true")
+                worse = _better(w, largest, True, source, before, value, lanes)
+                better = w.put(f"xor {truth} {worse}, {splat('true', np.dtype(bool), lanes)}")
             else:
-                better = _better(w, largest, True, source, value, before)
-            here = w.put(f"load i64, ptr {seen}")
-            w.do(f"store {kind} {w.put(f'select i1 {better}, {kind} {value}, {kind} {before}')}, ptr {best}")
-            found = w.put(f"load i64, ptr {place}")
-            w.do(f"store i64 {w.put(f'select i1 {better}, i64 {here}, i64 {found}')}, ptr {place}")
-            w.do(f"store i64 {w.put(f'add nsw i64 {here}, 1')}, ptr {seen}")
-        w.store(w.put(f"load i64, ptr {place}"), to, _PLACE)
+                better = _better(w, largest, True, source, value, before, lanes)
+            count, found = w.put(f"load i64, ptr {seen}"), w.put(f"load {numbers}, ptr {place}")
+            w.do(f"store {kind} {w.put(f'select {truth} {better}, {kind} {value}, {kind} {before}')}, ptr {best}")
+            now = w.spread(count, _PLACE, lanes)
+            w.do(
+                f"store {numbers} {w.put(f'select {truth} {better}, {numbers} {now}, {numbers} {found}')}, ptr {place}"
+            )
+            w.do(f"store i64 {w.put(f'add nsw i64 {count}, 1')}, ptr {seen}")
+        w.store(w.put(f"load {numbers}, ptr {place}"), places[0], _PLACE, lanes, mask)
+
+    write_nest(w, lines, pointers, body)
     return w.text()
 
 
@@ -162,14 +177,14 @@ class _Kept:
             self.w.store(value, self.w.offset(pointer, (at, apart)), dtype)
 
 
-def _better(w: Writer, largest: bool, nan: bool, dtype: DType, x: str, y: str) -> str:
+def _better(w: Writer, largest: bool, nan: bool, dtype: DType, x: str, y: str, lanes: int = 1) -> str:
     """Is x better than y? NaN is either better than every number, or worse."""
-    kind, how = register_type(dtype), "gt" if largest else "lt"
+    kind, how = register_type(dtype, lanes), "gt" if largest else "lt"
     if dtype.kind != "f":
         return w.put(f"icmp {'s' if dtype.kind == 'i' else 'u'}{how} {kind} {x}, {y}")
     beyond = w.put(f"fcmp u{how} {kind} {x}, {y}")  # when one is NaN, too
-    number = y if nan else x
-    return w.put(f"and i1 {beyond}, {w.put(f'fcmp ord {kind} {number}, {number}')}")
+    number = w.put(f"fcmp ord {kind} {y if nan else x}, {y if nan else x}")
+    return w.put(f"and {register_type(np.dtype(bool), lanes)} {beyond}, {number}")
 
 
 RANKS: Mapping[type[Node], Callable[..., list[Invocation]]] = {ArgMax: _extreme, ArgMin: _extreme, TopK: _top}
