@@ -58,7 +58,7 @@ def _top_k_kernel(largest: bool, wanted: tuple[int, ...], axes: tuple[Axis, ...]
     *moves, move = (w.word() for _ in (*dtypes, dtype))
     thread = w.thread(f"{walk.count} * {count}")
     mine = w.put("long long", f"{thread} % {count}")
-    *bases, base = walk.offsets(w.put("long long", f"{thread} / {count}"))
+    *bases, base = walk.offsets(f"({thread} / {count})")
     stored = w.put(memory_type(dtype), f"*at({x}, {base} + {mine} * {move})")
     value = w.put(kind, load(stored, dtype))
     w.line("long long rank = 0;")
