@@ -61,7 +61,7 @@ print(json.dumps([len(kernels), sorted(names)]))
 """
 
 
-@pytest.mark.parametrize("triple", TARGETS)
+@pytest.mark.parametrize("triple", [t if "windows" in t else pytest.param(t, marks=pytest.mark.slow) for t in TARGETS])
 def test_every_kernel_becomes_code_that_asks_for_the_c_library_alone(triple, run_python):
     masks = "masks" if triple.startswith("x86") else ""
     said = run_python(PROGRAM.format(arguments=[triple, TARGETS[triple], masks]))

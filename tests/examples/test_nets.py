@@ -25,6 +25,7 @@ def digits(run_python, epochs):
     return float(re.search(r"([\d.]+)% are read right", run_python(code, OPENBLAS_NUM_THREADS="1"))[1])
 
 
+@pytest.mark.slow
 def test_a_convolutional_net_learns_to_read_digits(run_python):
     pytest.importorskip("sklearn")
     assert digits(run_python, epochs=6) > 94

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 PAGES = Path(__file__).parents[2] / "examples"
 
@@ -38,6 +39,7 @@ def test_an_lstm_answers_for_sequences_of_any_length_and_sees_no_future():
     np.testing.assert_allclose(model.predict(x[:3, :7]), whole[:, :7], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_transformer_learns_to_write_backwards(run_python):
     right, printed = run(run_python, "07_transformer", epochs=3, rows=4000)
     assert right > 95, printed

@@ -150,7 +150,7 @@ def branch(x, weight):
     return gn.Cond(gn.Sum(scale) > 0, lambda: same * scale, lambda: gn.Tanh(same))
 
 
-@pytest.mark.parametrize("backend", AVAILABLE)
+@pytest.mark.parametrize("backend", [pytest.param("numpy", marks=pytest.mark.slow), *AVAILABLE[1:]])
 @pytest.mark.parametrize("body", [convolutions, transposed, product_in_one, by_index, loop, branch])
 def test_nets_of_every_kind_are_what_they_would_be_alone(body, backend):
     gn.default_dtype("float64")

@@ -34,7 +34,7 @@ def results(node, leaves):
     return found if isinstance(found, tuple) else (found,)
 
 
-@pytest.mark.parametrize("which", ["all", "first", "last"])
+@pytest.mark.parametrize("which", ["all", *(pytest.param(one, marks=pytest.mark.slow) for one in ("first", "last"))])
 @pytest.mark.parametrize(("op", "one"), SAMPLES)
 def test_each_replica_computes_what_it_would_alone(op, one, which):
     feeds = [feeds_for(one, SIZES[0], seed) for seed in range(COUNT)]
