@@ -53,7 +53,11 @@ def run_notebook(run_python, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem == "spiral" else pytest.param(path, marks=pytest.mark.slow) for path in NOTEBOOKS],
+    ids=lambda path: path.stem,
+)
 def test_it_runs_and_everything_shows_itself(path, run_notebook, tmp_path):
     notebook = run_notebook(path)
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

@@ -41,12 +41,12 @@ def check(seed, ways):
                 assert same_bits(value, passed[name]), f"program {seed}, {name}, passes {how}"
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_random_programs(seed):
     check(seed, ["exact", REASSOCIATED])
 
 
-@pytest.mark.parametrize("seed", range(60, 75))
+@pytest.mark.parametrize("seed", range(60, 66))
 def test_random_programs_with_each_exact_pass_alone(seed):
     check(seed, [[p] for p in EXACT])
 

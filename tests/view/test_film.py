@@ -74,6 +74,7 @@ def test_what_is_no_film_is_refused(tmp_path):
         gn.plot.BoundaryFilm(np.ones((3, 3)), [0, 1, 2])
 
 
+@pytest.mark.slow
 def test_a_model_that_gives_all_to_one_class_is_a_picture(tmp_path):
     class One:
         epoch = 1

@@ -211,6 +211,7 @@ def test_keys_step_search_and_cross_the_mirror(page):
     assert page.name == "spiral" and not page.by("#found").is_displayed()
 
 
+@pytest.mark.slow
 def test_it_plays_by_itself_until_it_is_told_to_stop(page):
     page.press(" ")
     assert page.by("#play").get_attribute("aria-label") == "Pause" and page.name == page.names[0]

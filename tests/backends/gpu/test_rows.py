@@ -21,7 +21,7 @@ def loss_and_gradient(width, dtype="float32"):
     return {"loss": loss, "dx": gn.grad(loss, x), "softmax": gn.Softmax(x)}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("width", [3, 32, 33, 700])
 def test_short_and_long_rows_have_the_bits_of_steps_apart(cupy, width, dtype):
     outputs = loss_and_gradient(width, dtype)
