@@ -6,7 +6,7 @@ exponentials and the same count, and to share them later would rebuild all that 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
@@ -18,14 +18,13 @@ from .share import identity
 __all__ = ["expand"]
 
 
-def _with_parts(nodes: Iterable[Node], seen: set[Node]) -> Iterator[Node]:
-    """Nodes in their order, each composite behind what it is made of."""
+def _with_parts(nodes: Iterable[Node], found: dict[Node, None]) -> dict[Node, None]:
+    """Nodes in their order, each composite behind what it is made of, added to those found."""
     for node in nodes:
-        if node not in seen:
-            seen.add(node)
-            if isinstance(node, Composite):
-                yield from _with_parts(node.inner, seen)
-            yield node
+        if isinstance(node, Composite) and node not in found:
+            _with_parts(node.inner, found)
+        found[node] = None
+    return found
 
 
 def _made_of(node: Node) -> tuple[Composite, Node] | None:
@@ -47,7 +46,7 @@ def _apply(graph: Graph) -> Graph:
     order: list[Node] = []
     parts: dict[Hashable, Node] = {}
     own = frozenset(graph.nodes)
-    for node in _with_parts(graph.nodes, set()):
+    for node in _with_parts(graph.nodes, {}):
         if isinstance(node, (Composite, Item)):
             made = _made_of(node)
             if made is not None:
