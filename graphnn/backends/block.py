@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -22,6 +23,7 @@ class Block(Generic[Memory]):
 
     def __init__(self, allocate: Callable[[int], Memory]) -> None:
         self._allocate = allocate
+        self._lock = threading.Lock()  # one of several programs may be bound in a thread of its own
         self.size = -1
         """Bytes; none yet."""
         self.memory: Memory | None = None
@@ -32,10 +34,11 @@ class Block(Generic[Memory]):
 
     def grow(self, needed: int) -> Memory:
         """The memory, once it is large enough."""
-        if self.memory is None or not self.holds(needed):
-            self.memory, self.size = None, -1  # the old one goes before the new one comes
-            self.memory, self.size = self._allocate(needed), needed
-        return self.memory
+        with self._lock:
+            if self.memory is None or not self.holds(needed):
+                self.memory, self.size = None, -1  # the old one goes before the new one comes
+                self.memory, self.size = self._allocate(needed), needed
+            return self.memory
 
 
 def aligned_bytes(size: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from ..ir.spec import Dim
 from .kernels import DType
 
-__all__ = ["Axis", "Nest", "Stride", "make_axes", "make_nest"]
+__all__ = ["Axis", "Nest", "Stride", "line_axes", "make_axes", "make_nest"]
 
 Stride: TypeAlias = Literal["none", "dense", "any"]
 """Along an axis an array stays in place, steps from element to neighbour, or by any number of bytes."""
@@ -86,6 +87,17 @@ def make_axes(
         words += [] if unrolled else [run.size]
         words += [s for s, kind in zip(run.strides, kinds, strict=True) if kind == "any"]
     return tuple(axes), words
+
+
+def line_axes(
+    dims: Sequence[Dim], shape: Sequence[int], axis: int, arrays: Sequence[np.ndarray]
+) -> tuple[tuple[Axis, ...], list[int], int]:
+    """The axes beside one along which arrays of one rank have lines, their words, and how many lines there are."""
+    others = [a for a in range(len(shape)) if a != axis]
+    numbers = [shape[a] for a in others]
+    moves = [[array.strides[a] for array in arrays] for a in others]
+    axes, words = make_axes([dims[a] for a in others], numbers, moves, [array.dtype for array in arrays])
+    return axes, words, prod(numbers)
 
 
 def _kind(stride: int, itemsize: int) -> Stride:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ...ir.spec import Dim
 from ..kernels import DType
-from ..nests import Axis, make_axes
+from ..nests import Axis, line_axes
 from .folds import both
 from .places import Walk
 from .site import Site
@@ -35,15 +34,8 @@ def lower_put(
     if not updates.size:
         return []
     arrays = (out, index, updates)
-    others = [a for a in range(out.ndim) if a != axis]
-    axes, words = make_axes(
-        [dims[a] for a in others],
-        [index.shape[a] for a in others],
-        [[array.strides[a] for array in arrays] for a in others],
-        tuple(array.dtype for array in arrays),
-    )
+    axes, words, lines = line_axes(dims, index.shape, axis, arrays)
     words = [*map(at, arrays), *words, index.shape[axis], *(array.strides[axis] for array in arrays)]
-    lines = math.prod(index.shape[a] for a in others)
     return [launch(_put_kernel(ufunc, axes, out.dtype, index.dtype), words, lines)]
 
 

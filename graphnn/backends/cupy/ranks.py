@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ...ir.spec import Dim
 from ..kernels import DType
-from ..nests import Axis, make_axes
+from ..nests import Axis, line_axes
 from .places import Walk
 from .site import Site
 from .types import load, memory_type, register_type
@@ -35,16 +34,10 @@ def lower_top_k(
     arrays = (*results.values(), x)
     if not arrays[0].size:
         return []
-    others = [a for a in range(x.ndim) if a != axis]
-    axes, words = make_axes(
-        [dims[a] for a in others],
-        [x.shape[a] for a in others],
-        [[array.strides[a] for array in arrays] for a in others],
-        tuple(array.dtype for array in arrays),
-    )
+    axes, words, lines = line_axes(dims, x.shape, axis, arrays)
     kernel = _top_k_kernel(largest, tuple(results), axes, x.dtype)
     words = [*map(at, arrays), *words, x.shape[axis], k, *(array.strides[axis] for array in arrays)]
-    return [launch(kernel, words, x.shape[axis] * math.prod(x.shape[a] for a in others))]
+    return [launch(kernel, words, x.shape[axis] * lines)]
 
 
 @cache

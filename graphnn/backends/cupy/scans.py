@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ...ir.spec import Dim
 from ..kernels import DType
-from ..nests import Axis, make_axes
+from ..nests import Axis, line_axes, make_axes
 from .folds import both, neutral
 from .places import Walk
 from .site import Site
@@ -36,15 +35,8 @@ def lower_scan(
     if reverse:
         turned = (*(slice(None),) * axis, slice(None, None, -1))
         x, out = x[turned], out[turned]
-    others = [a for a in range(out.ndim) if a != axis]
-    axes, words = make_axes(
-        [dims[a] for a in others],
-        [out.shape[a] for a in others],
-        [[out.strides[a], x.strides[a]] for a in others],
-        (out.dtype, x.dtype),
-    )
+    axes, words, lines = line_axes(dims, out.shape, axis, (out, x))
     kernel = _scan_kernel(ufunc, exclusive, axes, out.dtype, x.dtype)
-    lines = math.prod(out.shape[a] for a in others)
     return [launch(kernel, [at(out), at(x), *words, out.shape[axis], out.strides[axis], x.strides[axis]], lines)]
 
 

@@ -6,8 +6,8 @@ import ctypes
 import sys
 from functools import cache
 from importlib import import_module
-from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ def _pointers() -> Any:
     """SciPy's module of BLAS routines, loaded by itself: 30 ms, and 160 with the package that it lies in."""
     full = "scipy.linalg.cython_blas"
     package = find_spec("scipy")
-    if sys.platform != "win32" and full not in sys.modules and package is not None:  # Windows: it sets up DLLs
-        for folder in package.submodule_search_locations or ():
-            for suffix in EXTENSION_SUFFIXES:
-                found = spec_from_file_location(full, Path(folder, "linalg", f"cython_blas{suffix}"))
-                if found is not None and found.loader is not None and Path(str(found.origin)).exists():
-                    module = module_from_spec(found)
-                    found.loader.exec_module(module)
-                    sys.modules.pop(full, None)  # for whoever imports it with its package
-                    return module
-    return import_module(full)
+    if sys.platform == "win32" or full in sys.modules or package is None:  # on Windows the package finds its DLLs
+        return import_module(full)
+    folders = [str(Path(folder, "linalg")) for folder in package.submodule_search_locations or ()]
+    found = PathFinder.find_spec(full, folders)
+    if found is None or found.loader is None:
+        return import_module(full)
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    sys.modules.pop(full, None)  # for whoever imports it with its package
+    return module

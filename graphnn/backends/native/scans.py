@@ -13,7 +13,7 @@ import numpy as np
 
 from ...ir.node import Node
 from ...ops.scans import CumProd, CumSum
-from ..nests import Nest, make_axes
+from ..nests import Nest, line_axes
 from .maps import load_along, write_nest
 from .reductions import Fold, fold_values
 from .tape import Invocation, address_of
@@ -31,11 +31,10 @@ def _lower(node: Any, ins: Arrays, out: np.ndarray, declared: Node, working: Arr
     [x], axis = ins, node.axis
     if node.reverse:
         x, out = np.flip(x, axis), np.flip(out, axis)
-    others = [a for a in range(out.ndim) if a != axis]
-    moves = [[out.strides[a], x.strides[a]] for a in others]
-    dtypes = (out.dtype, x.dtype)
-    axes, words = make_axes([declared.shape[a] for a in others], [out.shape[a] for a in others], moves, dtypes)
-    kernel = scan_kernel(Fold(node.ufunc, x.dtype, out.dtype, out.dtype), node.exclusive, Nest(axes, dtypes))
+    axes, words, _ = line_axes(declared.shape, out.shape, axis, (out, x))
+    kernel = scan_kernel(
+        Fold(node.ufunc, x.dtype, out.dtype, out.dtype), node.exclusive, Nest(axes, (out.dtype, x.dtype))
+    )
     folded = out.shape[axis] - node.exclusive
     return [Invocation(kernel, [address_of(out), address_of(x), folded, out.strides[axis], x.strides[axis], *words])]
 
