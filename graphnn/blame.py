@@ -18,7 +18,7 @@ from .errors import NonFiniteError
 from .ir.graph import Graph
 from .ir.leaf import Input, Parameter
 from .ir.node import Node, describe
-from .ir.walk import walk
+from .ir.walk import evaluate, walk
 from .repro import Evidence
 
 __all__ = ["Rewind", "blame", "replay"]
@@ -183,12 +183,8 @@ def _values(graph: Graph, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, i
 
 def _computed(nodes: Sequence[Node], given: Mapping[Any, Any], sizes: Mapping[str, int]) -> dict[Node, Any]:
     """The values of nodes, computed one by one with `forward`."""
-    values: dict[Node, Any] = dict(given)
     with np.errstate(all="ignore"):
-        for node in nodes:
-            if node not in values:
-                values[node] = node.at(sizes).forward(np, *(values[operand] for operand in node.operands))
-    return values
+        return dict(zip(nodes, evaluate(nodes, given, np, sizes), strict=True))
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -16,6 +16,7 @@ from .graph import Graph
 from .leaf import Input, Parameter
 from .node import Item, Node
 from .spec import Dim, Shape, Spec
+from .walk import walk
 
 __all__ = ["Body", "BodyArrays", "Placeholder", "Program", "close", "sizes_of"]
 
@@ -110,7 +111,8 @@ def close(
     kept: set[Node] = set(own)
     depends: set[Node] = set(own)
     outside: dict[Node, None] = {}
-    order = _reached(results, inside)
+    # Of what was built before the body only those nodes matter that it reads directly.
+    order = walk(results, needs=lambda node: node.operands if node in inside else ())
     for node in order:
         if node in depends or node.static:
             kept.add(node)
@@ -145,26 +147,6 @@ def _stand_in(node: Node, i: int) -> Placeholder:
         return Placeholder(name, node.shape, node.dtype)
 
 
-def _reached(results: Iterable[Node], inside: frozenset[Node]) -> list[Node]:
-    """What the results need, operands first; of what was built before, only what is read directly."""
-    order: list[Node] = []
-    state: dict[Node, bool] = {}
-    for root in results:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            if node not in state:
-                state[node] = False
-                if node in inside:
-                    stack.extend(operand for operand in reversed(node.operands) if operand not in state)
-            else:
-                stack.pop()
-                if not state[node]:
-                    state[node] = True
-                    order.append(node)
-    return order
-
-
 def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
     """The named sizes: those it was bound for, else those that the operands tell."""
     sizes: dict[str, int] = dict(node.__dict__.get("_sizes", {}))
@@ -176,5 +158,5 @@ def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
 def room_of(nodes: Iterable[Node]) -> tuple[Dim, ...]:
     """What nodes that run inside another ask for, and their sizes."""
     nodes = tuple(nodes)
-    shapes = [spec.shape for node in nodes for spec in (node.spec if isinstance(node.spec, tuple) else [node.spec])]
+    shapes = [spec.shape for node in nodes for spec in node.specs]
     return tuple(dim for dims in (*shapes, *(node.room() for node in nodes)) for dim in dims)

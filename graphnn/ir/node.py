@@ -72,7 +72,7 @@ class Node(Op):
         cls._usual = frozenset((*cls.field_names, *_KNOWN))
         if not cls.__dict__.keys().isdisjoint(("prepare", "infer")):
             cls.by_specs = cls.__dict__.get("by_specs", False)
-        for name in ("shape", "dtype", "spec", "operands"):
+        for name in ("shape", "dtype", "spec", "specs", "operands"):
             if name in cls.field_names:
                 raise GraphError(f"{cls.__name__}: a field may not be called '{name}', which every node has already.")
         if not cls.__name__.startswith("_"):
@@ -267,8 +267,7 @@ class Node(Op):
         return self if self.dtype == dtype else Node.roles["cast"](self, dtype)
 
     def __repr__(self) -> str:
-        spec = self.spec if isinstance(self.spec, Spec) else "(" + ", ".join(map(str, self.spec)) + ")"
-        return f"<{self.label} {spec} ({self.origin})>"
+        return f"<{describe(self)}>"
 
     def __bool__(self) -> bool:
         raise GraphError(

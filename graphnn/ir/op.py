@@ -56,6 +56,11 @@ class Op(Operators):
         return type(self).__name__
 
     @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The specs of all results: one, or several."""
+        return self.spec if isinstance(self.spec, tuple) else (self.spec,)
+
+    @property
     def label(self) -> str:
         """What messages call it."""
         return self.op
@@ -107,7 +112,7 @@ class Op(Operators):
 
         By default one for each element of the result.
         """
-        return tuple(spec.shape for spec in (self.spec if isinstance(self.spec, tuple) else (self.spec,)))
+        return tuple(spec.shape for spec in self.specs)
 
     def view(self, dense: bool) -> bool | None:
         """Do I alias my first operand? None: no. Else whether my elements still lie densely, in C order.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from ..errors import GraphError, ShapeError
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Dim, Shape, Spec, show_shape
+from .convolving import convolve, convolve_transposed, correlate
 from .filters import (
     check_bias,
     check_channels,
@@ -19,15 +19,16 @@ from .filters import (
     read_movement,
     window_of,
 )
-from .im2col import Columns, compute, matrices, move_with, multiply, plain, pointwise
+from .im2col import Columns
 from .reductions import Sum
 from .sample import refused, sample
 from .window import Window
+from .windowed import Windowed
 
 __all__ = ["Conv", "ConvTranspose", "ConvWeight"]
 
 
-class Conv(Node):
+class Conv(Windowed):
     """The convolution of images with filters, as nets mean it (without turning the filter round), and a bias.
 
     `Conv(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1)` of x (N, C, *image) and filters W
@@ -107,26 +108,10 @@ class Conv(Node):
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.W.shape[0])
 
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
-
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """For each chunk of samples: the columns, one product with the weights, the bias added on the way out."""
-        x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
-        if self.window.taps == 1 and self.groups == 1 and out.shape[2:] == x.shape[2:] and plain(x):
-            return pointwise(xp, x, ins[1], bias, out)
-        calls, weights = matrices(xp, ins[1], self.groups)
-        columns = self.columns().bound(xp, x.shape, out.shape[2:])
-        columns.need_runs(x)
-        for chunk in columns.chunks():
-            part, count = x[chunk], len(x[chunk])
-            rows = columns.columns(count, scratch[0], self.groups)
-            values = columns.values(out.shape[1], count, scratch[2])
-            calls += columns.fill(part, rows, scratch[1])
-            calls.append(multiply(xp, weights, rows, values.reshape(len(weights), -1, rows.shape[2])))
-            calls.append(move_with(xp, columns.at_places(values), bias, out[chunk]))
-        return calls
+        """For each chunk of samples: the columns, one product with the filters, the bias added on the way out."""
+        columns = self.columns().bound(xp, ins[0].shape, out.shape[2:])
+        return convolve(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
         """ConvTranspose of g by the filters; ConvWeight of the images by g; the sum of g over all but channels."""
@@ -136,7 +121,7 @@ class Conv(Node):
         return (dx, dW) if self.b is None else (dx, dW, Sum(g, positions(g)))
 
 
-class ConvTranspose(Node):
+class ConvTranspose(Windowed):
     """The transpose of a convolution: every value of x laid down as a filter, and what overlaps added up; and a bias.
 
     `ConvTranspose(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1, extra=0)` of x (N, C, *places) and
@@ -216,31 +201,10 @@ class ConvTranspose(Node):
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.x.shape[1])
 
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
-
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """For each chunk of samples: one product makes the columns, and a call a tap adds them to the images."""
-        x, bias = ins[0], ins[2][(slice(None), *(None,) * (out.ndim - 2))] if len(ins) > 2 else None
-        columns = self.columns().bound(xp, out.shape, x.shape[2:])
-        calls, weights = matrices(xp, ins[1], self.groups)
-        if not columns.chunks():
-            return [partial(xp.copyto, out, 0 if bias is None else bias)]
-        for chunk in columns.chunks():
-            part, images = x[chunk], out[chunk]
-            values = columns.values(x.shape[1], len(part), scratch[2])
-            rows = columns.columns(len(part), scratch[0], self.groups)
-            padded = (
-                columns.take(scratch[1], (len(part), columns.channels, *columns.padded)) if columns.pads else images
-            )
-            calls += columns.place(part, values)
-            grouped = values.reshape(len(weights), -1, rows.shape[2])
-            calls.append(multiply(xp, weights.swapaxes(1, 2), grouped, rows))
-            calls += columns.scatter(rows, padded)
-            if columns.pads or bias is not None:
-                calls.append(move_with(xp, columns.inside(padded) if columns.pads else padded, bias, images))
-        return calls
+        """For each chunk of samples: one product makes the columns, and a call for each tap adds them to the images."""
+        columns = self.columns().bound(xp, out.shape, ins[0].shape[2:])
+        return convolve_transposed(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
         """Conv of g by the filters; ConvWeight of g by x; the sum of g over all but channels."""
@@ -249,7 +213,7 @@ class ConvTranspose(Node):
         return (dx, dW) if self.b is None else (dx, dW, Sum(g, positions(g)))
 
 
-class ConvWeight(Node):
+class ConvWeight(Windowed):
     """The gradient of a convolution by its filters: images against what came back for every place of the window.
 
     `ConvWeight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1)` of images x (N, C, *image) and g
@@ -327,27 +291,10 @@ class ConvWeight(Node):
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.g.shape[1]), self._single()
 
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
-
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """For each chunk of samples the columns, and one product with g; then the products added up."""
-        x, g = ins
-        columns = self.columns().bound(xp, x.shape, g.shape[2:])
-        columns.need_runs(x)
-        calls: list[Call] = []
-        for i, chunk in enumerate(columns.chunks()):
-            count = len(x[chunk])
-            rows = columns.columns(count, scratch[0], self.groups)
-            values = columns.values(g.shape[1], count, scratch[2])
-            calls += columns.fill(x[chunk], rows, scratch[1]) + columns.place(g[chunk], values)
-            grouped = values.reshape(self.groups, -1, rows.shape[2])
-            into = scratch[3] if i else out
-            calls.append(multiply(xp, grouped, rows.swapaxes(1, 2), into.reshape(self.groups, -1, rows.shape[1])))
-            if i:
-                calls.append(partial(xp.add, out, scratch[3], out))
-        return calls or [partial(out.fill, 0)]
+        """For each chunk of samples: the columns, and one product with g. The products are added up."""
+        columns = self.columns().bound(xp, ins[0].shape, ins[1].shape[2:])
+        return correlate(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
         """ConvTranspose of the places by the upstream filters, and Conv of the images by them."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.node import Call, Node
+from ..ir.node import Call
 from ..ir.spec import Dim, Shape, Spec
 from .window import Window
 
-__all__ = ["Columns", "compute", "matrices", "move_with", "multiply", "plain", "pointwise"]
+__all__ = ["BoundColumns", "Columns"]
 
 CHUNK_BYTES = 1 << 20
 """Columns are made for as many samples at a time as fit in here: what a core's own cache holds today."""
@@ -182,51 +182,3 @@ class BoundColumns:
     def take(room: Any, shape: tuple[int, ...]) -> Any:
         """The beginning of some memory, in a shape."""
         return room.reshape(-1)[: prod(shape)].reshape(shape)
-
-
-def multiply(xp: Any, a: Any, b: Any, out: Any) -> Call:
-    """The call for a product of matrices in groups: of a single group by `dot`, which costs less to enter."""
-    return partial(xp.dot, a[0], b[0], out[0]) if len(a) == 1 else partial(xp.matmul, a, b, out)
-
-
-def plain(x: Any) -> bool:
-    """Do the positions of every channel lie in one run?"""
-    return bool(x.flags.c_contiguous)
-
-
-def pointwise(xp: Any, x: Any, W: Any, bias: Any, out: Any) -> list[Call]:  # noqa: N803
-    """A filter of one tap is a matrix for every sample: nothing needs to be moved."""
-    if not (x.size and out.size):
-        return [partial(xp.copyto, out, 0 if bias is None else bias)]
-    shape = (len(x), -1, prod(x.shape[2:]))
-    calls, weights = matrices(xp, W, 1)
-    calls.append(partial(xp.matmul, weights[0], x.reshape(shape), out.reshape(shape)))
-    if bias is not None:
-        calls.append(partial(xp.add, out, bias, out))
-    return calls
-
-
-def matrices(xp: Any, W: Any, groups: int) -> tuple[list[Call], Any]:  # noqa: N803
-    """The filters as a matrix for each group; those that do not lie densely are copied at every call."""
-    shape = (groups, W.shape[0] // groups, prod(W.shape[1:]))
-    if W.flags.c_contiguous:
-        return [], W.reshape(shape)
-    copy = xp.empty(W.shape, W.dtype)
-    return [partial(xp.copyto, copy, W)], copy.reshape(shape)
-
-
-def move_with(xp: Any, source: Any, bias: Any, target: Any) -> Call:
-    """The call that copies values to where they belong, with the bias."""
-    return partial(xp.copyto, target, source) if bias is None else partial(xp.add, source, bias, target)
-
-
-def compute(node: Node, xp: Any, arrays: tuple[Any, ...]) -> Any:
-    """The result of an op that says by `bind` how it is computed, in memory of its own."""
-    sizes: dict[str, int] = {}
-    for operand, array in zip(node.operands, arrays, strict=True):
-        operand.spec.unify(array.shape, sizes, operand.label, {})
-    out = xp.empty(node.spec.concrete(sizes), node.dtype)
-    scratch = tuple(xp.empty(spec.concrete(sizes), spec.dtype) for spec in node.scratch())
-    for call in node.bind(xp, arrays, out, scratch):
-        call()
-    return out

@@ -10,9 +10,9 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Dim, Shape, Spec
-from .im2col import compute
 from .sample import refused, sample
-from .window import Window, check_places, pool_movement, pool_window, read_pool
+from .window import check_places, pool_movement, read_pool
+from .windowed import Pooling
 
 __all__ = ["MaxPool", "MaxUnpool", "MaxPick"]
 
@@ -25,7 +25,7 @@ def _pick(v: Node, x: Node, **how: Any) -> Node:
     return MaxPick(v, x, MaxPool(x, **how), **how)
 
 
-class MaxPool(Node):
+class MaxPool(Pooling):
     """The largest element that a window sees at every place: of x (N, C, *image), (N, C, *places).
 
     `MaxPool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`: the stride is that of the kernel
@@ -65,27 +65,19 @@ class MaxPool(Node):
         """Read the window."""
         read_pool(self, self.x)
 
-    @property
-    def window(self) -> Window:
-        """The window: the kernel, and how it moves."""
-        return pool_window(self)
-
     def infer(self) -> Spec:
         """The places of the window."""
         x = self.x
         return Spec((*x.shape[:2], *self.window.places("MaxPool", x, x.shape[2:], self.ceil_mode)), x.dtype)
 
-    def work(self) -> tuple[Shape, ...]:
-        """An operation for each tap at each place."""
-        return ((self.window.taps, *self.shape),)
+    @property
+    def placed(self) -> Shape:
+        """The shape of the result."""
+        return self.shape
 
     def room(self) -> tuple[Dim, ...]:
         """The window fits the image."""
         return self.window.slack(self.x.shape[2:])
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """A call a tap: the larger of what was seen and what the tap sees."""
@@ -103,7 +95,7 @@ class MaxPool(Node):
         return MaxUnpool(g, self.x, self, **pool_movement(self))
 
 
-class MaxUnpool(Node):
+class MaxUnpool(Pooling):
     """Values for every place of a window, laid down where its maximum stands: the adjoint of MaxPick.
 
     `MaxUnpool(g, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x:
@@ -139,11 +131,6 @@ class MaxUnpool(Node):
         read_pool(self, self.x)
         check_places(self, self.x, self.x.shape, g=self.g, y=self.y)
 
-    @property
-    def window(self) -> Window:
-        """The window: the kernel, and how it moves."""
-        return pool_window(self)
-
     def infer(self) -> Spec:
         """The shape of x."""
         return Spec(self.x.shape, self.g.dtype)
@@ -152,13 +139,10 @@ class MaxUnpool(Node):
         """For every place: is this tap the maximum, has one been found, and what to lay down."""
         return _rooms(self.y, self.g.dtype)
 
-    def work(self) -> tuple[Shape, ...]:
-        """An operation for each tap at each place."""
-        return ((self.window.taps, *self.y.shape),)
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
+    @property
+    def placed(self) -> Shape:
+        """The shape of y."""
+        return self.y.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """For every tap: where it is the maximum, and none was before it, lay down what came back."""
@@ -178,7 +162,7 @@ class MaxUnpool(Node):
         return MaxPick(g, self.x, self.y, **pool_movement(self)), None, None
 
 
-class MaxPick(Node):
+class MaxPick(Pooling):
     """Of values for every position, those where the window has its maximum: the adjoint of MaxUnpool.
 
     `MaxPick(v, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x,
@@ -217,11 +201,6 @@ class MaxPick(Node):
             raise ShapeError(f"MaxPick: {describe(self.v)} must have the shape of {describe(self.x)}.")
         check_places(self, self.x, self.x.shape, y=self.y)
 
-    @property
-    def window(self) -> Window:
-        """The window: the kernel, and how it moves."""
-        return pool_window(self)
-
     def infer(self) -> Spec:
         """The places of the window."""
         return Spec(self.y.shape, self.v.dtype)
@@ -230,13 +209,10 @@ class MaxPick(Node):
         """For every place: is this tap the maximum, has one been found, and what stands there."""
         return _rooms(self.y, self.v.dtype)
 
-    def work(self) -> tuple[Shape, ...]:
-        """An operation for each tap at each place."""
-        return ((self.window.taps, *self.shape),)
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
+    @property
+    def placed(self) -> Shape:
+        """The shape of the result."""
+        return self.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """For every tap: where it is the maximum, and none was before it, take what stands there."""

@@ -11,12 +11,12 @@ from ..ir.leaf import Constant
 from ..ir.node import Call, Node, describe
 from ..ir.spec import Dim, Shape, Spec, as_shape, show_shape
 from .composite import Composite
-from .im2col import compute
 from .reductions import Mean
 from .sample import refused, sample
 from .shape import Reshape
 from .slicing import Slice
-from .window import Window, check_places, pool_movement, pool_window, read_pool
+from .window import check_places, pool_movement, pool_window, read_pool
+from .windowed import Pooling
 
 __all__ = ["AveragePool", "GlobalAveragePool", "WindowSum", "WindowSpread"]
 
@@ -115,7 +115,7 @@ class GlobalAveragePool(Composite):
         return Mean(self.x, tuple(range(2, self.x.ndim)), keepdims=True)
 
 
-class WindowSum(Node):
+class WindowSum(Pooling):
     """The sum of what a window sees at every place: of x (N, C, *image), (N, C, *places). Its adjoint is WindowSpread.
 
     `WindowSum(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`.
@@ -148,27 +148,19 @@ class WindowSum(Node):
         """Read the window."""
         read_pool(self, self.x)
 
-    @property
-    def window(self) -> Window:
-        """The window: the kernel, and how it moves."""
-        return pool_window(self)
-
     def infer(self) -> Spec:
         """The places of the window."""
         x = self.x
         return Spec((*x.shape[:2], *self.window.places(self.op, x, x.shape[2:], self.ceil_mode)), x.dtype)
 
-    def work(self) -> tuple[Shape, ...]:
-        """An operation for each tap at each place."""
-        return ((self.window.taps, *self.shape),)
+    @property
+    def placed(self) -> Shape:
+        """The shape of the result."""
+        return self.shape
 
     def room(self) -> tuple[Dim, ...]:
         """The window fits the image."""
         return self.window.slack(self.x.shape[2:])
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """A call a tap: what it sees, added."""
@@ -182,7 +174,7 @@ class WindowSum(Node):
         return WindowSpread(g, self.x.shape[2:], **pool_movement(self))
 
 
-class WindowSpread(Node):
+class WindowSpread(Pooling):
     """A value for every place of a window, added to all positions that it sees. Its adjoint is WindowSum.
 
     `WindowSpread(g, image, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` of g (N, C, *places):
@@ -223,22 +215,14 @@ class WindowSpread(Node):
         read_pool(self, self.g)
         check_places(self, self.g, (*self.g.shape[:2], *self.image), g=self.g)
 
-    @property
-    def window(self) -> Window:
-        """The window: the kernel, and how it moves."""
-        return pool_window(self)
-
     def infer(self) -> Spec:
         """The images."""
         return Spec((*self.g.shape[:2], *self.image), self.g.dtype)
 
-    def work(self) -> tuple[Shape, ...]:
-        """An operation for each tap at each place."""
-        return ((self.window.taps, *self.g.shape),)
-
-    def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As `bind`."""
-        return compute(self, xp, arrays)
+    @property
+    def placed(self) -> Shape:
+        """The shape of g."""
+        return self.g.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
         """A call a tap: what came back, added to what it sees."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
 
-from .polynomial import Polynomial
+from ..ir.polynomial import Polynomial
 
 __all__ = ["ALIGNMENT", "Buffer", "Slot", "Whole", "aligned", "offsets", "place"]
 

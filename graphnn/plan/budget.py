@@ -16,7 +16,7 @@ from ..errors import BackendError
 from ..ir.node import Node
 from ..transform.recompute import is_anything, is_cheap, recompute
 from .memory import Plan, make_plan
-from .usage import live_bytes, show_largest, show_sizes, specs_of
+from .usage import live_bytes, show_largest, show_sizes
 
 __all__ = ["fit", "lean_order"]
 
@@ -107,7 +107,7 @@ def _cuts(order: Sequence[Node], plan: Plan, sizes: Mapping[str, int], peak: int
 def _bytes(node: Node, plan: Plan, sizes: Mapping[str, int]) -> int:
     """What keeping a value costs: nothing for views and for what is there anyway."""
     value = plan.values[node]
-    return sum(spec.bytes(sizes) for spec in specs_of(node)) if value.place == "arena" and not value.is_view else 0
+    return sum(spec.bytes(sizes) for spec in node.specs) if value.place == "arena" and not value.is_view else 0
 
 
 def lean_order(plan: Plan, sizes: Mapping[str, int]) -> tuple[Node, ...]:

@@ -15,9 +15,9 @@ from ..ir.body import Body, Placeholder
 from ..ir.graph import Graph
 from ..ir.leaf import Input, Parameter
 from ..ir.node import Node
+from ..ir.polynomial import bytes_of
 from ..ir.spec import Spec, check_known
 from .arena import ALIGNMENT, Buffer, Slot, Whole, aligned, offsets, place
-from .polynomial import bytes_of
 
 __all__ = ["ALIGNMENT", "BodyPlan", "Plan", "Slot", "Step", "Value", "aligned", "make_plan"]
 
@@ -240,8 +240,7 @@ class _Planner:
         return make_plan(body.graph, dense)
 
     def _need(self, node: Node, first: int, last: int) -> tuple[int, ...]:
-        specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-        return tuple([self._buffer(spec, first, last) for spec in specs])
+        return tuple([self._buffer(spec, first, last) for spec in node.specs])
 
     def _buffer(self, spec: Spec, first: int, last: int) -> int:
         self.buffers.append(Buffer(bytes_of(spec), first, last))

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from ..errors import BackendError, GraphError
 from ..ir.leaf import Constant
 from ..ir.node import Node, describe
+from ..ir.polynomial import Polynomial, bytes_of
 from ..ir.spec import Spec
 from .memory import Plan, aligned
-from .polynomial import Polynomial, bytes_of
 
 __all__ = [
     "constants_of",
@@ -28,7 +28,6 @@ __all__ = [
     "show_bytes",
     "show_largest",
     "show_sizes",
-    "specs_of",
     "whole",
 ]
 
@@ -54,11 +53,6 @@ def read_bytes(amount: int | str, what: str) -> int:
     return int(float(found[1]) * _UNITS[found[2].upper()])
 
 
-def specs_of(node: Node) -> tuple[Spec, ...]:
-    """The specs of a node's results."""
-    return node.spec if isinstance(node.spec, tuple) else (node.spec,)
-
-
 def constants_of(plan: Plan) -> list[Spec]:
     """The specs of a program's constants, those of bodies among them."""
     static = dict.fromkeys(node for part in whole(plan) for node in part.static)
@@ -69,7 +63,7 @@ def kept_for_sizes(plan: Plan) -> list[Spec]:
     """The specs of what a program keeps for each set of sizes: what is made before the run, and the steps' tables."""
     plans = list(whole(plan))
     before = [node for part in plans for node in made_before(part) if not isinstance(node, Constant)]
-    made = [spec for node in before for spec in specs_of(node)]
+    made = [spec for node in before for spec in node.specs]
     return [*made, *(spec for part in plans for step in part.steps for spec in step.node.tables())]
 
 
@@ -96,7 +90,7 @@ def _changes(plan: Plan) -> list[tuple[list[_Part], list[_Part]]]:
 
 
 def _held(node: Node) -> list[Polynomial]:
-    return [bytes_of(spec) for spec in specs_of(node)]
+    return [bytes_of(spec) for spec in node.specs]
 
 
 def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
@@ -151,7 +145,7 @@ def largest(plan: Plan, sizes: Mapping[str, int], count: int = 5) -> list[tuple[
     overwritten = {step.over for step in plan.steps}
     before = set(made_before(plan))
     owners = [
-        (value.node, sum(spec.bytes(sizes) for spec in specs_of(value.node)))
+        (value.node, sum(spec.bytes(sizes) for spec in value.node.specs))
         for value in plan.values.values()
         if (value.slots and value.node not in overwritten) or value.place == "state" or value.node in before
     ]

@@ -7,13 +7,13 @@ they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import count
 from typing import TypeAlias
 
 from ..ir.graph import Graph
 from ..ir.node import Node
-from ..ir.spec import Dim, Size
+from ..ir.polynomial import Polynomial, product_of
+from ..ir.spec import Dim
 from ..ops.linear import MatMul
 from .match import read_once
 from .passes import Pass, Rule, rewrite
@@ -23,7 +23,6 @@ __all__ = ["chains"]
 _LONGEST = 12
 """Factors of a longer chain are reordered in groups of so many: the search takes the cube of their number."""
 
-Terms: TypeAlias = Mapping[tuple[str, ...], int]
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
 
@@ -97,45 +96,20 @@ def _columns(factor: Node) -> Dim:
 def _cheapest(sizes: list[Dim]) -> Tree | None:
     """The order of fewest multiplications of factors sizes[i] × sizes[i + 1]; None where sizes do not decide."""
     factors = len(sizes) - 1
-    best: dict[tuple[int, int], tuple[Terms, Tree]] = {(i, i + 1): ({}, i) for i in range(factors)}
+    best: dict[tuple[int, int], tuple[Polynomial, Tree]] = {(i, i + 1): (Polynomial(()), i) for i in range(factors)}
     for length in range(2, factors + 1):
         for i in range(factors - length + 1):
             j = i + length
-            options: list[tuple[Terms, Tree]] = []
+            options: list[tuple[Polynomial, Tree]] = []
             for cut in range(i + 1, j):
                 (left, a), (right, b) = best[i, cut], best[cut, j]
-                options.append((_sum(left, right, _times(sizes[i], sizes[cut], sizes[j])), (a, b)))
-            least = next((o for o in options if all(_at_most(o[0], other[0]) for other in options)), None)
+                last = product_of((sizes[i], sizes[cut], sizes[j]))
+                options.append((Polynomial.total([left, right, last]), (a, b)))
+            least = next((o for o in options if all(other[0].covers(o[0]) for other in options)), None)
             if least is None:
                 return None
             best[i, j] = least
     return best[0, factors][1]
-
-
-def _times(*dims: Dim) -> Terms:
-    terms: Terms = {(): 1}
-    for dim in dims:
-        parts = [((dim.name,), dim.scale), ((), dim.offset)] if isinstance(dim, Size) else [((), dim)]
-        grown: dict[tuple[str, ...], int] = {}
-        for names, factor in terms.items():
-            for more, by in parts:
-                key = tuple(sorted((*names, *more)))
-                grown[key] = grown.get(key, 0) + factor * by
-        terms = grown
-    return terms
-
-
-def _sum(*polynomials: Terms) -> Terms:
-    total: dict[tuple[str, ...], int] = {}
-    for terms in polynomials:
-        for names, factor in terms.items():
-            total[names] = total.get(names, 0) + factor
-    return total
-
-
-def _at_most(a: Terms, b: Terms) -> bool:
-    """Is one polynomial at most the other, whatever the named sizes? Only where every term says so by itself."""
-    return all(a.get(names, 0) <= b.get(names, 0) for names in {*a, *b})
 
 
 chains = Pass("reorder matrix chains", "reassociating", _apply)

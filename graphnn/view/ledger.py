@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
+from ..ir.polynomial import Polynomial, bytes_of, product_of
 from ..plan.memory import Plan, Step
-from ..plan.polynomial import Polynomial, bytes_of, product_of
-from ..plan.usage import specs_of
 from ..transform.record import Kept, Record
 from .history import Histories, History
 from .text import apply, line, names
@@ -102,7 +101,7 @@ def _entry(
     node = step.node
     read = dict.fromkeys(plan.values[operand].base for operand in node.operands)
     operations = Polynomial.total(product_of(shape) for shape in node.work())
-    traffic = Polynomial.total(bytes_of(spec) for one in (*read, node) for spec in specs_of(one))
+    traffic = Polynomial.total(bytes_of(spec) for one in (*read, node) for spec in one.specs)
     apart = tuple(dict.fromkeys(f"apart from {_name(one.other, called)}: {one.why}" for one in kept.get(node, ())))
     return Entry(step, operations, traffic, histories.of(node), apart)
 

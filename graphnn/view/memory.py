@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..ir.node import describe
+from ..ir.polynomial import Polynomial, bytes_of
 from ..ir.spec import Spec
 from ..plan.arena import Slot, Whole
 from ..plan.memory import Plan
-from ..plan.polynomial import Polynomial, bytes_of
-from ..plan.usage import largest, live_bytes, live_formulas, show_bytes, show_sizes, specs_of
+from ..plan.usage import largest, live_bytes, live_formulas, show_bytes, show_sizes
 from .text import names
 
 __all__ = ["list_formula", "list_memory", "show_slots"]
@@ -56,8 +56,7 @@ def list_formula(plan: Plan, state: int, kept: Sequence[Spec], workspace: int) -
     rows, called = _stretches(numbers), _steps(plan)
     width = max(len(str(live[i])) for i in rows)
     values = [
-        (describe(node), Polynomial.total(bytes_of(spec) for spec in specs_of(node)))
-        for node, _ in largest(plan, typical)
+        (describe(node), Polynomial.total(bytes_of(spec) for spec in node.specs)) for node, _ in largest(plan, typical)
     ]
     return "\n".join(
         [

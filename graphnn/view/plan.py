@@ -15,10 +15,10 @@ from typing import Protocol
 from ..errors import RenderError
 from ..ir.graph import Graph
 from ..ir.node import Item, Node
+from ..ir.polynomial import Polynomial, bytes_of
 from ..ir.spec import check_known
 from ..plan.memory import Plan, Step, Value
-from ..plan.polynomial import Polynomial, bytes_of
-from ..plan.usage import show_bytes, specs_of
+from ..plan.usage import show_bytes
 from ..transform.record import Record
 from .bodies import with_bodies
 from .collapse import collapse
@@ -196,7 +196,7 @@ class _Drawing:
         return f"slot{many} {', '.join(map(str, value.slots))}{in_place} · {self._bytes(value.node)}"
 
     def _bytes(self, node: Node) -> str:
-        total = Polynomial.total(bytes_of(spec) for spec in specs_of(node))
+        total = Polynomial.total(bytes_of(spec) for spec in node.specs)
         return f"{total} bytes" if self._sizes is None else show_bytes(total(self._sizes))
 
     def _time(self, seconds: float) -> str:

@@ -23,7 +23,18 @@ from .references import DTYPE_EXCEPTIONS, REFERENCES, WITHOUT_REFERENCE
 pytestmark = pytest.mark.usefixtures("compiled_once_more")
 
 LEAVES = {"Input", "Parameter", "Constant", "Count", "Item", "Placeholder"}
-BASES = {"Elementwise", "Composite", "Reduction", "Map", "Product", "Rows", "ToBFloat16", "FromBFloat16"}
+BASES = {
+    "Elementwise",
+    "Composite",
+    "Reduction",
+    "Windowed",
+    "Pooling",
+    "Map",
+    "Product",
+    "Rows",
+    "ToBFloat16",
+    "FromBFloat16",
+}
 OPS = {name: op for name, op in Node.ops.items() if op.__module__.startswith("graphnn.") and name not in LEAVES | BASES}
 CASES = [(name, i, one) for name, op in OPS.items() for i, one in enumerate(op.samples)]
 ACCEPTED = [pytest.param(name, i, id=f"{name}-{i}") for name, i, one in CASES if one.error is None]

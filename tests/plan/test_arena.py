@@ -8,7 +8,7 @@ import pytest
 import graphnn as gn
 from graphnn.ir.spec import Size, Spec
 from graphnn.plan.arena import ALIGNMENT, Buffer, aligned, offsets, place
-from graphnn.plan.polynomial import bytes_of
+from graphnn.ir.polynomial import bytes_of
 
 
 def random_buffers(seed, count=60, end=40):

@@ -1,4 +1,4 @@
-"""Polynomials in named sizes: how many bytes a value takes, before any size is known."""
+"""Polynomials in named sizes: how many bytes or operations something takes, before any size is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 
-from ..ir.spec import Shape, Size, Spec
+from .spec import Shape, Size, Spec
 
 __all__ = ["Polynomial", "bytes_of", "product_of"]
 
@@ -34,7 +34,7 @@ class Polynomial:
 
     @staticmethod
     def total(added: Iterable[Polynomial], taken: Iterable[Polynomial] = ()) -> Polynomial:
-        """The sum of some, less others."""
+        """The sum of the polynomials added, minus that of those taken away."""
         terms: dict[tuple[str, ...], int] = {}
         for sign, polynomials in ((1, added), (-1, taken)):
             for polynomial in polynomials:
@@ -43,22 +43,20 @@ class Polynomial:
         return Polynomial(tuple(sorted((names, factor) for names, factor in terms.items() if factor)))
 
     def covers(self, other: Polynomial) -> bool:
-        """Is this at least the other, whatever the sizes? Only where every term says so by itself."""
-        mine = dict(self.terms)
-        return all(mine.get(names, 0) >= factor for names, factor in other.terms) and all(
-            factor >= 0 for _, factor in self.terms
-        )
+        """Is this at least the other, whatever the sizes are? It compares term by term, so False may mean unknown."""
+        mine, theirs = dict(self.terms), dict(other.terms)
+        return all(mine.get(names, 0) >= theirs.get(names, 0) for names in {*mine, *theirs})
 
 
 @lru_cache(maxsize=65536)
 def bytes_of(spec: Spec) -> Polynomial:
-    """The bytes of a value of this spec, in C order."""
+    """The bytes of a value of this spec."""
     return product_of((spec.dtype.itemsize, *spec.shape))
 
 
 @lru_cache(maxsize=65536)
 def product_of(shape: Shape) -> Polynomial:
-    """The sizes of a shape, multiplied: how many elements it has."""
+    """How many elements a shape has: the product of its sizes."""
     terms: dict[tuple[str, ...], int] = {(): 1}
     for dim in shape:
         parts = [((dim.name,), dim.scale), ((), dim.offset)] if isinstance(dim, Size) else [((), dim)]
