@@ -9,6 +9,7 @@ from importlib import import_module
 from . import testing
 from .backends.registry import backends
 from .compile import compile
+from .debug.repro import write_repro
 from .errors import *
 from .executable import Executable
 from .ir.context import scope
@@ -21,7 +22,6 @@ from .ir.spec import Size, Spec
 from .ops import *
 from .ops.sample import Sample, refused, sample
 from .ops.structure import stop_gradient
-from .repro import write_repro
 from .train import data, metrics, nn, schedules
 from .train.adaptive import AdaGrad, Adam, AdamW, RMSprop
 from .train.averaging import Average

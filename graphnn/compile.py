@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from .backends.registry import find_backend
 from .errors import GraphError
-from .executable import Executable, Stage
-from .footprint import Budget
+from .executable import Executable
 from .ir.collector import collector_paused
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
@@ -15,6 +14,8 @@ from .ir.node import Node
 from .plan import schedule as _schedule  # noqa: F401  # loaded with the package, so that no first compile waits for it
 from .plan.checking import checking, demand_same_plan
 from .plan.memory import make_plan
+from .runtime.budget import Budget
+from .runtime.compiled import Stage
 from .transform.group import group
 from .transform.memo import remembering
 from .transform.passes import Pass, select
@@ -84,7 +85,7 @@ def compile(
         if checking():
             demand_same_plan(plan, lambda: make_plan(_stages(declared, taken)[-1].graph))
         program = bind(plan, check_finite)
-    f = Executable(outputs, declared, plan, program, stages, backend)
+    f = Executable(outputs, stages, plan, program, backend)
     if budget is not None:
         f.keep_within(budget, lambda plan: bind(plan, check_finite))
     return f

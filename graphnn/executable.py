@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .backends.program import OnDevice, Program
 from .backends.registry import find_backend
-from .bisect import Finding, bisect, kept_parameters
-from .blame import Rewind, blame, replay
-from .errors import CheckpointError, GraphError, NonFiniteError, RenderError
-from .feeds import Feeds
-from .footprint import Budget, Memory, max_batch, measure, measure_state
+from .debug.bisect import Finding, bisect, kept_parameters
+from .debug.blame import blame
+from .debug.replay import replay
+from .errors import CheckpointError, GraphError, NonFiniteError
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
-from .loop import AfterEpoch, Loop, Shuffle
 from .plan.memory import Plan, make_plan
-from .plan.usage import read_bytes
-from .profile import Profile
-from .transform.passes import Pass
-from .transform.record import Record
-
-if TYPE_CHECKING:
-    from .view.ledger import Ledger
+from .runtime.budget import Budget, Limit
+from .runtime.compiled import Compiled, Stage
+from .runtime.feeds import Feeds
+from .runtime.footprint import Memory
+from .runtime.loop import AfterEpoch, Loop, Shuffle
+from .runtime.profile import Profile
+from .runtime.rewind import Rewind
 
 __all__ = ["Executable", "Memory", "Stage"]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A graph on its way through the compiler."""
-
-    name: str
-    numerics: str
-    graph: Graph
-    record: Record = field(default_factory=Record)
-    """What the pass did to make it."""
-    made_by: Pass | None = None
-
-
-class Executable:
+class Executable(Compiled):
     """A compiled program: call it with the inputs by name. Made by `gn.compile`.
 
-    Results are copies, in the form of the outputs that were compiled. Calls from several threads take turns.
+    Results are copies, in the form in which the outputs were given to `gn.compile`. Several threads may call it: they
+    take turns.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ("N", 2))
@@ -58,39 +43,31 @@ class Executable:
     array([4., 6.], dtype=float32)
     """
 
-    def __init__(
-        self, outputs: Outputs, graph: Graph, plan: Plan, program: Program, stages: Sequence[Stage], backend: str
-    ) -> None:
-        self.graph: Graph = graph
-        """The graph as declared."""
-        self.plan: Plan = plan
-        self.backend = backend
-        self._form = outputs
-        self._program = program
-        self._budget: Budget | None = None
-        self.stages: tuple[Stage, ...] = tuple(stages)
-        """The graph as declared, and after each pass; `gn.render_passes` draws them."""
-        self._feeds = Feeds(graph, plan)
-        self._lock = threading.RLock()  # what is called after an epoch may ask the program itself
+    def __init__(self, outputs: Outputs, stages: Sequence[Stage], plan: Plan, program: Program, backend: str) -> None:
+        super().__init__(stages, plan, program, backend)
+        self._outputs = outputs
+        self._feeds = Feeds(self.graph, plan)
+        self._limit: Limit | None = None
+        self._lock = threading.RLock()  # reentrant: a callback after an epoch may call the program itself
         self.epochs = 0
-        """How many epochs its loops have run: the orders of a seeded shuffle are counted by it."""
+        """How many epochs its loops have run so far: a seeded shuffle draws the order of an epoch from this count."""
 
     def __call__(self, /, **inputs: ArrayLike) -> Any:
         """Run once.
 
         Raises:
             FeedError: for a missing or unknown input, or one that cannot be read as its dtype.
-            ShapeError: when shapes do not fit the declaration, or disagree about a named size.
+            ShapeError: when a shape does not fit the declaration, or two inputs disagree about a named size.
             LabelError: for a class label out of range.
             NonFiniteError: when a watched output is NaN or infinite; no parameter has changed then.
         """
         return self._once(inputs, on_device=False)
 
     def on_device(self, /, **inputs: ArrayLike) -> Any:
-        """Run once, as a call does, and leave the results where the program runs.
+        """Run once, as a call does, and leave the results on the device.
 
-        On the cupy backend they are CuPy arrays, which `from_dlpack` of other libraries takes without a copy; on the
-        others they are NumPy arrays, as of a call.
+        On the cupy backend the results are CuPy arrays, which other libraries can read without a copy through their
+        `from_dlpack`. On the other backends they are NumPy arrays, as from a call.
 
         Raises:
             GraphNNError: as a call does.
@@ -102,30 +79,30 @@ class Executable:
         """
         return self._once(inputs, on_device=True)
 
-    def _once(self, inputs: Mapping[str, ArrayLike], on_device: bool) -> Any:
+    def _once(self, inputs: Mapping[str, ArrayLike], *, on_device: bool) -> Any:
         feeds, sizes = self._feeds.read(inputs)
         with self._lock:
-            self._fit(sizes)
+            self._fit_budget(sizes)
             program = self._program
             run = program.call_on_device if on_device and isinstance(program, OnDevice) else program.call
             try:
                 results = run(feeds, sizes)
             except NonFiniteError as error:
-                raise (error if error.node else blame(self._computed, feeds, sizes) or error) from None
-        return self._shaped(dict(zip(self.graph.outputs, results, strict=True)))
+                raise (error if error.node else blame(self._rounded, feeds, sizes) or error) from None
+        return self._as_given(dict(zip(self.graph.outputs, results, strict=True)))
 
     @property
-    def _computed(self) -> Graph:
-        """The graph that has the values computed: as declared, or rounded as a policy of precision says."""
+    def _rounded(self) -> Graph:
+        """The declared graph, or with `precision`, the graph that rounds as the program does."""
         return next((stage.graph for stage in reversed(self.stages) if stage.numerics == "rounding"), self.graph)
 
-    def _shaped(self, results: dict[str, np.ndarray]) -> Any:
-        """Results in the form of the outputs compiled."""
-        if isinstance(self._form, Node):
+    def _as_given(self, results: dict[str, np.ndarray]) -> Any:
+        """The results as a node, mapping, tuple or list, whichever the outputs were."""
+        if isinstance(self._outputs, Node):
             return results["out"]
-        if isinstance(self._form, Mapping):
+        if isinstance(self._outputs, Mapping):
             return results
-        return tuple(results.values()) if isinstance(self._form, tuple) else list(results.values())
+        return tuple(results.values()) if isinstance(self._outputs, tuple) else list(results.values())
 
     def loop(
         self,
@@ -136,19 +113,27 @@ class Executable:
         drop_last: bool = False,
         progress: Any = None,
     ) -> Any:
-        """Run whole epochs of mini-batches inside the backend; the scalar outputs, `(epochs, steps)` each.
+        """Run whole epochs of mini-batches inside the backend, and return the scalar outputs, `(epochs, steps)` each.
 
-        `data` gives each input: those whose first axis is the named batch size are cut into batches, the others
-        stay the same. `shuffle` is None; an int seed, by which the order of an epoch is a function of the seed and
-        of how many epochs this program has run; a NumPy `Generator`; a legacy `RandomState`, whose `permutation`
-        is applied each epoch to the order of the one before; an int array `(epochs, samples)` of orders; or an
-        iterator of them. The last, smaller batch is used unless `drop_last`. `progress` is called with the number of
-        epochs done, or is True for a bar. Ctrl-C ends the loop after the step it is in, and raises.
+        `data` gives an array for each input. Inputs whose first axis is the named batch size are cut into batches; the
+        others are the same for every batch. The last batch may be smaller; `drop_last` leaves it out.
 
-        Returns an array when the program has one scalar output, else a dict of them by name.
+        `shuffle` says in which order each epoch takes the samples:
+
+        - None: in the order of `data`;
+        - an int: a seed; the order depends on the seed and on how many epochs this program has run;
+        - a NumPy `Generator`: its `permutation` is the order of the epoch;
+        - a legacy `RandomState`: its `permutation` is applied to the order of the epoch before;
+        - an int array `(epochs, samples)`: the orders themselves;
+        - an iterator that yields an order for each epoch.
+
+        `progress` is a function that is called with the number of epochs done, or True for a progress bar. Ctrl-C ends
+        the loop after the step that is running, and raises KeyboardInterrupt.
+
+        The result is an array when the program has one scalar output, else a dict of arrays by name.
 
         Raises:
-            FeedError: for inputs missing, unknown, of different lengths or empty, or a batch size below 1.
+            FeedError: for a missing or unknown input, inputs of different lengths, no samples, or a batch size below 1.
             ShapeError, LabelError, NonFiniteError: as for a call.
 
         >>> import graphnn as gn, numpy as np
@@ -172,53 +157,55 @@ class Executable:
         after_epoch: AfterEpoch,
         progress: Any = None,
     ) -> None:
-        """`loop`, watched: `after_epoch` gets the scalar outputs of each epoch by name, and returns True to end it."""
+        """`loop`, with a function that is called after each epoch.
+
+        `after_epoch` is given the scalar outputs of the epoch by name, and returns True to end the loop.
+        """
         self._run(Loop(self._feeds, self._program, data, batch_size, drop_last), shuffle, epochs, progress, after_epoch)
 
     def _run(
         self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
         with self._lock:
-            self._fit(run.batches.first_sizes, run.batches.samples, loop=True)
+            self._fit_budget(run.batches.first_sizes, run.batches.samples)
             run.program = self._program
             orders = run.orders(shuffle, epochs, self.epochs)
             rewind = Rewind(tuple(self.graph.updates), orders, self._program.check_finite is not None)
             try:
                 return run.run(rewind, epochs, progress, after_epoch)
             except NonFiniteError as error:
-                raise replay(self._computed, self._program, run.batches, rewind) or error from None
+                raise replay(self._rounded, self._program, run.batches, rewind) or error from None
             finally:
                 self.epochs += rewind.done
 
     def keep_within(self, budget: Budget, bind: Callable[[Plan], Program]) -> None:
-        """Stay within a budget from now on: see `memory_budget` of `gn.compile`, which calls this."""
-        self._budget, self._bind, self._first_plan = budget, bind, self.plan
+        """Stay within a budget from now on. `gn.compile` calls this for `memory_budget`; `bind` binds another plan."""
+        self._limit = Limit(budget, self.plan, bind)
         if budget.sizes is not None or not self.plan.graph.sizes:
-            self._fit(budget.sizes or {})
+            self._fit_budget(budget.sizes or {})
 
-    def _fit(self, sizes: Mapping[str, int], samples: int | None = None, loop: bool = False) -> None:
-        """Plan anew when these sizes would not stay within the budget."""
-        if self._budget is None:
+    def _fit_budget(self, sizes: Mapping[str, int], samples: int | None = None) -> None:
+        """Take another plan when the present one would exceed the budget: in a call, or in a loop over `samples`."""
+        if self._limit is None:
             return
-        plan = self._budget.fit(self._first_plan, self.plan, self._program, sizes, samples, loop)
+        plan = self._limit.fit(self.plan, self._program, sizes, samples)
         if plan is not self.plan:
-            self._program = self._bind(plan)
-            self.plan = plan
+            self.plan, self._program = plan, self._limit.bind(plan)
             self.stages += (Stage("fit the budget", "exact", plan.graph),)
 
     # State -------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of all parameters and optimiser state, by name."""
+        """Copies of all parameters and of the optimiser's state, by name."""
         return {name: parameter.value for name, parameter in self.graph.parameters.items()}
 
     def restore(self, state: Mapping[str, ArrayLike]) -> None:
-        """Write back what `state` returned, all of it or nothing.
+        """Write back what `state` returned: all of it, or nothing if any of it does not fit.
 
         Raises:
             CheckpointError: when names are missing or unexpected.
-            ShapeError, DTypeError: when a value does not fit; nothing has changed then.
+            ShapeError, DTypeError: when a value does not fit.
         """
         parameters = self.graph.parameters
         if set(state) != set(parameters):
@@ -232,7 +219,7 @@ class Executable:
                 parameter.storage[...] = accepted[name]
 
     def set(self, name: str, value: ArrayLike) -> None:
-        """Give a runtime scalar of an optimiser, or any parameter, a new value; nothing is recompiled.
+        """Give a new value to a runtime scalar of an optimiser, or to any parameter. Nothing is recompiled.
 
         Raises:
             GraphError: when the program has no parameter of that name.
@@ -244,85 +231,22 @@ class Executable:
         with self._lock:
             parameter.value = value
 
-    # Looking -----------------------------------------------------------------------------------------------------
+    # Runs that leave the parameters as they were -----------------------------------------------------------------
 
-    def memory(self, samples: int | None = None, **sizes: int) -> Memory | None:
-        """Bytes before any run, for given sizes; without sizes, for a program that has some, prints the formula.
-
-        `samples` is how many a shuffled loop will have; without it, `.loop` is the most that it takes for any
-        number. Printing the answer shows what is in use at each step, and the largest values with their lines.
-
-        Raises:
-            FeedError: when a named size is missing, or unknown.
-
-        >>> import graphnn as gn
-        >>> x = gn.Input("x", ("N", 2))
-        >>> gn.compile(gn.Sum(gn.Exp(x))).memory(N=100, samples=1000)
-        Memory(arena=1728, state=0, constants=0, loop=8000)
-        """
-        if not sizes and self.plan.graph.sizes:
-            from .view.memory import list_formula  # a door
-
-            print(list_formula(self.plan, measure_state(self.plan), self._program.kept(), self._program.workspace()))
-            return None
-        return measure(self.plan, self._program, sizes, samples)
-
-    def max_batch(self, budget: int | str, samples: int | None = None, **sizes: int) -> int:
-        """The largest batch with which `memory(...).total` stays within a budget, such as "64MiB" or a number of bytes.
-
-        The batch is the named size that is left open; others are given by name.
-
-        Raises:
-            BackendError: when not even a batch of 1 fits, naming the largest values.
-            GraphError: when the budget is no amount of memory, or no one size is open.
-            FeedError: when a named size is unknown.
-
-        >>> import graphnn as gn
-        >>> x = gn.Input("x", ("N", 2))
-        >>> gn.compile(gn.Sum(gn.Exp(x))).max_batch("64KiB", samples=1000)
-        3592
-        """
-
-        def total(numbers: dict[str, int]) -> int:
-            return measure(self.plan, self._program, numbers, samples).total
-
-        return max_batch(self.plan, total, read_bytes(budget, "max_batch: the budget"), sizes)
-
-    def explain(self) -> str:
-        """What each pass did to the graph, the plan that came of it, and the ledger of its steps, as text to print.
-
-        For each step the ledger says what it costs in operations and bytes, which declared nodes it stands for, by
-        which rules, and why a neighbour is a step of its own.
-        """
-        from .view.report import explain  # a door
-
-        said = explain([(s.name, s.numerics, s.graph) for s in self.stages], self.plan, self.ledger())
-        notes = self._program.notes()
-        return said + (f"\n\n== {self.backend}\n{notes}" if notes else "")
-
-    def ledger(self) -> Ledger:
-        """What each step costs, which declared nodes it stands for, and which rules made it; prints as a table.
-
-        >>> import graphnn as gn
-        >>> x = gn.Input("x", ("N", 3))
-        >>> print(gn.compile(gn.Sum(x * x)).ledger())
-        ledger: 6·N operations, 36·N + 4 bytes read and written
-        no pass of this program fuses steps: an interpreter gains nothing by it
-          %0 = Mul(x, x)              3·N ops   24·N B       from Mul ...
-          %1 = Sum(%0, axis=(0, 1))   3·N ops   12·N + 4 B   from Sum ...
-        """
-        from .view.ledger import make_ledger  # a door
-
-        return make_ledger([(s.name, s.graph, s.record) for s in self.stages], self.plan)
+    def profile(self, /, **inputs: ArrayLike) -> Profile:
+        """The time that each step of the plan takes for these inputs. The parameters keep their values."""
+        feeds, sizes = self._feeds.read(inputs)
+        with self._lock:
+            return Profile(self.plan, tuple(self._program.profile(feeds, sizes)))
 
     def bisect(
         self, feeds: Mapping[str, ArrayLike], rtol: float | None = None, atol: float | None = None
     ) -> Finding | None:
-        """The pass that changed a result on these feeds, with the rule and the node; None when none did.
+        """The first pass that changes a result on these feeds, with the rule and the node; None when no pass does.
 
-        The program is bound again with one more of its passes at a time. An exact pass must keep every bit;
-        another one may change a result within the tolerances, which are by default those stated for its dtype.
-        Parameters keep their values.
+        The program is bound and run again and again, each time with one more of its passes. An exact pass must keep
+        every bit. Any other pass may change a result within `rtol` and `atol`, by default those stated for the dtype of
+        the result. The parameters keep their values.
 
         Raises:
             FeedError, ShapeError: as for a call.
@@ -344,69 +268,3 @@ class Executable:
 
         with self._lock:
             return bisect(self.graph, passes, run, rtol, atol)
-
-    def profile(self, /, **inputs: ArrayLike) -> Profile:
-        """The time of each step of the plan for these inputs; parameters keep their values."""
-        feeds, sizes = self._feeds.read(inputs)
-        with self._lock:
-            return Profile(self.plan, tuple(self._program.profile(feeds, sizes)))
-
-    @property
-    def source(self) -> str:
-        """The generated program as text."""
-        return self._program.source()
-
-    @property
-    def assembly(self) -> str:
-        """The machine code as text, where the backend makes some.
-
-        Raises:
-            BackendError: where it does not.
-        """
-        return self._program.assembly()
-
-    def render(
-        self,
-        path: str | os.PathLike[str],
-        view: str | None = None,
-        depth: int | None = None,
-        profile: Profile | None = None,
-        feeds: Mapping[str, ArrayLike] | None = None,
-        **sizes: int,
-    ) -> str:
-        """Draw what the compiler made, the plan, into a file, and return the path.
-
-        Steps that were brought together stand in one frame; buffers have colours and numbers, and what is written to
-        each has its bytes: as formulas, or as numbers for given `sizes`. With a `profile` of this program, colours
-        are the time of each step. `depth` opens nested scopes, as in `Graph.render`.
-
-        `view` is "plan"; or "forward", "backward" or "both", for the graph as declared: see `Graph.render`. A page,
-        .html, shows the latter unless the plan is asked for.
-
-        Raises:
-            RenderError: as for `Graph.render`; for a profile of another plan, or sizes, where no plan is drawn.
-            FeedError: when a named size is missing, or unknown.
-
-        >>> import graphnn as gn
-        >>> from tempfile import mkdtemp
-        >>> x = gn.Input("x", ("N", 2))
-        >>> path = gn.compile(gn.Sum(gn.Exp(gn.Tanh(x)))).render(f"{mkdtemp()}/plan.svg", N=30)
-        """
-        if view == "plan" or (view is None and feeds is None and not os.fspath(path).lower().endswith(".html")):
-            from .view.plan import render_plan  # a door
-
-            return render_plan(path, [(s.graph, s.record) for s in self.stages], self.plan, depth, profile, sizes)
-        if profile is not None or sizes:
-            raise RenderError('a profile and sizes are drawn with the plan alone: use view="plan".')
-        return self.graph.render(path, view, depth, feeds)
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        from .view.notebook import show_graph  # a door
-
-        return show_graph(self.graph, repr(self))
-
-    def __repr__(self) -> str:
-        takes = ", ".join(f"{name}: {node.spec}" for name, node in self.graph.inputs.items())
-        return (
-            f"<Executable ({takes}) -> {', '.join(self.graph.outputs)}, {len(self.plan.steps)} steps on {self.backend}>"
-        )

@@ -15,8 +15,7 @@ LAYERS = [
     {"transform"},
     {"plan"},
     {"backends", "view"},
-    {"bisect", "blame", "feeds", "loop", "footprint", "profile", "recorded", "repro", "executable", "compile"}
-    | {"observe"},
+    {"runtime", "debug", "executable", "compile"},
     {"train", "interop", "testing"},
 ]
 LEVEL = {name: i for i, layer in enumerate(LAYERS) for name in layer}
@@ -24,13 +23,13 @@ LEVEL |= {"__init__": 99, "__main__": 99}
 
 DOORS = {
     "backends/registry.py": {"backends.cupy", "backends.native"},
-    "ir/graph.py": {"observe", "plan.schedule"}
+    "ir/graph.py": {"debug.observe", "plan.schedule"}
     | {"view.listing", "view.dot", "view.mermaid", "view.notebook", "view.render"},
     "plan/memory.py": {"view.report"},
-    "footprint.py": {"view.memory"},
     "backends/numpy/program.py": {"view.report"},
-    "profile.py": {"view.report"},
-    "executable.py": {"view.ledger", "view.memory", "view.notebook", "view.plan", "view.report"},
+    "runtime/compiled.py": {"view.ledger", "view.memory", "view.notebook", "view.plan", "view.report"},
+    "runtime/footprint.py": {"view.memory"},
+    "runtime/profile.py": {"view.report"},
     "train/history.py": {"view.notebook"},
     "train/model.py": {"view.notebook"},
     "view/plane.py": {"view.figure"},

@@ -235,7 +235,7 @@ class Graph:
                 cannot be written. SVG and pages are always drawn.
             FeedError, ShapeError, DTypeError, LabelError: for feeds that do not fit, as for a call.
         """
-        from ..observe import observer  # a door
+        from ..debug.observe import observer  # a door
         from ..view.render import render  # a door
 
         return render(self, path, view, depth, None if feeds is None else observer(feeds))

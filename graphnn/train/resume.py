@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CheckpointError
-from ..loop import Shuffle
+from ..runtime.loop import Shuffle
 from . import checkpoint
 from .callbacks import Memory, remembered
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ..compile import compile
 from ..errors import FeedError
 from ..executable import Executable
-from ..loop import Shuffle, showing
+from ..runtime.loop import Shuffle, showing
 from ..view import plot
 from .averaging import Average
 from .callbacks import Memory, finish, go_on, in_turn

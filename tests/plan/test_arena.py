@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.ir.polynomial import bytes_of
 from graphnn.ir.spec import Size, Spec
 from graphnn.plan.arena import ALIGNMENT, Buffer, aligned, offsets, place
-from graphnn.ir.polynomial import bytes_of
 
 
 def random_buffers(seed, count=60, end=40):

@@ -15,9 +15,9 @@ from graphnn.backends.numpy import program as numpy_program
 from graphnn.backends.numpy.bound import Bound
 from graphnn.backends.numpy.loop import Loop
 from graphnn.backends.numpy.program import NumpyProgram
-from graphnn.blame import Rewind
 from graphnn.plan.memory import ALIGNMENT
 from graphnn.plan.usage import live_bytes, live_formulas, read_bytes
+from graphnn.runtime.rewind import Rewind
 
 
 def held(*things):

@@ -3,7 +3,7 @@
 import numpy as np
 
 import graphnn as gn
-from graphnn.observe import observe
+from graphnn.debug.observe import observe
 from graphnn.view.chain import chain
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.observe import observer
+from graphnn.debug.observe import observer
 from graphnn.view.chain import chain
 from graphnn.view.collapse import collapse
 from graphnn.view.picture import picture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-import graphnn.loop
+import graphnn.runtime.loop
 from graphnn.backends.cupy import folds, program
 
 from .host_only import Shifted
@@ -223,7 +223,7 @@ def test_a_device_without_room_for_the_workspace(world):
 
 
 def test_memory_is_what_the_device_gives_to_the_byte(world, monkeypatch):
-    for where in (program, graphnn.loop):
+    for where in (program, graphnn.runtime.loop):
         monkeypatch.setattr(where, "AHEAD_STEPS", 16)
     batch = 8
     x, t = gn.Input("x", ("N", 30)), gn.Input("t", ("N",), dtype="int64")

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .errors import DTypeError, FeedError, ShapeError
-from .ir.graph import Graph
-from .ir.labels import check_labels
-from .ir.leaf import Input
-from .ir.node import describe
-from .ir.spec import Spec
-from .plan.memory import Plan
-from .plan.sizes import bounded
+from ..errors import DTypeError, FeedError, ShapeError
+from ..ir.graph import Graph
+from ..ir.labels import check_labels
+from ..ir.leaf import Input
+from ..ir.node import describe
+from ..ir.spec import Spec
+from ..plan.memory import Plan
+from ..plan.sizes import bounded
 
 __all__ = ["Feeds"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import CheckpointError, GraphError, NonFiniteError
-from .ir.node import Node, describe
-from .ir.walk import ordered, walk
-from .recorded import Recorded, Recorder
+from ..errors import CheckpointError, GraphError, NonFiniteError
+from ..ir.node import Node, describe
+from ..ir.walk import ordered, walk
+from .recorder import Recorded, Recorder
 
 __all__ = ["Evidence", "write_repro"]
 

@@ -8,9 +8,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .compile import compile
-from .ir.node import Node
-from .ir.spec import Spec
+from ..compile import compile
+from ..ir.node import Node
+from ..ir.spec import Spec
 
 __all__ = ["observe", "observer"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.debug.repro import Evidence
 from graphnn.ir.node import Node
 from graphnn.ir.walk import evaluate, walk
-from graphnn.repro import Evidence
 from graphnn.testing.ops import SIZES as DRAWN
 from graphnn.testing.sampling import build, feeds_for
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .ir.graph import Graph
-from .ir.node import Node, describe
-from .transform.passes import Pass
-from .transform.record import INSIDE, Fired, Record
+from ..ir.graph import Graph
+from ..ir.node import Node, describe
+from ..transform.passes import Pass
+from ..transform.record import INSIDE, Fired, Record
 
 __all__ = ["Finding", "bisect"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.observe import observe
+from graphnn.debug.observe import observe
 
 
 def test_every_node_has_the_value_that_numpy_gives_it():

@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .backends.program import AHEAD_STEPS, Batches, Program, batch_names, batched
-from .blame import Rewind
-from .errors import FeedError, ShapeError
+from ..backends.program import AHEAD_STEPS, Batches, Program, batch_names, batched
+from ..errors import FeedError, ShapeError
+from ..ir.leaf import Input
+from ..ir.spec import Spec
 from .feeds import Feeds
-from .ir.leaf import Input
-from .ir.spec import Spec
+from .rewind import Rewind
 
 __all__ = ["Loop", "Shuffle", "showing"]
 

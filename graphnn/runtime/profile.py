@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .plan.memory import Plan
+from ..plan.memory import Plan
 
 __all__ = ["Profile"]
 
@@ -17,6 +17,6 @@ class Profile:
     seconds: tuple[float, ...]
 
     def __str__(self) -> str:
-        from .view.report import list_profile  # a door
+        from ..view.report import list_profile  # a door
 
         return list_profile(self.plan, self.seconds)

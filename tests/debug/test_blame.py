@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.blame import Rewind
+from graphnn.runtime.rewind import Rewind
 
 AVAILABLE = [name for name, state in gn.backends().items() if state == "ok"]
 

@@ -26,7 +26,7 @@ class Recorder:
     """NumPy, written down: `lines` of source, and the `data` they read by name.
 
     >>> import numpy as np
-    >>> from graphnn.recorded import Recorder
+    >>> from graphnn.debug.recorder import Recorder
     >>> xp = Recorder()
     >>> x = xp.given(np.array([1.0, 2.0]))
     >>> _ = np.exp(x) + 1

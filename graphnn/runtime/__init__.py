@@ -1,0 +1,1 @@
+"""Runtime: what happens when a compiled program is called, looped or profiled, and the memory that it takes."""
