@@ -10,8 +10,10 @@ import json
 import platform
 import runpy
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
 from zipfile import BadZipFile
 
@@ -105,8 +107,10 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as held:
             return dict(held)
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
-        raise FeedError(f"{path} holds no arrays by name, as numpy.savez writes them: {error}.") from None
+    except OSError as error:
+        raise FeedError(f"cannot read the feeds: {error.strerror or error}: {path}.") from None
+    except (ValueError, TypeError, EOFError, BadZipFile):  # NumPy takes text for pickled data, and says so
+        raise FeedError(f"{path} holds no arrays by name, as numpy.savez writes them.") from None
 
 
 def _info(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
@@ -148,19 +152,46 @@ def _declared(source: str) -> _Thing:
     path, name = source, ""
     if not source.endswith(".py"):
         path, _, name = source.rpartition(":")
-    try:
-        space = runpy.run_path(path or source)
-    except (OSError, SyntaxError) as error:
-        raise GraphError(f"{path or source} cannot be run: {error}.") from None
-    found = {key: value for key, value in space.items() if _has_graph(value)}
-    if name:
-        if name not in found:
-            raise GraphError(f"{path} has no graph {name!r}; it has {', '.join(found) or 'none'}.")
+    path = path or source
+    found = {key: value for key, value in _run(path).items() if _has_graph(value)}
+    if name and name in found:
         return found[name]
+    if not found:
+        raise GraphError(
+            f"{path} has no graph at its top level, such as `loss = ...` outside any function: what functions make "
+            "is not seen."
+        )
+    if name:
+        raise GraphError(f"{path} has no graph {name!r}; it has {', '.join(found)}.")
     whole = {key: value for key, value in found.items() if not isinstance(value, Node)} or found
     if len(whole) != 1:
-        raise GraphError(f"{path} has {', '.join(found) or 'no graph'}: say which, as in {path}:loss.")
+        raise GraphError(f"{path} has {', '.join(found)}: say which, as in {path}:{next(reversed(found))}.")
     return next(iter(whole.values()))
+
+
+def _run(path: str) -> dict[str, Any]:
+    """The names that a script binds, run as `python FILE` would: beside its own modules, but not as the main one."""
+    if not Path(path).is_file():
+        raise GraphError(f"{path} cannot be run: there is no such file.")
+    before = sys.path[:], sys.argv
+    sys.path.insert(0, str(Path(path).resolve().parent))
+    sys.argv = [path]
+    try:
+        return runpy.run_path(path)
+    except GraphNNError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise GraphError(f"{path} cannot be run:\n{_told(error, path)}") from None
+    finally:
+        sys.path[:], sys.argv = before
+
+
+def _told(error: BaseException, path: str) -> str:
+    """The traceback of an error, from the line of the script on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != path:
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
 
 
 def _has_graph(value: Any) -> TypeGuard[_Thing]:

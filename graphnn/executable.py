@@ -14,7 +14,7 @@ from .backends.registry import find_backend
 from .debug.bisect import Finding, bisect, kept_parameters
 from .debug.blame import blame
 from .debug.replay import replay
-from .errors import CheckpointError, GraphError, NonFiniteError
+from .errors import CheckpointError, FeedError, GraphError, NonFiniteError
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
@@ -52,15 +52,18 @@ class Executable(Compiled):
         self.epochs = 0
         """How many epochs its loops have run so far: a seeded shuffle draws the order of an epoch from this count."""
 
-    def __call__(self, /, **inputs: ArrayLike) -> Any:
-        """Run once.
+    def __call__(self, /, *unnamed: ArrayLike, **inputs: ArrayLike) -> Any:
+        """Run once, on inputs by name.
 
         Raises:
-            FeedError: for a missing or unknown input, or one that cannot be read as its dtype.
+            FeedError: for a missing or unknown input, one without its name, or one that cannot be read as its dtype.
             ShapeError: when a shape does not fit the declaration, or two inputs disagree about a named size.
             LabelError: for a class label out of range.
             NonFiniteError: when a watched output is NaN or infinite; no parameter has changed then.
         """
+        if unnamed:
+            words = ", ".join(f"{name}=..." for name in self.graph.inputs)
+            raise FeedError(f"inputs are fed by their names, as in f({words}), not by their places.")
         return self._once(inputs, on_device=False)
 
     def on_device(self, /, **inputs: ArrayLike) -> Any:

@@ -61,9 +61,11 @@ def test_a_page_shows_the_run_on_feeds_from_a_file(net, tmp_path, capsys):
     np.save(tmp_path / "one.npy", [1.0])
     np.savez(tmp_path / "objects.npz", x=np.array([{}]))
     (tmp_path / "text.npz").write_text("no arrays")
-    for name in ("one.npy", "objects.npz", "text.npz", "nowhere.npz"):
+    for name in ("one.npy", "objects.npz", "text.npz"):
         assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(tmp_path / name)]) == 1
         assert f"{name} holds no arrays by name, as numpy.savez writes them" in capsys.readouterr().err
+    assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(tmp_path / "nowhere.npz")]) == 1
+    assert "cannot read the feeds: No such file or directory" in capsys.readouterr().err
     np.savez(feeds, y=[1.0])
     assert main(["render", f"{net}:loss", "-o", str(out), "--feeds", str(feeds)]) == 1
     assert "not fed: 'x'" in capsys.readouterr().err and not out.exists()
@@ -118,3 +120,35 @@ def test_it_runs_as_a_module():
         capture_output=True, text=True, timeout=60, cwd=Path(gn.__file__).parents[1],
     )  # fmt: skip
     assert done.returncode == 0 and done.stdout.strip() == f"graphnn {gn.__version__}"
+
+
+def test_a_script_runs_as_by_itself_beside_its_own_modules(tmp_path, capsys, monkeypatch):
+    (tmp_path / "sizes_of_mine.py").write_text("FEATURES = 3\n")
+    path = tmp_path / "net.py"
+    path.write_text(
+        "import sys, graphnn as gn\nfrom sizes_of_mine import FEATURES\n"
+        "assert sys.argv == [__file__] and __name__ != '__main__'\n"
+        "loss = gn.Mean(gn.Input('x', ('N', FEATURES)))\n"
+    )
+    before = list(sys.path), list(sys.argv)
+    assert main(["info", str(path)]) == 0
+    assert "f32[N, 3]" in capsys.readouterr().out
+    assert (sys.path, sys.argv) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def f(", "SyntaxError"),
+        ("import sys\nsys.exit('over')", "SystemExit: over"),
+        ("import graphnn as gn\nx = gn.Input('x', (2,))\ny = x @ gn.Input('y', (3,))", "inner sizes differ"),
+        ("import graphnn as gn\ndef net():\n    return gn.Mean(gn.Input('x', ('N',)))", "no graph at its top level"),
+    ],
+)
+def test_a_script_that_fails_is_told_from_its_own_line_on(tmp_path, capsys, text, says):
+    path = tmp_path / "net.py"
+    path.write_text(text)
+    assert main(["info", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert says in told and "runpy" not in told and "__main__.py" not in told

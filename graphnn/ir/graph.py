@@ -53,6 +53,11 @@ class Graph:
         updates: Mapping[Parameter, Node] | None = None,
     ) -> None:
         self.outputs: dict[str, Node] = name_outputs(outputs)
+        if updates is not None and not isinstance(updates, Mapping):
+            raise GraphError(
+                f"updates is {type(updates).__name__}, not a mapping from parameters to their next values, "
+                "which an optimiser makes: gn.SGD(lr=0.1).updates(loss)."
+            )
         self.updates: dict[Parameter, Node] = dict(updates or {})
         for parameter, value in self.updates.items():
             _check_update(parameter, value)

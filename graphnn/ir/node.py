@@ -275,6 +275,12 @@ class Node(Op):
             "Use gn.Where to choose between nodes."
         )
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise GraphError(
+            f"{describe(self)} has no value while the graph is declared, so functions of NumPy cannot read it. "
+            "Use ops, such as gn.Exp(x) or x.sum(axis=0), and run what they make by gn.compile."
+        )
+
     def __iter__(self) -> Iterator[Node]:
         if not isinstance(self.spec, tuple):
             raise GraphError(f"{describe(self)} is one value and cannot be unpacked or iterated over.")

@@ -18,6 +18,8 @@ _INFIX = {
     "<": "lt", "<=": "le", ">": "gt", ">=": "ge", "&": "and", "|": "or", "^": "xor",
 }  # fmt: skip
 _PREFIX = {"-": "neg", "~": "invert", "abs": "abs"}
+_SPELT_OUT = ("reshape", "transpose")
+"""Methods whose numbers may stand one by one, as with NumPy: `x.reshape(-1, 1)`."""
 
 
 class Operators:
@@ -69,8 +71,8 @@ class Operators:
         def cumsum(self, axis: int | None = None) -> Node: ...  # noqa: D102
         def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
         def __getitem__(self, key: Any) -> Node: ...
-        def reshape(self, to: Any) -> Node: ...  # noqa: D102
-        def transpose(self, axes: tuple[int, ...] | None = None) -> Node: ...  # noqa: D102
+        def reshape(self, *to: Any) -> Node: ...  # noqa: D102
+        def transpose(self, *axes: Any) -> Node: ...  # noqa: D102
         def astype(self, to: Any) -> Node: ...  # noqa: D102
         def clip(self, low: Operand | None = None, high: Operand | None = None) -> Node: ...  # noqa: D102
         def round(self) -> Node: ...  # noqa: D102
@@ -95,5 +97,7 @@ def install(op: type[Any], infix: str | None, prefix: str | None, method: str | 
         setattr(Operators, f"__r{_INFIX[infix]}__", reflected)
     if prefix:
         setattr(Operators, f"__{_PREFIX[prefix]}__", lambda self: op(self))
-    if method:
+    if method in _SPELT_OUT:
+        setattr(Operators, method, lambda self, *rest, **named: op(self, *(rest if len(rest) < 2 else [rest]), **named))
+    elif method:
         setattr(Operators, method, lambda self, *rest, **named: op(self, *rest, **named))

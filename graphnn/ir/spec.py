@@ -163,6 +163,11 @@ class Spec:
         """The bytes of a value in C order, once the named sizes are known."""
         return prod(self.concrete(sizes)) * self.dtype.itemsize
 
+    def other_axes(self, name: str, shape: tuple[int, ...]) -> str:
+        """In words: an input of this spec was fed an array with more or fewer axes."""
+        one = f" One sample is a batch of one: feed {name}[None]." if len(shape) == self.ndim - 1 else ""
+        return f"input '{name}' is {self}, but was fed an array of shape {shape}: the number of axes differs.{one}"
+
     def unify(self, shape: tuple[int, ...], sizes: dict[str, int], name: str, seen: dict[str, str]) -> None:
         """Read the named sizes off a real shape, into `sizes`; `seen` remembers which input fixed which.
 
@@ -170,7 +175,7 @@ class Spec:
             ShapeError: when the shape does not fit, or a size disagrees with an input read before.
         """
         if len(shape) != len(self.shape):
-            raise ShapeError(f"input '{name}' is {self}, with {self.ndim} axes, but was fed an array of shape {shape}.")
+            raise ShapeError(self.other_axes(name, shape))
         for axis, (dim, number) in enumerate(zip(self.shape, shape, strict=True)):
             if isinstance(dim, int):
                 if dim != number:

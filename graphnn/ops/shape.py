@@ -18,7 +18,7 @@ __all__ = ["Reshape", "Transpose", "Repeat"]
 class Reshape(Node, method="reshape", role="reshape"):
     """The same elements, in C order, in another shape: `Reshape(x, to)`. Its adjoint is Reshape.
 
-    One size in `to` may be -1: it is what remains.
+    One size in `to` may be -1: it is what remains. As a method, the sizes may stand one by one: `x.reshape(-1, 1)`.
 
     Raises:
         ShapeError: when the shapes do not hold the same number of elements.

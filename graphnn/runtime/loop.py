@@ -157,9 +157,7 @@ def _batch_name(inputs: Mapping[str, Input]) -> str:
 
 def _check_rows(name: str, node: Input, array: np.ndarray, sizes: dict[str, int], seen: dict[str, str]) -> None:
     if array.ndim != node.ndim:
-        raise ShapeError(
-            f"input '{name}' is {node.spec}, with {node.ndim} axes, but was fed an array of shape {array.shape}."
-        )
+        raise ShapeError(node.spec.other_axes(name, array.shape))
     rest = Spec(node.shape[1:], node.dtype)
     try:
         rest.unify(array.shape[1:], sizes, name, seen)

@@ -96,6 +96,9 @@ class Optimizer:
         self._initial_lr = float(lr)
         self._states: dict[tuple[Parameter | None, str], Parameter] = {}
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(lr={self.lr:g})"
+
     # What a rule may use -----------------------------------------------------------------------------------------
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:

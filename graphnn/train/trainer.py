@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..compile import compile
-from ..errors import FeedError
+from ..errors import FeedError, GraphError
 from ..executable import Executable
 from ..runtime.loop import Shuffle, showing
 from ..view import plot
@@ -37,6 +37,9 @@ class Trainer:
     "mixed_float16" comes with dynamic loss scaling, "mixed_bfloat16" needs none. The weights stay float32, and so does
     prediction.
 
+    Raises:
+        GraphError: when the optimizer is none, such as a class that was not called.
+
     >>> import graphnn as gn
     >>> x, t = gn.Input("x", ("N", 2)), gn.Input("t", ("N",), dtype="int64")
     >>> scores = gn.Affine(x, gn.Parameter("W", [[0.0, 0.0], [0.0, 0.0]]), gn.Parameter("b", [0.0, 0.0]))
@@ -54,6 +57,8 @@ class Trainer:
         average: Average | None = None,
         precision: str | None = None,
     ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise GraphError(f"the optimizer is {optimizer!r}: it must be one that is made, as in gn.SGD(lr=0.1).")
         self.model, self.optimizer, self.backend, self.average = model, optimizer, backend, average
         self.precision = precision
         self.scaling = LossScaling() if precision == "mixed_float16" else None
@@ -213,7 +218,7 @@ class Trainer:
         return found
 
     def __repr__(self) -> str:
-        return f"<Trainer of {self.model!r} by {type(self.optimizer).__name__}: {self.epoch} epochs on {self.backend}>"
+        return f"<Trainer of {self.model!r} by {self.optimizer!r}: {self.epoch} epochs on {self.backend}>"
 
 
 class _Watch:

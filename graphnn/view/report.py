@@ -114,9 +114,8 @@ def list_profile(plan: Plan, seconds: Sequence[float]) -> str:
     """The steps with their time and share, the slowest first."""
     called = names(plan.graph.schedule)
     total = sum(seconds)
-    lines = [f"{total * 1e6:.2f} us in {len(plan.steps)} steps"]
+    rows = []
     for step, time in sorted(zip(plan.steps, seconds, strict=True), key=lambda pair: -pair[1]):
         share = 100 * time / total if total else 0.0
-        call, shape = _call(step.node, called)
-        lines.append(f"  {time * 1e6:8.2f} us {share:5.1f} %   {call}   {shape}   {step.node.origin}")
-    return "\n".join(lines)
+        rows.append((f"{time * 1e6:8.2f} us {share:5.1f} %", *_call(step.node, called), str(step.node.origin)))
+    return "\n".join([f"{total * 1e6:.2f} us in {len(plan.steps)} steps", *_columns(rows, _widths(rows))])

@@ -49,6 +49,21 @@ def test_nodes_refuse_to_be_truths_or_sequences():
         _ = gn.Branch(x, 2).shape
 
 
+def test_functions_of_numpy_are_told_that_a_node_has_no_value():
+    x = gn.Input("x", ("N", 2))
+    with pytest.raises(gn.GraphError, match=r"'x' f32\[N, 2\] \(.*\) has no value .*functions of NumPy.*gn.compile"):
+        np.dot(x, np.eye(2))
+
+
+def test_sizes_and_axes_may_stand_one_by_one():
+    x = gn.Input("x", ("N", 2, 3))
+    assert (
+        x.reshape(-1, 6).spec == x.reshape((-1, 6)).spec == x.reshape(to=(-1, 6)).spec == gn.Input("y", ("N", 6)).spec
+    )
+    assert x.transpose(1, 2, 0).spec == x.transpose((1, 2, 0)).spec == x.transpose(axes=(1, 2, 0)).spec
+    assert x.reshape(-1).ndim == 1 and x.transpose().shape == x.T.shape
+
+
 def test_scopes_name_parameters_and_nest():
     with gn.scope("net"), gn.scope("layer1"):
         W = gn.Parameter("W", np.zeros((2, 2)))

@@ -27,6 +27,12 @@ def test_fit_goes_on_where_it_stopped():
     np.testing.assert_array_equal(one.model.parameters["W"].value, two.model.parameters["W"].value)
 
 
+def test_an_optimizer_is_one_that_is_made():
+    with pytest.raises(gn.GraphError, match=r"the optimizer is <class .*SGD'>: .*gn.SGD\(lr=0.1\)"):
+        gn.Trainer(linear_model(), gn.SGD)
+    assert "by SGD(lr=0.5): 0 epochs" in repr(gn.Trainer(linear_model(), gn.SGD(lr=0.5)))
+
+
 def test_lines_average_the_losses_since_the_last(capsys):
     trainer = gn.Trainer(linear_model(), gn.SGD(lr=0.5))
     trainer.fit(X, T, max_epoch=2, batch_size=1, eval_interval=3, shuffle=None)
