@@ -98,19 +98,19 @@ def _culprit(
             bad = middle
         else:
             good = middle
-    _, record = p.run(graph, answers=bad)
+    _, record = p.run(graph, limit=bad)
     return [fired for fired in record.fired if fired.rule != INSIDE][-1]
 
 
 def _differs(
     p: Pass,
     graph: Graph,
-    answers: int,
+    limit: int,
     run: Run,
     before: Mapping[str, np.ndarray],
     tolerances: tuple[float | None, float | None],
 ) -> bool:
-    return _worst(before, run(p.run(graph, answers=answers)[0]), p, *tolerances) is not None
+    return _worst(before, run(p.run(graph, limit=limit)[0]), p, *tolerances) is not None
 
 
 def _worst(

@@ -1,7 +1,7 @@
-"""Bodies: graphs that a node runs, such as what a loop repeats. A frozen pair of placeholders and results.
+"""Bodies: the graphs that a loop or branch runs, each a frozen pair of placeholders and results.
 
-A body is closed: nodes outside that it reads are operands of its node, and placeholders inside. So it can be printed,
-rewritten, planned and differentiated by itself.
+A body is closed. A node from outside that it reads is an operand of the loop or branch, and a placeholder inside the
+body. So a body can be printed, rewritten, planned and differentiated by itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["Body", "BodyArrays", "Placeholder", "Program", "close", "sizes_of"]
 
 
 class Placeholder(Node):
-    """A value that a body is given: its name, shape and dtype."""
+    """A value that a body is given when it runs."""
 
     name: str
     size: Any
     kind: Any
-    random = True  # its value is not a function of anything here
+    random = True  # two placeholders of one spec are never the same value
 
     def infer(self) -> Spec:
         """As declared."""
@@ -41,7 +41,7 @@ class Placeholder(Node):
 
 @dataclass(frozen=True)
 class Body:
-    """A graph over placeholders: `own`, which its node fills, and `captured`, which stand for values outside."""
+    """A graph over placeholders: its node fills its `own`, and the `captured` ones stand for values from outside."""
 
     own: tuple[Placeholder, ...]
     captured: tuple[Placeholder, ...]
@@ -49,12 +49,12 @@ class Body:
 
     @property
     def placeholders(self) -> tuple[Placeholder, ...]:
-        """All that it is given."""
+        """All placeholders."""
         return (*self.own, *self.captured)
 
     @cached_property
     def graph(self) -> Graph:
-        """The graph of the results, named 0, 1 and so on."""
+        """The graph of the results, whose outputs are named 0, 1 and so on."""
         return Graph({str(i): node for i, node in enumerate(self.results)})
 
     @cached_property
@@ -64,26 +64,26 @@ class Body:
 
     @cached_property
     def room(self) -> tuple[Dim, ...]:
-        """What must not be negative once the named sizes are known: see `Node.room`."""
+        """The dimensions that must not be negative: see `Node.room`."""
         return room_of(self.graph.nodes)
 
     def work(self) -> tuple[Shape, ...]:
-        """The arithmetic of one run: what its nodes say, views and what is known beforehand aside."""
+        """The operations of one run, without those of views and of values known before the run: see `Node.work`."""
         nodes = [node for node in self.graph.nodes if node.operands and not node.static and node.view(True) is None]
         return tuple(shape for node in nodes for shape in node.work())
 
     def rewritten(self, apply: Callable[[Graph], Graph]) -> Body:
-        """The body after a transformation of its graph; itself when nothing changed."""
+        """The body after a transformation of its graph; itself when the graph stays the same."""
         graph = apply(self.graph)
         return self if graph is self.graph else Body(self.own, self.captured, tuple(graph.outputs.values()))
 
 
 class BodyArrays(Protocol):
-    """Where a body bound to memory has its placeholders and its results."""
+    """The arrays of a body that is bound to memory."""
 
     @property
     def arrays(self) -> Mapping[Node, Any]:
-        """The arrays of placeholders that the results depend on."""
+        """The arrays of those placeholders on which the results depend."""
         ...
 
     @property
@@ -93,7 +93,7 @@ class BodyArrays(Protocol):
 
 
 class Program(BodyArrays, Protocol):
-    """A body bound to memory: fill the placeholders' arrays, run, and read the results'."""
+    """A body that is bound to memory: fill the arrays of its placeholders, run it, and read those of its results."""
 
     def run(self) -> None:
         """Compute the results."""
@@ -103,10 +103,11 @@ class Program(BodyArrays, Protocol):
 def close(
     results: Sequence[Node], own: Sequence[Placeholder], inside: frozenset[Node], hoist: bool
 ) -> tuple[Body, tuple[Node, ...]]:
-    """A body of results built from placeholders and from outside, and the nodes outside that it captures.
+    """The body with these results and `own` placeholders, and the nodes from outside that it captures.
 
-    `inside` are the nodes that were built with it. With `hoist`, what depends on none of its own placeholders is left
-    outside, where it is computed once; but views stay, for they cost nothing and their operands may be smaller.
+    `inside` are the nodes that were built for the body. With `hoist`, nodes that do not depend on its own placeholders
+    are left outside, where they are computed once. Views stay inside: they cost nothing, and what they view may be
+    smaller.
     """
     kept: set[Node] = set(own)
     depends: set[Node] = set(own)
@@ -135,7 +136,7 @@ def close(
 
 
 def _stays(node: Node, inside: frozenset[Node], hoist: bool) -> bool:
-    """Does a node that depends on no placeholder belong to the body?"""
+    """Does a node that depends on none of the own placeholders belong to the body?"""
     if node not in inside or isinstance(node, (Input, Parameter, Placeholder)):
         return False
     return not hoist or (node.view(True) is not None and not isinstance(node, Item))
@@ -148,7 +149,7 @@ def _stand_in(node: Node, i: int) -> Placeholder:
 
 
 def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
-    """The named sizes: those it was bound for, else those that the operands tell."""
+    """The named sizes that a node was bound for, and those that the shapes of its operands tell."""
     sizes: dict[str, int] = dict(node.__dict__.get("_sizes", {}))
     for operand, array in zip(node.operands, arrays, strict=True):
         operand.spec.unify(array.shape, sizes, operand.label, dict.fromkeys(operand.spec.sizes, operand.label))
@@ -156,7 +157,7 @@ def sizes_of(node: Node, arrays: Sequence[Any]) -> dict[str, int]:
 
 
 def room_of(nodes: Iterable[Node]) -> tuple[Dim, ...]:
-    """What nodes that run inside another ask for, and their sizes."""
+    """The dimensions of nodes inside another, and what they ask for by `room`: none of them may be negative."""
     nodes = tuple(nodes)
     shapes = [spec.shape for node in nodes for spec in node.specs]
     return tuple(dim for dims in (*shapes, *(node.room() for node in nodes)) for dim in dims)

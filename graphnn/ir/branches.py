@@ -1,13 +1,14 @@
-"""Branches not taken: where a gradient is 0 for certain, so that no infinite slope can make it NaN.
+"""Branches not taken: elements where a gradient is certainly 0 stay 0, though a slope there may be infinite.
 
-`Where` sends 0 to the value that it did not choose. Behind it a rule multiplies that 0 by its slope, which may be
-infinite there: `Where(x > 0, Sqrt(x), 0)` at 0. So the differentiator keeps, for each gradient that came through such
-a choice, the condition outside which it is 0, and puts it over what the next rule makes of it. Rules stay clean.
+`Where` sends the gradient 0 to the value that it did not choose. The next rule multiplies this 0 by its own slope. If
+the slope is infinite there, as in `Where(x > 0, Sqrt(x), 0)` at 0, the product is NaN. So the differentiator remembers,
+for each gradient that came through such a choice, the condition outside which the gradient is 0. It applies this
+condition to what the next rule returns. The rules themselves need not know of it.
 
-How far a condition reaches is told by the ops' `elements`. Where elements meet only their own ("alike"), it holds on;
-where they are copied and summed ("moved"), the rule itself carries it, as a gradient of ones and zeros; elsewhere, as
-in a product of matrices, it ends. Gradients summed at a fan-out are 0 where all of them are. All of this is linear in
-the number of nodes, and nothing is built in a graph without choices.
+The attribute `elements` of an op says how far the condition holds. Through an elementwise op ("alike") it holds as it
+is. Through an op that copies and sums elements ("moved"), the rule of the op is applied to the condition, as to a
+gradient of ones and zeros. Any other op, such as a product of matrices, ends it. The sum of gradients at a fan-out is 0
+where all of them are. The work is linear in the number of nodes, and a graph without choices gets no node from here.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from .node import Node
 __all__ = ["guarded"]
 
 _conditions: WeakKeyDictionary[Node, Node | None] = WeakKeyDictionary()
-"""For gradients, the condition outside which they are 0; None for sums and choices that were asked and have none.
+"""The condition outside which a gradient is 0; None for a sum or choice that was looked at and has no such condition.
 
-A sum is asked when it is differentiated through, after its parts: with every answer kept, none asks far."""
+The parts of a sum are looked at before the sum, and every result is kept here, so that no search goes deep."""
 
 
 def guarded(
     node: Node, g: Node, contributions: tuple[Node | None, ...], forward: Container[Node]
 ) -> tuple[Node | None, ...]:
-    """The contributions of a rule, kept at 0 wherever the gradient `g` that it was given is known to be.
+    """The contributions of the rule of `node`, with 0 where the gradient `g` that it was given is known to be 0.
 
-    `forward` are the nodes being differentiated.
+    `forward` are the nodes that are being differentiated.
     """
     condition = _nonzero(g)
     if condition is None:
@@ -63,7 +64,7 @@ def _kept_at_zero(k: Node, g: Node, condition: Node, forward: Container[Node]) -
 
 
 def _meets_values(k: Node, g: Node, forward: Container[Node]) -> bool:
-    """Does a contribution multiply or divide the gradient by anything but numbers?"""
+    """Does a contribution multiply or divide the gradient by anything other than finite numbers?"""
     stack = [k]
     while stack:
         part = stack.pop()
@@ -74,7 +75,7 @@ def _meets_values(k: Node, g: Node, forward: Container[Node]) -> bool:
                 return True
         elif not part.static and (part in forward or not part.operands):
             return True
-        elif isinstance(part, Node.roles["where"]):  # which chooses, and does not multiply
+        elif isinstance(part, Node.roles["where"]):  # it chooses, and does not multiply
             stack += [operand for operand in part.operands[1:] if not operand.static]
         else:
             stack += part.operands
@@ -82,7 +83,7 @@ def _meets_values(k: Node, g: Node, forward: Container[Node]) -> bool:
 
 
 def _nonzero(g: Node | tuple[Node | None, ...]) -> Node | None:
-    """The condition outside which a gradient is 0, when one is known."""
+    """The condition outside which a gradient is 0, if one is known."""
     if not isinstance(g, Node):
         return None
     if not isinstance(g, (Node.roles["where"], Node.roles["add_n"])):
@@ -93,7 +94,7 @@ def _nonzero(g: Node | tuple[Node | None, ...]) -> Node | None:
 
 
 def _chosen(g: Node) -> Node | None:
-    """That of `Where(condition, value, 0)` or `Where(condition, 0, value)`."""
+    """The condition of `Where(condition, value, 0)`, or the negated one of `Where(condition, 0, value)`."""
     condition, x, y = g.operands
     if condition.shape != g.shape or _is_zero(x) == _is_zero(y):
         return None
@@ -109,7 +110,7 @@ def _is_zero(node: Node) -> bool:
 
 
 def _of_any(parts: tuple[Node, ...]) -> Node | None:
-    """That of a sum: where any of the parts may be other than 0."""
+    """The condition of a sum: any of the conditions of its parts."""
     total: Node | None = None
     for part in parts:
         condition = _nonzero(part)

@@ -1,7 +1,7 @@
-"""Broadcasting, made visible: operands are brought to one shape by Reshape and Repeat nodes.
+"""Broadcasting as nodes: operands are brought to one shape by Reshape and Repeat.
 
-Their adjoints are Reshape and Sum, so no gradient rule needs to mention broadcasting. Scalar constants are
-exempt: `1 - y` stays one node.
+The adjoints of these two are Reshape and Sum, so no gradient rule needs to mention broadcasting. Scalar constants are
+left as they are: `1 - y` stays one node.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ __all__ = ["broadcast_shape", "broadcast_to", "repeating_once", "zeros_like"]
 
 
 def broadcast_shape(op: str, operands: Mapping[str, Node]) -> Shape:
-    """The common shape of operands, by NumPy's rule: aligned at the last axis, size 1 stretches.
+    """The common shape of operands by NumPy's rule: axes are aligned at the last one, and size 1 is stretched.
 
     Raises:
-        ShapeError: naming the two operands that disagree, and the mend when a named size is involved.
+        ShapeError: when two operands do not fit; the message names both, and says how to mend it.
     """
     shapes = [node.shape for node in operands.values()]
     wide = [shape for shape in shapes if shape]
@@ -65,7 +65,7 @@ _now = _Now()
 
 @contextmanager
 def repeating_once() -> Iterator[None]:
-    """A context in which a value met by many of one shape is repeated once: the learning rate, say, in all updates."""
+    """A context manager inside which a value is repeated to a shape once, however many nodes of that shape need it."""
     outer = _now.repeated
     _now.repeated = {}
     try:
@@ -75,7 +75,7 @@ def repeating_once() -> Iterator[None]:
 
 
 def broadcast_to(node: Node, shape: Shape) -> Node:
-    """The node brought to `shape` by a Reshape for missing axes and a Repeat for each stretched one."""
+    """The node brought to `shape`, by a Reshape for missing axes and a Repeat for each axis that is stretched."""
     made = _now.repeated
     if made is None:
         return _repeated(node, shape)
@@ -96,7 +96,7 @@ def _repeated(node: Node, shape: Shape) -> Node:
 
 
 def stretch(node: Node, shape: Shape) -> Node:
-    """`broadcast_to`, leaving scalar constants as they are."""
+    """As `broadcast_to`, but scalar constants stay as they are."""
     return node if node.shape == shape or scalar_constant(node) else broadcast_to(node, shape)
 
 

@@ -1,10 +1,12 @@
-"""What surrounds a node being built: the user's line, the scope, and the node it differentiates or replaces.
+"""Where a node comes from: the user's source line, the scope, and the node that it differentiates or replaces.
 
-Three situations, innermost wins:
+A node is built in one of three situations. If several apply, the innermost counts:
 
-- a user's call: the origin is the user's line, the serial is new;
-- a gradient rule (`adjoint(node)`): origin and scope of the forward node, a new serial, `adjoint_of` its serial;
-- a rewrite (`like(node)`): everything as the node replaced, serial included, so that listings keep their order.
+- in a call of the user: the origin is the user's line, and the serial is new;
+- in a gradient rule (`adjoint(node)`): origin and scope are those of the forward node, the serial is new, and
+  `adjoint_of` is the serial of the forward node;
+- in a rewrite (`like(node)`): everything is as in the node that is replaced. The serial is too, so that listings keep
+  their order.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ _serials = count()
 
 
 class Origin(NamedTuple):
-    """The place in the user's source that declared a node."""
+    """The file and line of the user's source that declared a node."""
 
     file: str
     line: int
@@ -38,7 +40,7 @@ class Origin(NamedTuple):
 
 
 class Birth(NamedTuple):
-    """What a node remembers of where it came from."""
+    """What a node remembers about where it comes from."""
 
     origin: Origin
     serial: int
@@ -64,8 +66,8 @@ _now = _Surroundings()
 class scope:  # noqa: N801 - reads as a verb in a with statement
     """A context manager that names and groups the nodes declared inside.
 
-    Parameters declared inside take the scope as a prefix, `layer1.W`; inputs keep their plain names, since they
-    are what a compiled program is called with. Scopes nest.
+    Parameters that are declared inside get the scope as a prefix, as in `layer1.W`. Inputs keep their plain names,
+    since a compiled program is called with those. Scopes can be nested.
 
     >>> import graphnn as gn
     >>> with gn.scope("layer1"):
@@ -86,9 +88,9 @@ class scope:  # noqa: N801 - reads as a verb in a with statement
 
 
 class adjoint:  # noqa: N801
-    """A context manager around a gradient rule: what is built inside differentiates `node`.
+    """A context manager for gradient rules: the nodes that are built inside differentiate `node`.
 
-    Inside the gradient of a composite the outermost one counts, since that is the node the user declared.
+    If several are nested, as in the gradient of a composite, the outermost counts: that is the node the user declared.
     """
 
     def __init__(self, node: _HasBirth) -> None:
@@ -104,9 +106,9 @@ class adjoint:  # noqa: N801
 
 
 class like:  # noqa: N801
-    """A context manager around a rewrite: what is built inside stands for `node`, in its place and order.
+    """A context manager for rewrites: the nodes that are built inside take the position and origin of `node`.
 
-    With `inside`, the new nodes are scoped within it: the expansion of a composite is drawn inside its name.
+    With `inside`, they are in a scope of that name too: a picture shows the expansion of a composite in a box.
     """
 
     def __init__(self, node: _HasBirth, inside: str | None = None) -> None:
@@ -123,7 +125,7 @@ class like:  # noqa: N801
 
 @contextmanager
 def standing_in() -> Iterator[Callable[[_HasBirth], None]]:
-    """Around the rewriting of many nodes: the function it gives says for which one the next are built, as `like`."""
+    """A context manager for rewriting many nodes, as `like`: it gives a function that sets the node, each time anew."""
     outer = _now.like
 
     def place(node: _HasBirth) -> None:
@@ -136,7 +138,7 @@ def standing_in() -> Iterator[Callable[[_HasBirth], None]]:
 
 
 class recording:  # noqa: N801
-    """A context manager that keeps the nodes built inside: which nodes belong to a body is asked of it.
+    """A context manager that lists the nodes that are built inside, such as those that belong to a body.
 
     >>> import graphnn as gn
     >>> from graphnn.ir.context import recording
@@ -159,7 +161,7 @@ class recording:  # noqa: N801
 
 
 def built(node: Any) -> None:
-    """Tell a recording under way, if there is one, that a node was built."""
+    """Add a node to the list of the current `recording`, if there is one."""
     if _now.built is not None:
         _now.built.append(node)
 
@@ -170,7 +172,7 @@ def current_scope() -> tuple[str, ...]:
 
 
 def rewriting() -> bool:
-    """Is a rewrite or an expansion under way?"""
+    """Is a node built now part of a rewrite or an expansion?"""
     return _now.like is not None
 
 
@@ -179,12 +181,12 @@ def birth(depth: int) -> Birth:
     if _now.like is not None:
         return _now.like
     if _now.adjoint is not None:
-        return _now.adjoint  # until it is settled, that of the forward node
+        return _now.adjoint  # that of the forward node, until `settle`
     return Birth(_caller(depth + 1), _UNSETTLED, _now.scope, None)
 
 
 def settle(born: Birth) -> Birth:
-    """The birth of a node whose operands are complete: its serial comes after those of nodes built for it meanwhile."""
+    """The birth with its serial, taken once the operands are complete: they may have been built since `birth`."""
     if _now.like is not None:
         return born
     forward = _now.adjoint
@@ -192,7 +194,7 @@ def settle(born: Birth) -> Birth:
 
 
 def _caller(depth: int) -> Origin:
-    """The nearest frame outside this package."""
+    """The line in the nearest frame outside this package."""
     frame: FrameType | None = sys._getframe(depth)
     while frame is not None and _ours(frame.f_code):
         frame = frame.f_back
@@ -201,7 +203,7 @@ def _caller(depth: int) -> Origin:
 
 @lru_cache(maxsize=4096)
 def _origin(file: str, line: int) -> Origin:
-    return Origin(file, line)  # one for all nodes that a loop declares
+    return Origin(file, line)  # one object for all nodes that a line declares
 
 
 def _ours(code: CodeType) -> bool:

@@ -1,9 +1,9 @@
 """Reverse-mode differentiation, graph to graph.
 
-The backward pass visits the forward nodes in reverse order. Each node's gradient is the sum (AddN) of what its
-users send it; its rule `vjp` turns that into contributions to its operands. What comes out are ordinary nodes,
-so a gradient can be printed, drawn, optimised and differentiated again. What a choice (`Where`, `Maximum`) did not
-take gets the gradient 0, and so does all that it was made of: see `graphnn.ir.branches`.
+The backward pass visits the forward nodes in reverse order. The gradient of a node is the sum (AddN) of the
+contributions from its users, and its rule `vjp` turns that into contributions to its operands. The results are
+ordinary nodes, so a gradient can be printed, drawn, optimised and differentiated again. A value that a choice (`Where`,
+`Maximum`) did not take gets the gradient 0, and so does all that it was made of: see `graphnn.ir.branches`.
 
 Source: A. Griewank and A. Walther, Evaluating Derivatives, 2nd edition, SIAM 2008, chapter 3.
 """
@@ -31,15 +31,15 @@ def grad(loss: Node, wrt: Node) -> Node: ...  # type: ignore[overload-overlap]  
 @overload
 def grad(loss: Node, wrt: Iterable[Node]) -> list[Node]: ...
 def grad(loss: Node, wrt: Node | Iterable[Node]) -> Node | list[Node]:
-    """The gradient of a scalar loss by `wrt`, as a node of its shape and dtype; for several, a list in their order.
+    """The gradient of a scalar loss with respect to `wrt`, as a node of the same shape and dtype as `wrt`.
 
-    Gradients are nodes like any other: apply `grad` again for higher derivatives. Where no gradient flows
-    (behind `stop_gradient`, or through a comparison) it is zero.
+    For several nodes `wrt`, the result is a list in their order. Gradients are ordinary nodes: call `grad` on them for
+    higher derivatives. The gradient is zero where none flows, as behind `stop_gradient` or through a comparison.
 
     Raises:
         ShapeError: when the loss is not a scalar.
         DTypeError: when the loss or a wrt is not of a float dtype.
-        GraphError: when the loss does not reach a wrt.
+        GraphError: when the loss does not depend on a wrt.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ())
@@ -76,10 +76,11 @@ def pullback(
     stop: frozenset[Node] = frozenset(),
     order: Sequence[Node] | None = None,
 ) -> list[Node | None]:
-    """For each wrt the sum over outputs of (its Jacobian, transposed) times the upstream gradient; None for zero.
+    """The gradient of each `wrt`, given the upstream gradients of the outputs; None where it is zero.
 
-    What lies behind `stop` is left alone: the body of a composite ends at its operands. `order` has all that the
-    outputs need, operands first, where that is known.
+    It is the sum over the outputs of the transposed Jacobian of the output by `wrt`, times its upstream gradient.
+    Nodes in `stop` are not differentiated: the expansion of a composite ends at its operands. `order` holds all nodes
+    that the outputs need, operands first, if the caller knows them.
     """
     if order is None:
         order = ordered(walk(outputs, stop))
@@ -116,7 +117,7 @@ def pullback(
 
 
 def _gather(node: Node, parts: list[Any]) -> Any:
-    """The gradient of a node from what its users sent: their sum; for several results, one for each."""
+    """The sum of the contributions from the users of a node; for a node with several results, one sum for each."""
     if isinstance(node.spec, tuple):
         return tuple(_total([g for index, g in parts if index == i]) for i in range(len(node.spec)))
     return _total(parts)

@@ -1,4 +1,4 @@
-"""Dtypes: short names, the default float type, and what a plain number or array becomes."""
+"""Dtypes: their short names, the default float dtype, and the dtype of constants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FLOATS = ("float16", "float32", "float64")
 
 
 class _Default:
-    """Holds the default float dtype; the object that `default_dtype(name)` returns restores it."""
+    """The holder of the default float dtype. An instance restores a former one at the end of a `with` block."""
 
     current = np.dtype("float32")
 
@@ -31,10 +31,11 @@ class _Default:
 
 
 def default_dtype(dtype: DTypeLike | None = None) -> Any:
-    """The float dtype of declarations that name none: without an argument its name, else sets it.
+    """Get the name of the default float dtype, or set it.
 
-    It applies to `Input`, and to float values of `Parameter` and `Constant`, declared without `dtype=`.
-    Setting takes effect at once; used as a context manager the former one comes back at the end.
+    The default applies to every `Input` that is declared without `dtype=`, and to every `Parameter` and `Constant` that
+    is declared without `dtype=` and has a float value. It is float32 at the start. Setting it takes effect at once. If
+    the call is used as a context manager, the former default returns at the end of the block.
 
     Raises:
         DTypeError: when the argument is not float16, float32 or float64.
@@ -56,12 +57,12 @@ def default_dtype(dtype: DTypeLike | None = None) -> Any:
 
 
 def default_float() -> np.dtype[Any]:
-    """The default float dtype as an object, for this package's own use."""
+    """The default float dtype as an object, for use inside this package."""
     return _Default.current
 
 
 def as_dtype(dtype: DTypeLike) -> np.dtype[Any]:
-    """The NumPy dtype meant, in native byte order.
+    """The NumPy dtype that is meant, in native byte order.
 
     Raises:
         DTypeError: for anything but bool, integers and floats of up to 64 bits.
@@ -82,14 +83,14 @@ def short_name(dtype: np.dtype[Any]) -> str:
 
 
 def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DTypeLike | None = None) -> np.ndarray:
-    """A number or array as the array that a constant holds: read-only, in C order.
+    """The array that a constant holds for a number or array: read-only, in C order.
 
-    `beside` are the dtypes it will meet in one op. A Python number takes theirs and so never promotes them,
-    except that a float beside integers makes floats, as in NumPy. A float array takes their float dtype, else
-    the default one; integer and bool arrays stay what they are.
+    `beside` holds the dtypes of the other operands of the op. A Python number takes their dtype, so that it never
+    promotes them; only a float beside integers gives floats, as in NumPy. A float array takes their float dtype, or the
+    default one if there is none. Integer and bool arrays keep their dtype.
 
     Raises:
-        DTypeError: for an integer that theirs cannot hold, as in NumPy.
+        DTypeError: for an integer that the dtype of the others cannot hold, as in NumPy.
     """
     array = _plain_array(value)
     if dtype is not None:
@@ -115,7 +116,7 @@ def constant_array(value: Any, beside: tuple[np.dtype[Any], ...] = (), dtype: DT
 
 
 def operand_array(value: Any, beside: tuple[np.dtype[Any], ...]) -> np.ndarray:
-    """`constant_array` for a number or array that stands beside nodes; one array for equal numbers."""
+    """As `constant_array`, for an operand beside nodes. Equal numbers share one array."""
     if value.__class__ in (int, float) and value:  # 0.0 and -0.0 would be one key
         return _number_array(value, beside, default_float())
     return constant_array(value, beside)

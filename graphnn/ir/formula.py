@@ -1,8 +1,9 @@
 """Formulas: the small language in which an elementwise op says what one element computes.
 
-A formula is written once, as a Python expression over the names of operands and attributes, and read many ways:
-evaluated by NumPy, differentiated, printed as LaTeX, and lowered by the compiled backends. Text is parsed by
-`ast` against an allow-list and never evaluated. Equal formulas are one object, so sharing costs nothing to find.
+A formula is written once, as a Python expression over the names of operands and attributes, and used in many ways: it
+is evaluated by NumPy, differentiated, printed as LaTeX, and lowered by the compiled backends. The text is parsed with
+`ast` and checked against a list of what is allowed; it is never evaluated as Python. Equal formulas are one object
+(hash consing), so common parts are found by identity.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _COMPARE = {
 
 
 class Formula:
-    """A formula: a `Name`, a `Literal`, or a function applied (`Apply`). Compared by identity, for equal is same."""
+    """A formula: a `Name`, a `Literal`, or a function applied to formulas (`Apply`). Equal formulas are one object."""
 
     __slots__ = ()
 
@@ -42,7 +43,7 @@ class Formula:
         return tuple(dict.fromkeys(part.name for part in self.parts() if isinstance(part, Name)))
 
     def parts(self) -> Iterator[Formula]:
-        """This and every formula inside it, each once, arguments before what uses them."""
+        """This formula and every formula inside it, each once, arguments first."""
         stack: list[tuple[Formula, bool]] = [(self, False)]
         seen: set[Formula] = set()
         while stack:
@@ -56,7 +57,7 @@ class Formula:
                     stack.extend((argument, False) for argument in reversed(part.arguments))
 
     def substitute(self, values: Mapping[str, Formula]) -> Formula:
-        """The same formula with other formulas in place of some names."""
+        """The formula with other formulas in place of some names."""
         return self._map(lambda name: values.get(name.name, name))
 
     def _map(self, leaf: Callable[[Name], Formula]) -> Formula:
@@ -113,7 +114,7 @@ class Name(Formula):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Literal(Formula):
-    """A number, weakly typed: it takes the dtype of what it meets."""
+    """A number without a dtype of its own: it takes the dtype of what it is combined with."""
 
     value: float | int | bool
 
@@ -128,7 +129,7 @@ class Apply(Formula):
 
 @cache
 def name(text: str) -> Name:
-    """The one formula that is this name."""
+    """The formula for a name; always the same object."""
     return Name(text)
 
 
@@ -138,7 +139,7 @@ def _literal(kind: str, text: str, value: float | int | bool) -> Literal:
 
 
 def literal(value: float | int | bool) -> Literal:
-    """The one formula that is this number; 1, 1.0 and True, 0.0 and -0.0 stay apart."""
+    """The formula for a number; always the same object. 1, 1.0 and True differ, and so do 0.0 and -0.0."""
     if isinstance(value, (np.generic, np.ndarray)):
         value = value.item()
     return _literal(type(value).__name__, repr(value), value)
@@ -150,7 +151,7 @@ def _applied(function: str, arguments: tuple[Formula, ...]) -> Apply:
 
 
 def apply(function: str, *arguments: Formula) -> Formula:
-    """A function applied; to numbers alone it is a number, so that `1 / 2` stays weakly typed."""
+    """A function applied to arguments. With numbers alone it is a number too, so that `1 / 2` has no dtype either."""
     if all(isinstance(a, Literal) for a in arguments):
         numbers = [a.value for a in arguments if isinstance(a, Literal)]
         if function == "pow" and numbers[1] < 0:  # NumPy has no negative powers of integers
@@ -161,7 +162,7 @@ def apply(function: str, *arguments: Formula) -> Formula:
 
 
 def _loose(outer: Apply, position: int) -> bool:
-    """Does the printed argument need parentheses?"""
+    """Does an argument need parentheses when it is printed?"""
     level = FUNCTIONS[outer.function].level
     inner = outer.arguments[position]
     if level == CALL:
@@ -179,7 +180,7 @@ def _loose(outer: Apply, position: int) -> bool:
 
 
 def _number(value: float | int | bool) -> str:
-    """A number as Python reads it; infinity as a number too large."""
+    """A number as Python reads it; infinity is written as a number that is too large."""
     return repr(value).replace("inf", "1e999")
 
 
@@ -188,10 +189,10 @@ def _number(value: float | int | bool) -> str:
 
 @cache
 def parse(text: str) -> Formula:
-    """The formula a text says.
+    """The formula that a text stands for.
 
     Raises:
-        FormatError: when the text is not an expression of the language; it says which part is not.
+        FormatError: when the text is not an expression of the language; the message quotes the part that is not.
 
     >>> from graphnn.ir.formula import parse
     >>> parse("1 / (1 + exp(-x))").latex()
@@ -239,7 +240,7 @@ def _read(tree: ast.expr, text: str) -> Formula:
 def evaluate(formula: Formula, xp: Any, values: Mapping[str, Any], dtype: np.dtype[Any] | None = None) -> Any:
     """The value of a formula, with the functions of `xp` (NumPy or CuPy) and arrays for its names.
 
-    A choice between numbers alone is made in `dtype`, that of the result: as an array it would not be weakly typed.
+    A `where` between numbers is computed in `dtype`, that of the result: as an array, it has to have a dtype.
     """
     made: dict[Formula, Any] = {}
     for part in formula.parts():
@@ -256,7 +257,7 @@ def evaluate(formula: Formula, xp: Any, values: Mapping[str, Any], dtype: np.dty
 
 
 def _weak(part: Formula) -> bool:
-    """Is it a number, or a choice between such?"""
+    """Is it a number, or a `where` between numbers?"""
     chosen = isinstance(part, Apply) and part.function == "where" and all(map(_weak, part.arguments[1:]))
     return chosen or isinstance(part, Literal)
 
@@ -266,10 +267,10 @@ Weak: TypeAlias = "np.dtype[Any] | type"
 
 @lru_cache(maxsize=4096)
 def dtypes(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) -> dict[Formula, Weak]:
-    """The dtype of every part, by NumPy's rules; a Python type for a part made of literals alone.
+    """The dtype of every part, by NumPy's rules; a Python type for a part that is made of literals alone.
 
     Raises:
-        TypeError: when a function does not take a dtype, such as `-x` of bool.
+        TypeError: when a function does not take a dtype, such as `-x` with a bool.
     """
     named = dict(operands)
     found: dict[Formula, Weak] = {}
@@ -291,7 +292,10 @@ def dtypes(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...]) ->
 
 @lru_cache(maxsize=4096)
 def signature(function: str, kinds: tuple[Weak, ...]) -> tuple[tuple[np.dtype[Any], ...], np.dtype[Any]]:
-    """The dtypes that a function computes in, given those it gets (Python types for literals), and the result's."""
+    """The dtypes in which a function takes its arguments, and that of its result, given the arguments' own dtypes.
+
+    Python types stand for literals.
+    """
     given = tuple(np.dtype(bool) if kind is bool else kind for kind in kinds)
     *takes, gives = result_rule(function).resolve_dtypes((*given, None))
     return tuple(takes), gives
@@ -305,9 +309,9 @@ def _promote(x: Weak, y: Weak) -> Weak:
 
 @lru_cache(maxsize=4096)
 def conditions(formula: Formula) -> frozenset[str]:
-    """The names that occur only in the condition of a `where`, by themselves or joined by `& | ^ ~`.
+    """The names that occur only in conditions of `where`, alone or joined by `& | ^ ~`.
 
-    They are true or false, and are not promoted with the others.
+    They are bools, and are not promoted to the dtype of the other operands.
     """
     asked: set[str] = set()
     used: set[str] = set()

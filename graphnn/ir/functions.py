@@ -1,7 +1,7 @@
-"""The functions of the formula language: NumPy's name, the printed form, and the partial derivatives of each.
+"""The functions of the formula language: for each its name in NumPy, its printed form and its partial derivatives.
 
-The list is kept short, for every backend has to lower each of them. Where a derivative does not exist as a finite
-number, a partial names the slope chosen: 0 for `abs`, `sqrt` and `arctan2` at the origin, and for powers at zero.
+The list is short, because every backend has to lower each of them. Where a derivative is not a finite number, the
+partial derivative here is 0: for `abs`, `sqrt` and `arctan2` at the origin, and for powers at zero.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ COMPARISON, OR, XOR, AND, SUM, PRODUCT, SIGN, POWER, CALL = range(1, 10)
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the language: NumPy's name for it, how it is printed, and its partial derivatives.
+    """A function of the language: its name in NumPy, how it is printed, and its partial derivatives.
 
-    The partials are formulas over `x`, `y`, `z`, the arguments in order; None where there is no derivative.
+    The partial derivatives are formulas over `x`, `y` and `z`, which are the arguments in order; None if there is none.
     """
 
     ufunc: str
@@ -29,11 +29,11 @@ class Function:
     partials: tuple[str | None, ...]
     infix: str | None = None
     level: int = CALL
-    """How tightly the printed form binds, from COMPARISON to CALL."""
+    """The precedence of the printed form, from COMPARISON to CALL."""
     chooses: str | None = None
-    """For a function that is one of its two arguments: the comparison that holds where it is the first."""
+    """For a function that returns one of its two arguments, the comparison that is true where it returns the first."""
     special: bool = False
-    """Not NumPy's but SciPy's: `scipy.special`, and `cupyx.scipy.special` beside CuPy."""
+    """True for a function of `scipy.special` (for CuPy, of `cupyx.scipy.special`) rather than of NumPy."""
 
 
 def _call(word: str, *partials: str | None, latex: str | None = None, special: bool = False) -> Function:
@@ -42,7 +42,7 @@ def _call(word: str, *partials: str | None, latex: str | None = None, special: b
 
 
 def _named(word: str, *partials: str | None) -> Function:
-    """One that LaTeX has a command for."""
+    """A function that LaTeX has a command for."""
     return _call(word, *partials, latex=rf"\{word}\left({{x}}\right)")
 
 
@@ -107,7 +107,7 @@ FUNCTIONS: dict[str, Function] = {
 
 
 def ufunc(xp: Any, function: str) -> Any:
-    """What computes a function of the language on arrays of `xp`, NumPy or CuPy. SciPy is loaded when first needed."""
+    """The ufunc of `xp` (NumPy or CuPy) for a function of the language. SciPy is imported when it is first needed."""
     how = FUNCTIONS[function]
     if how.special:
         return getattr(import_module("scipy.special" if xp is np else "cupyx.scipy.special"), how.ufunc)
@@ -115,6 +115,6 @@ def ufunc(xp: Any, function: str) -> Any:
 
 
 def result_rule(function: str) -> Any:
-    """The NumPy ufunc whose rule gives the dtype of a function's result: SciPy's own know no float16."""
+    """The NumPy ufunc that decides the dtype of the result of a function: those of SciPy know no float16."""
     how = FUNCTIONS[function]
     return np.exp if how.special else getattr(np, how.ufunc)

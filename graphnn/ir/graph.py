@@ -1,7 +1,7 @@
-"""Graphs: the nodes that some outputs and updates need, in an order, and what can be asked of them.
+"""Graphs: the nodes that some outputs and updates need, in an order in which they can run.
 
-A graph is a reading of nodes, not their owner: making one costs a walk, and it never changes. Everything here is
-iterative, so that a chain of 100,000 nodes is no deeper than one of ten.
+A graph does not own its nodes: a node can be in many graphs. Making a graph takes one walk over the nodes, and a graph
+never changes. Nothing here is recursive, so a chain of 100,000 nodes is no problem.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ Outputs: TypeAlias = "Node | Sequence[Node] | Mapping[str, Node]"
 class Graph:
     """The graph of some outputs, and optionally of updates: `Graph(outputs, updates=None)`.
 
-    `outputs` is a node, a sequence, or a mapping from names to nodes; `updates` maps parameters to their next
-    values. Printing shows the listing; a notebook shows the picture, of a graph with gradients both halves.
+    `outputs` is a node, a sequence of nodes, or a mapping from names to nodes. `updates` maps parameters to their next
+    values. Printing a graph lists its nodes; a notebook shows it as a picture, with its backward half if it has one.
 
     Raises:
-        GraphError: for a cycle, two inputs or parameters of one name, or an update that is not of a parameter.
+        GraphError: for a cycle, for two inputs or parameters of the same name, or for an update of another node than a
+            parameter.
         ShapeError: when an update has another shape or dtype than its parameter.
 
     >>> import graphnn as gn
@@ -61,30 +62,31 @@ class Graph:
         self.updates: dict[Parameter, Node] = dict(updates or {})
         for parameter, value in self.updates.items():
             _check_update(parameter, value)
-        self._settle()
+        self._find_nodes()
 
-    def _settle(self, among: Sequence[Node] | None = None, stirred: Collection[int] = ()) -> None:
+    def _find_nodes(self, among: Sequence[Node] | None = None, unsorted: Collection[int] = ()) -> None:
         self.roots: tuple[Node, ...] = (*self.outputs.values(), *self.updates, *self.updates.values())
-        found = None if among is None else _needed(self.roots, among, stirred)
+        found = None if among is None else _needed(self.roots, among, unsorted)
         self.nodes: tuple[Node, ...] = tuple(ordered(walk(self.roots)) if found is None else found)
         self.inputs: dict[str, Input]
         self.parameters: dict[str, Parameter]
         _check_names(self)
 
     def replaced(
-        self, by: Mapping[Node, Node], order: Sequence[Node] | None = None, stirred: Collection[int] = ()
+        self, by: Mapping[Node, Node], order: Sequence[Node] | None = None, unsorted: Collection[int] = ()
     ) -> Graph:
-        """The graph with roots replaced by nodes of the same specs; itself when none is.
+        """The graph with some of its outputs and updates replaced by nodes of the same specs; itself when none is.
 
-        With `order`, different nodes among which are likely to be all that stand now, those are found faster; `stirred`
-        are the serials of which nodes stand there in any order.
+        `order` is a shortcut for the caller who has the nodes of the new graph already: different nodes, which should
+        hold all nodes of the graph, in order of their serials. Nodes whose serial is in `unsorted` may be in any order
+        among each other. Where a node is missing in `order`, the graph is walked instead.
         """
         if by.keys().isdisjoint(self.roots):
             return self
         graph = object.__new__(Graph)
         graph.outputs = {name: by.get(node, node) for name, node in self.outputs.items()}
         graph.updates = {parameter: by.get(node, node) for parameter, node in self.updates.items()}
-        graph._settle(order, stirred)
+        graph._find_nodes(order, unsorted)
         return graph
 
     @cached_property
@@ -108,18 +110,18 @@ class Graph:
         return found
 
     def of(self, *ops: type[Node]) -> list[Node]:
-        """The nodes of some ops, and of those derived from them: in order within each."""
+        """The nodes of some ops and of the ops derived from them, op by op, each in order."""
         return [node for op, nodes in self.by_op.items() if issubclass(op, ops) for node in nodes]
 
     @cached_property
     def schedule(self) -> tuple[Node, ...]:
-        """The order in which the nodes run, as NetworkX derives it."""
+        """The order in which the nodes run: a topological order by NetworkX."""
         from ..plan.schedule import schedule  # a door
 
         return schedule(self)
 
     def in_order(self, order: Sequence[Node]) -> Graph:
-        """The same graph, scheduled in a given order of all its nodes, each after what it needs."""
+        """The same graph with another schedule: a given order of all its nodes, in which operands come before users."""
         from ..plan.schedule import schedule  # a door
 
         graph = Graph(self.outputs, self.updates)
@@ -129,20 +131,23 @@ class Graph:
 
     @property
     def forward(self) -> tuple[Node, ...]:
-        """The forward half, in order: what the outputs are made of, gradients aside."""
+        """The forward half, in order: the nodes that the outputs need, without those of gradients."""
         return tuple(node for node in self.nodes if self.roles[node] == "forward")
 
     @property
     def backward(self) -> tuple[Node, ...]:
-        """The backward half, in order; for a scalar without gradient nodes, that of its trainable parameters."""
+        """The backward half, in order: the nodes of gradients.
+
+        A graph of a scalar that has none derives the gradients of its trainable parameters first.
+        """
         whole = self.with_gradients()
         return tuple(node for node in whole.nodes if whole.roles[node] == "backward")
 
     @cached_property
     def roles(self) -> dict[Node, str]:
-        """For each node `forward`, `backward` or `update`: which part of a training step it belongs to.
+        """The part of a training step that each node belongs to: "forward", "backward" or "update".
 
-        Backward nodes differentiate another; update nodes serve nothing but the updates.
+        Backward nodes are those of gradients. Update nodes are those that only the updates need.
         """
         backward = {node for node in self.nodes if node.adjoint_of is not None}
         serving = set(walk((*self.outputs.values(), *backward)))
@@ -153,7 +158,7 @@ class Graph:
 
     @cached_property
     def sizes(self) -> tuple[str, ...]:
-        """The named sizes that occur, in order of first appearance."""
+        """The names of all named sizes, in order of first appearance."""
         names: dict[str, None] = {}
         for spec in self.specs:
             for dim in spec.shape:
@@ -166,9 +171,9 @@ class Graph:
 
     @cached_property
     def specs(self) -> dict[Spec, Node]:
-        """The specs that occur, in order of first appearance, each with the first node of it."""
+        """The specs of all nodes, in order of first appearance, each with the first node that has it."""
         found: dict[Spec, Node] = {}
-        seen: set[int] = set()  # objects looked at: nodes alike share theirs
+        seen: set[int] = set()  # ids of specs: many nodes share one object
         for node in self.nodes:
             spec = node.spec
             if id(spec) not in seen:
@@ -178,7 +183,7 @@ class Graph:
         return found
 
     def with_gradients(self) -> Graph:
-        """This graph, with the gradients of its trainable parameters when it is one of a scalar and has none.
+        """This graph if it has gradient nodes; else the graph of its loss and the gradients of trainable parameters.
 
         Raises:
             GraphError: when there are several outputs, or no trainable parameter to differentiate by.
@@ -205,13 +210,13 @@ class Graph:
         return f"<Graph of {', '.join(self.outputs)}: {len(self.nodes)} nodes>"
 
     def to_dot(self, view: str = "forward", depth: int | None = None) -> str:
-        """The picture as text in Graphviz's language; needs nothing installed. See `render` for the arguments."""
+        """The picture as text in Graphviz's language. Nothing need be installed. See `render` for the arguments."""
         from ..view.dot import to_dot  # a door
 
         return to_dot(self, view, depth)
 
     def to_mermaid(self, view: str = "forward", depth: int | None = None) -> str:
-        """The picture as text in Mermaid's language; needs nothing installed. See `render` for the arguments."""
+        """The picture as text in Mermaid's language. Nothing need be installed. See `render` for the arguments."""
         from ..view.mermaid import to_mermaid  # a door
 
         return to_mermaid(self, view, depth)
@@ -223,21 +228,23 @@ class Graph:
         depth: int | None = None,
         feeds: Mapping[str, Any] | None = None,
     ) -> str:
-        """Draw into a file, by its suffix .svg, .png, .pdf, .html or .dot, and return the path.
+        """Draw the graph into a file, and return its path. The suffix may be .svg, .png, .pdf, .html or .dot.
 
-        `view` is "forward", "backward" or "both". A graph of a scalar without gradients derives those of its
-        trainable parameters for the latter two. `depth` is how many nested scopes are open: at 0 each outermost one
-        is a single box, and equal neighbours are one box with their number. By default a picture of more than 200
-        boxes, or a page of more than 2,000, closes as many as that takes.
+        `view` is "forward", "backward" or "both". For the latter two, a graph of a scalar that has no gradients derives
+        those of its trainable parameters.
 
-        An .html is one page that needs no network, to pan, zoom and search, and to step through forward and then
-        backward, which it shows unless a view is asked for. With `feeds`, a mapping from the inputs' names to
-        arrays, one run is recorded on NumPy, without passes, and the page shows the values and gradients at every
-        node. It quotes the lines of source that declared them. Parameters keep their values.
+        `depth` is how many levels of nested scopes are open. At 0, each outermost scope is a single box, and equal
+        boxes side by side are drawn once, with their number. By default, scopes are closed until a picture has at most
+        200 boxes, or a page at most 2,000.
+
+        An .html file is a page that works without a network. It can be panned, zoomed and searched, and it steps
+        through the forward and then the backward half. By default it shows both halves. With `feeds`, a mapping from
+        names of inputs to arrays, the graph is run once on NumPy, without passes, and the page shows the value and
+        gradient of every node, beside the source line that declared it. Parameters keep their values.
 
         Raises:
-            RenderError: for .png or .pdf when nothing installed can draw them, naming the mends, or when the file
-                cannot be written. SVG and pages are always drawn.
+            RenderError: for .png or .pdf when nothing that is installed can draw them (the message says what to
+                install), or when the file cannot be written. SVG and HTML can always be drawn.
             FeedError, ShapeError, DTypeError, LabelError: for feeds that do not fit, as for a call.
         """
         from ..debug.observe import observer  # a door
@@ -251,8 +258,8 @@ class Graph:
         return show_graph(self, view="both" if "backward" in self.roles.values() else "forward")
 
 
-def _needed(roots: Iterable[Node], among: Sequence[Node], stirred: Collection[int]) -> list[Node] | None:
-    """Those of an order of nodes that the roots need; None when they need others too."""
+def _needed(roots: Iterable[Node], among: Sequence[Node], unsorted: Collection[int]) -> list[Node] | None:
+    """Of some nodes in order, those that the roots need; None when the roots need other nodes too."""
     needed = set(roots)
     found: list[Node] = []
     for node in reversed(among):
@@ -262,12 +269,12 @@ def _needed(roots: Iterable[Node], among: Sequence[Node], stirred: Collection[in
     if len(found) < len(needed):
         return None
     found.reverse()
-    return _settled(found, stirred) if stirred else found
+    return _sorted(found, unsorted) if unsorted else found
 
 
-def _settled(nodes: list[Node], stirred: Collection[int]) -> list[Node]:
-    """Nodes in order of declaration; those of one of these serials as a walk finds them, operands by their readers."""
-    for serial in stirred:
+def _sorted(nodes: list[Node], unsorted: Collection[int]) -> list[Node]:
+    """Nodes in order of declaration; those that share a serial in `unsorted` are brought into the order of a walk."""
+    for serial in unsorted:
         start = bisect_left(nodes, serial, key=_serial)
         group = nodes[start : bisect_right(nodes, serial, start, key=_serial)]
         inside = set(group)
@@ -279,10 +286,10 @@ def _settled(nodes: list[Node], stirred: Collection[int]) -> list[Node]:
 
 
 def name_outputs(outputs: Outputs) -> dict[str, Node]:
-    """The outputs by name: the mapping's keys, or `out`, or `out0`, `out1` and so on.
+    """The outputs by name: the keys of a mapping, `out` for a single node, else `out0`, `out1` and so on.
 
     Raises:
-        GraphError: when something there is not a node.
+        GraphError: for an output that is not a node with one result.
     """
     named: Mapping[str, Any]
     if isinstance(outputs, Node):

@@ -1,4 +1,4 @@
-"""Labels: class numbers and indices are checked where they enter: -1 never wraps, 10 of 10 never reads beyond."""
+"""Labels: class numbers and indices are checked, so that -1 never counts from the end and 10 of 10 is an error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["check_labels"]
 
 
 def check_labels(labels: np.ndarray, classes: int, name: str, node: Node) -> None:
-    """Refuse the first label outside 0..classes-1; `name` is what the user calls them, `node` the op that reads them.
+    """Refuse labels outside 0..classes-1. `name` is how messages call the labels, and `node` is the op that reads them.
 
-    Of an op that `indexes`, they are places along an axis of `classes` elements.
+    For an op with `indexes = True`, the labels are positions along an axis of `classes` elements.
 
     Raises:
-        LabelError: with the row, the value, the range and the node.
+        LabelError: with the first wrong label, its row, the range and the node.
     """
     if not labels.size or (int(labels.min()) >= 0 and int(labels.max()) < classes):
         return

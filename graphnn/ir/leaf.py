@@ -1,4 +1,4 @@
-"""Leaves: the nodes without operands. Inputs are fed, parameters own their value, constants and counts are known."""
+"""Leaves: the nodes without operands. Inputs are fed, parameters own a value, constants and counts never change."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from .dtype import as_dtype, constant_array, default_float
 from .node import Node, describe
 from .spec import Dim, Shape, Size, Spec, as_shape, spec_of
 
-__all__ = ["Input", "Parameter", "Constant", "Count", "Elsewhere", "come_home"]
+__all__ = ["Input", "Parameter", "Constant", "Count", "DeviceCopy", "fetch_for_writing"]
 
 
 class Input(Node):
-    """A value given at every call: `Input(name, shape, dtype=None)`.
+    """A value that is given at every call: `Input(name, shape, dtype=None)`.
 
-    `shape` holds ints and named sizes, such as `("N", 2)`; the dtype is the default float dtype unless said.
+    `shape` holds ints and named sizes, such as `("N", 2)`. Without `dtype`, the input has the default float dtype.
 
     Raises:
-        GraphError: when the name is not a word.
-        ShapeError: when the shape is not one.
+        GraphError: when the name is not a Python identifier.
+        ShapeError: when the shape is not a tuple of sizes.
 
     >>> import graphnn as gn
     >>> gn.Input("x", ("N", 2)).spec
@@ -53,31 +53,31 @@ class Input(Node):
         return f"'{self.name}'"
 
 
-class Elsewhere(Protocol):
-    """A copy of a parameter's value that a device holds, and that may be newer than the host's."""
+class DeviceCopy(Protocol):
+    """A copy of a parameter's value on a device. It may be newer than the value on the host."""
 
     def fetch(self) -> None:
-        """Bring the host's array up to date."""
+        """Bring the host's array up to date, for reading."""
         ...
 
-    def come_home(self) -> None:
-        """Bring the host's array up to date for somebody who may write into it."""
+    def fetch_for_writing(self) -> None:
+        """Bring the host's array up to date, and let the device read it again before it uses its copy."""
         ...
 
 
-def come_home(parameters: Iterable[Parameter]) -> None:
-    """Bring the arrays of parameters up to date, before a program of the host reads and writes them."""
+def fetch_for_writing(parameters: Iterable[Parameter]) -> None:
+    """Bring the host's arrays of parameters up to date, before a program on the host reads and writes them."""
     for parameter in parameters:
-        if parameter.elsewhere is not None:
-            parameter.elsewhere.come_home()
+        if parameter.device_copy is not None:
+            parameter.device_copy.fetch_for_writing()
 
 
 class Parameter(Node):
     """A value that the program owns and may update: `Parameter(name, value, dtype=None, trainable=True)`.
 
-    `value` is an array or a number; float values take the default float dtype unless `dtype` is given, integers
-    stay integers. Every program compiled from it shares the one storage: `p.value` reads a copy, `p.value = a`
-    writes into it. `trainable=False` keeps optimisers away from it.
+    `value` is an array or a number. Without `dtype`, a float value takes the default float dtype, and an integer value
+    stays an integer. All programs compiled from a parameter share its storage: reading `p.value` gives a copy, and
+    assigning `p.value = a` writes into the storage. Optimisers do not update a parameter with `trainable=False`.
 
     Raises:
         DTypeError: when the value is not numeric, or an assigned one does not fit the dtype.
@@ -92,8 +92,8 @@ class Parameter(Node):
 
     name: str
     trainable: bool
-    elsewhere: ClassVar[Elsewhere | None] = None
-    """A copy that a device holds, once a program there has used it."""
+    device_copy: ClassVar[DeviceCopy | None] = None
+    """The copy on a device, once a program there has used the parameter."""
 
     def __init__(self, name: str, value: ArrayLike, dtype: DTypeLike | None = None, trainable: bool = True) -> None:
         _check_name(name, "Parameter")
@@ -114,18 +114,18 @@ class Parameter(Node):
     def storage(self) -> np.ndarray:
         """The one array that holds the value: programs read and write it in place.
 
-        What a device holds that is newer is fetched first, and the device looks here again before it goes on.
+        If a device holds a newer value, it is fetched first. The device reads this array again before its next run.
         """
-        if self.elsewhere is not None:
-            self.elsewhere.come_home()
+        if self.device_copy is not None:
+            self.device_copy.fetch_for_writing()
         held: np.ndarray = self.__dict__["_storage"]
         return held
 
     @property
     def value(self) -> np.ndarray:
         """A copy of the current value; assigning writes into the same storage."""
-        if self.elsewhere is not None:
-            self.elsewhere.fetch()
+        if self.device_copy is not None:
+            self.device_copy.fetch()
         held: np.ndarray = self.__dict__["_storage"]
         return held.copy()
 
@@ -133,9 +133,9 @@ class Parameter(Node):
     def value(self, value: ArrayLike) -> None:
         self.storage[...] = self.accept(value)
 
-    def keep_elsewhere(self, copy: Elsewhere) -> None:
-        """From now on a device holds a copy too."""
-        self.__dict__["elsewhere"] = copy
+    def keep_device_copy(self, copy: DeviceCopy) -> None:
+        """From now on, a device holds a copy as well."""
+        self.__dict__["device_copy"] = copy
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "value":
@@ -172,8 +172,8 @@ class Parameter(Node):
 class Constant(Node, role="constant"):
     """A value that never changes: `Constant(value, dtype=None)`.
 
-    Numbers and arrays in expressions become constants by themselves. Float values take the default float dtype
-    unless `dtype` is given; in an expression they take that of the nodes beside them.
+    A number or array in an expression becomes a constant by itself. Without `dtype`, a float value takes the default
+    float dtype; in an expression, it takes the float dtype of the nodes that it is combined with.
 
     Raises:
         DTypeError: when the value is not numeric.
@@ -211,9 +211,9 @@ class Constant(Node, role="constant"):
 
 
 class Count(Node, role="count"):
-    """The number of elements along some sizes, as a scalar: what a mean divides by.
+    """The product of some sizes, as a scalar: the number of elements that a mean divides by.
 
-    `dims` holds ints and named sizes, `kind` is the dtype. It is known as soon as the named sizes are.
+    `dims` holds ints and named sizes, `kind` is the dtype. The value is known once the named sizes are.
     """
 
     dims: Shape
@@ -240,7 +240,7 @@ class Count(Node, role="count"):
 
 
 def count_of(dims: tuple[Dim, ...], dtype: np.dtype[Any]) -> Node:
-    """How many elements `dims` hold: a constant when all are known, else a `Count`."""
+    """The product of the sizes `dims`: a constant if all of them are ints, else a `Count`."""
     if any(isinstance(dim, Size) for dim in dims):
         return Count(dims, dtype)
     return Constant(prod(dim for dim in dims if isinstance(dim, int)), dtype=dtype)
@@ -252,11 +252,11 @@ def _check_name(name: Any, what: str) -> None:
 
 
 def scalar_constant(node: Node) -> bool:
-    """Is it a scalar known before the run? Such operands need no Repeat to meet an array."""
+    """Is the node a scalar that is known before the run? Such an operand meets an array without a Repeat."""
     return node.static and isinstance(node.spec, Spec) and not node.spec.shape
 
 
 def require_float(node: Node, what: str) -> None:
-    """Refuse a node whose dtype has no derivative."""
+    """Refuse a node that has no gradient, because its dtype is not a float dtype."""
     if node.dtype.kind != "f":
         raise DTypeError(f"{what}: {describe(node)} is not of a float dtype, so it has no gradient.")

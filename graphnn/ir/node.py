@@ -1,7 +1,7 @@
-"""Nodes: an op is a class, a node is an instance.
+"""Nodes: an op is a class, a node is an instance of it.
 
-A subclass of `Node` becomes a frozen dataclass by itself. Its fields that hold nodes are its operands, the other
-fields its attributes. The constructor checks everything it can, so a wrong shape fails on the user's own line.
+A subclass of `Node` becomes a frozen dataclass by itself. The fields that hold nodes are its operands, the other
+fields are its attributes. The constructor checks all that it can, so that a wrong shape fails on the user's own line.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, ClassVar, dataclass_transform
 import numpy as np
 
 from ..errors import DTypeError, GraphError
+from .checks import check_key, keep_check, known_check, shared_for
 from .context import Birth, birth, built, like, settle
 from .dtype import operand_array
 from .op import Call, Op, describe
 from .operators import Operand, install
 from .spec import Shape, Spec
-from .verdicts import keep_verdict, question, shared_by, verdict
 
 __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
@@ -33,26 +33,26 @@ class Node(Op):
     line of source that declared them (`origin`). Operators and NumPy-style methods build further nodes.
 
     To add an op, derive from `Elementwise` (one formula), from `Composite` (made of other ops), or from `Node`
-    itself, answering `infer`, `forward` and `vjp`. Keywords of the class statement install it where it is to be
-    used: `infix="+"`, `prefix="-"`, `method="sum"`; `role` names it to the rest of `graphnn.ir`, which knows no
-    op by name.
+    itself, and define `infer`, `forward` and `vjp`. Keywords of the class statement make the op an operator or a
+    method of nodes: `infix="+"`, `prefix="-"`, `method="sum"`. The keyword `role` registers the op with the rest of
+    `graphnn.ir`, which imports no op.
     """
 
     ops: ClassVar[dict[str, type[Node]]] = {}
-    """Every op by its name: the catalogue. A base whose name begins with an underscore is no op."""
+    """Every op by its name. A class whose name begins with an underscore is a base, and is left out."""
     roles: ClassVar[dict[str, type[Any]]] = {}
     field_names: ClassVar[tuple[str, ...]] = ()
     _usual: ClassVar[frozenset[str]] = frozenset()
-    """What a node of this op normally holds: no more than this is derived anew when its operands are replaced."""
+    """What the `__dict__` of a node of this op normally holds. `with_operands` copies no more than this."""
     node_fields: ClassVar[tuple[str, ...]] = ()
     attribute_names: ClassVar[tuple[str, ...]] = ()
-    """The fields that do not hold one node: attributes, and operands in tuples."""
+    """The fields that do not hold a single node: attributes, and tuples of operands."""
 
     birth: Birth
     operands: tuple[Node, ...]
     spec: Spec
     static: bool
-    """True when the value is known before the run: it depends on constants and sizes alone."""
+    """True when the value is known before the run, because it depends only on constants and sizes."""
 
     def __init_subclass__(
         cls,
@@ -107,17 +107,17 @@ class Node(Op):
         mine["spec"] = self.infer()
 
     def _check_once(self, born: Birth) -> None:
-        """As `_check`, for nodes alike once."""
+        """As `_check`, but once for all nodes of this op with the same specs and attributes."""
         self._find_operands()
-        given, asked = self.operands, question(self)
-        known = verdict(asked)
+        given, key = self.operands, check_key(self)
+        known = known_check(key)
         mine = self.__dict__
         if known is None:
             self._check(born)
             if mine["operands"] == given:
-                keep_verdict(asked, self)
-            else:  # what `prepare` put in their place
-                mine["_shared"] = shared_by(question(self))
+                keep_check(key, self)
+            else:  # `prepare` has replaced operands
+                mine["_shared"] = shared_for(check_key(self))
         else:
             mine["birth"] = settle(born)
             mine.update(known.attributes)
@@ -184,13 +184,13 @@ class Node(Op):
 
     @property
     def shared(self) -> dict[str, Any]:
-        """Where an op keeps what it works out of specs and attributes alone: nodes alike share it."""
+        """A place for what an op computes from specs and attributes alone. Nodes that agree in those share it."""
         found: dict[str, Any] | None = self.__dict__.get("_shared")
         return self.__dict__.setdefault("_shared", {}) if found is None else found
 
     @property
     def serial(self) -> int:
-        """The place in the order of declaration."""
+        """The position in the order of declaration."""
         return self.birth.serial
 
     @property
@@ -200,7 +200,7 @@ class Node(Op):
 
     @property
     def adjoint_of(self) -> int | None:
-        """The serial of the forward node that this differentiates; None for a forward node."""
+        """For a node of a gradient, the serial of the forward node that it differentiates; None for a forward node."""
         return self.birth.adjoint_of
 
     def attributes(self) -> dict[str, Any]:
@@ -212,9 +212,10 @@ class Node(Op):
         }
 
     def with_operands(self, replaced: Mapping[Node, Node], place: Node | None = None) -> Node:
-        """The same op over other operands; itself when none of its operands is replaced.
+        """The same op over other operands; this node itself when none of its operands is replaced.
 
-        It stands in this node's place, or in that of another: no earlier than its operands.
+        The new node has the position (`serial`) and origin of this node, or those of `place`: a node that is declared
+        no earlier than the operands.
         """
         mine, get = self.__dict__, replaced.get
         operands: list[Node] = []
@@ -244,7 +245,7 @@ class Node(Op):
         if not alike or not self._usual.issuperset(mine):
             with like(place):
                 return type(self)(**fields)
-        # Operands of the same specs: all that the constructor would check and infer is known.
+        # With operands of the same specs, all that the constructor would check and infer is known.
         fields["birth"], fields["spec"], fields["operands"] = place.birth, mine["spec"], tuple(operands)
         if same_static:
             fields["static"] = mine["static"]
@@ -256,14 +257,14 @@ class Node(Op):
         return node
 
     def with_fields(self, **fields: Any) -> Node:
-        """A copy with other attributes over the same operands, unchecked: for `at`, which knows what it does."""
+        """A copy with other attributes and the same operands. Nothing is checked: it is meant for `at`."""
         copy = object.__new__(type(self))
         copy.__dict__.update(self.__dict__, **fields)
-        copy.__dict__.pop("_shared", None)  # what followed from the fields
+        copy.__dict__.pop("_shared", None)  # it was computed from the old fields
         return copy
 
     def cast(self, dtype: np.dtype[Any]) -> Node:
-        """This value in another dtype: itself if it has that already, else a visible Cast."""
+        """This value in another dtype: the node itself if it has that dtype, else a Cast of it."""
         return self if self.dtype == dtype else Node.roles["cast"](self, dtype)
 
     def __repr__(self) -> str:
@@ -291,7 +292,7 @@ class Node(Op):
 
 
 class Item(Node):
-    """One result of an op that has several: `Item(node, i)`, a projection that costs nothing."""
+    """One result of an op that has several: `Item(node, i)`. It costs nothing at run time."""
 
     node: Node
     index: int
@@ -311,9 +312,9 @@ class Item(Node):
         return arrays[0][self.index]
 
     def view(self, dense: bool) -> bool | None:
-        """It is the result itself."""
+        """It lies where the result lies."""
         return dense
 
     def vjp(self, g: Node) -> Node:
-        """The upstream gradient: the differentiator gathers those of all results."""
+        """The upstream gradient of this result; `pullback` combines those of all results."""
         return g

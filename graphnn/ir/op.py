@@ -1,6 +1,6 @@
-"""Ops: what a kind of node declares of itself, and what it answers when asked.
+"""Ops: the questions that the rest of the package asks an op, each with a default answer.
 
-Everything here has a default, so that an op says only what is its own: `infer`, `forward` and `vjp`, mostly.
+An op overrides only the methods that are special to it: mostly `infer`, `forward` and `vjp`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,29 @@ Gradients: TypeAlias = "Node | tuple[Node | None, ...] | None"
 
 
 class Op(Operators):
-    """The base of `Node`: the questions that the rest of the package asks an op."""
+    """The base of `Node`: what an op declares about itself, and the methods that it may override."""
 
     samples: ClassVar[tuple[Any, ...]] = ()
-    """On which operands the op is to be tested, and what it must refuse: see `graphnn.ops.sample`."""
+    """The operands on which the op is tested, and those that it must refuse: see `graphnn.ops.sample`."""
     adjoint: ClassVar[str | None] = None
-    """The op that is this one's transpose, for an op linear in its first operand: `<A x, y> = <x, A* y>` is tested."""
+    """For an op that is linear in its first operand, the op that is its transpose: `<A x, y> = <x, A* y>` is tested."""
     onnx: ClassVar[str | None] = None
-    """What the ONNX standard calls the op, where it has it."""
+    """The name of the op in the ONNX standard, if it has one."""
     elements: ClassVar[Literal["alike", "moved"] | None] = None
-    """How elements of operands reach the result: each only its own place ("alike"), or copied and summed ("moved")."""
-    random: ClassVar[bool] = False
-    """True for an op whose value is not a function of its operands: equal ones are never shared."""
-    indexes: ClassVar[bool] = False
-    """True for an op whose `class_labels` are places along an axis, not classes: messages say so."""
-    indifferent: ClassVar[bool] = False
-    """True for an op that gives the same bits however its operands lie in memory: it treats each element alone."""
-    by_specs: ClassVar[bool] = False
-    """True for an op whose checks look at nothing but specs and attributes: see `graphnn.ir.verdicts`.
+    """How elements of the result depend on those of the operands.
 
-    A subclass that checks in its own way has to say it again.
+    "alike": on the elements at the same position only. "moved": they are copies or sums of elements. None: otherwise.
+    """
+    random: ClassVar[bool] = False
+    """True for an op whose value is not a function of its operands: two equal nodes of it are never made one."""
+    indexes: ClassVar[bool] = False
+    """True for an op whose `class_labels` are positions along an axis rather than classes: messages say so."""
+    indifferent: ClassVar[bool] = False
+    """True for an op that computes the same bits whatever the memory layout of its operands."""
+    by_specs: ClassVar[bool] = False
+    """True for an op whose `prepare` and `infer` look only at specs and attributes: see `graphnn.ir.checks`.
+
+    A subclass that overrides one of these two has to declare it again.
     """
 
     if TYPE_CHECKING:  # what the node knows of itself
@@ -62,7 +65,7 @@ class Op(Operators):
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """How messages call the node."""
         return self.op
 
     @property
@@ -71,7 +74,7 @@ class Op(Operators):
         return self.birth.origin
 
     def prepare(self) -> None:
-        """Make the operands agree, by visible nodes (Cast, Repeat), before `infer` looks at them."""
+        """Bring the operands to one dtype or shape, by visible nodes (Cast, Repeat), before `infer` is called."""
 
     def infer(self) -> Spec:
         """The spec of the result; for an op with several results, a tuple of specs."""
@@ -84,14 +87,15 @@ class Op(Operators):
         )
 
     def vjp(self, g: Any) -> Gradients:
-        """Each operand's gradient, as a node, given that of the result: one, or a tuple; None where there is none."""
+        """The gradients of the operands as nodes, given that of the result: one node, or a tuple of nodes and None."""
         raise GraphError(f"{describe(self)} has no gradient rule: define vjp(self, g), or use gn.stop_gradient.")
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """Calls without arguments that, in order, write the result of `ins` into `out`.
+        """A list of calls without arguments that, in order, compute the result from `ins` and write it into `out`.
 
-        By default `forward`, then a copy. `scratch` are arrays of the specs that `scratch()` asks for, followed by
-        those of `tables()`, which this fills. Memory known before the run is memory that these two declare.
+        By default, `forward` and a copy. `scratch` holds arrays of the specs that `scratch()` asks for, then arrays of
+        the specs that `tables()` asks for, which `bind` fills. An op that takes all its memory from these two is
+        measured to the byte before the run.
         """
 
         def compute() -> None:
@@ -100,74 +104,74 @@ class Op(Operators):
         return [compute]
 
     def scratch(self) -> tuple[Spec, ...]:
-        """Working memory that `bind` needs beside `out`."""
+        """The working memory that the calls of `bind` need beside `out`, as specs."""
         return ()
 
     def tables(self) -> tuple[Spec, ...]:
-        """Arrays that `bind` fills once and its calls only read: they follow those of `scratch`, and stay."""
+        """The arrays that `bind` fills once and its calls only read, as specs."""
         return ()
 
     def work(self) -> tuple[Shape, ...]:
-        """How much arithmetic this takes, as shapes: each counts as many operations as it has elements.
+        """How many operations the op takes, as a sum of shapes: each stands for as many as it has elements.
 
-        By default one for each element of the result.
+        By default, one operation for each element of the result.
         """
         return tuple(spec.shape for spec in self.specs)
 
     def view(self, dense: bool) -> bool | None:
-        """Do I alias my first operand? None: no. Else whether my elements still lie densely, in C order.
+        """Is the result a view of the first operand? None if not; else whether its elements are dense, in C order.
 
-        `dense` says so of the operand. What `forward` returns for such an op is a view.
+        `dense` says whether those of the operand are. `forward` of such an op returns a view.
         """
         return None
 
     def overwrites(self) -> tuple[int, ...]:
-        """The operands whose memory, when nobody needs it later, may become that of the result."""
+        """The positions of operands whose memory may be overwritten by the result, if nothing else needs it later."""
         return ()
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int] | None:
-        """The operand that holds class labels, if one does, and how many classes there are: checked at every call."""
+        """The operand that holds class labels, and the number of classes. They are checked at every call."""
         return None
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """This op with numbers for the named sizes in its attributes: what `forward` and `bind` are asked of."""
+        """This node with numbers for the named sizes in its attributes: `forward` and `bind` are called on that one."""
         return cast("Node", self)
 
     def room(self) -> tuple[Dim, ...]:
-        """What must not be negative once the named sizes are known, beside the sizes of the result.
+        """The dimensions, beside those of the result, that must not be negative; they are checked at every call.
 
-        The first three of N rows are there when `N - 3` is 0 or more. It is checked at every call.
+        For example, an op that takes the first three of N rows returns `N - 3`.
         """
         return ()
 
     def infer_as(self) -> Node:
-        """What this is when a model predicts rather than learns."""
+        """The node that takes this one's place when a model predicts rather than learns."""
         return cast("Node", self)
 
     def state_updates(self) -> Mapping[Any, Node]:
-        """The state that this carries forward from step to step."""
+        """The parameters in which the op keeps a state, each with its value after the step."""
         return {}
 
     def bodies(self) -> tuple[Body, ...]:
-        """The graphs that this runs."""
+        """The graphs that the op runs, such as what a loop repeats."""
         return ()
 
     def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
-        """The same over other bodies, in this node's place."""
+        """The same node with other bodies."""
         raise NotImplementedError(f"{self.op} has no bodies.")
 
     def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
-        """Each run of a body that computing this takes: what its placeholders are given, and words for when."""
+        """Each run of a body on these arrays: the body, the values of its placeholders, and words for which run."""
         return iter(())
 
     def bind_bodies(
         self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
     ) -> list[Call]:
-        """As `bind`, for a node with bodies, which are bound already."""
+        """As `bind`, for an op with bodies: `programs` are the bodies, bound already."""
         raise NotImplementedError(f"{self.op} has no bodies.")
 
 
 def describe(node: Op) -> str:
-    """How messages speak of a node: its label, spec and source line."""
+    """How messages describe a node: its label, spec and source line."""
     spec = node.spec if isinstance(node.spec, Spec) else "(" + ", ".join(map(str, node.spec)) + ")"
     return f"{node.label} {spec} ({node.origin})"

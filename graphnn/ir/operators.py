@@ -1,4 +1,4 @@
-"""Operators: what `x + y`, `-x` and `x.sum(axis=0)` build. Ops install themselves here, and nodes inherit it."""
+"""Operators of nodes, such as `x + y`, `-x` and `x.sum(axis=0)`. Ops install them here, and nodes inherit them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPELT_OUT = ("reshape", "transpose")
 
 
 class Operators:
-    """The base of nodes: Python's operators and NumPy's methods, each of which builds a further node."""
+    """The base of nodes: Python's operators and methods as NumPy names them, each of which builds a node."""
 
     __array_ufunc__ = None  # NumPy arrays leave `array + node` to the node
 
@@ -84,7 +84,7 @@ class Operators:
 
 
 def install(op: type[Any], infix: str | None, prefix: str | None, method: str | None) -> None:
-    """Make an op what an operator or a method builds; `infix` is its sign, such as "+"."""
+    """Let an operator or method of nodes build this op; `infix` and `prefix` are signs, such as "+"."""
     if infix:
 
         def between(self: Any, other: Any) -> Any:

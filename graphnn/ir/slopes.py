@@ -1,4 +1,4 @@
-"""Derivatives of formulas, simplified where that is exact."""
+"""Derivatives of formulas, simplified where this keeps every bit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["derivative", "plus", "times", "tidy"]
 
 @cache
 def derivative(formula: Formula, by: str) -> Formula:
-    """The derivative of a formula by one of its names, simplified where that is exact.
+    """The derivative of a formula by one of its names, simplified where this keeps every bit.
 
     >>> from graphnn.ir.formula import parse
     >>> from graphnn.ir.slopes import derivative
@@ -30,7 +30,7 @@ def derivative(formula: Formula, by: str) -> Formula:
 
 
 def _chain(part: Apply, slopes: list[Formula]) -> Formula:
-    # What chooses between values chooses between their slopes too: the one not taken may be infinite.
+    # A choice between values is a choice between their slopes: the slope of the other value may be infinite.
     if part.function == "where":
         return _choice(part.arguments[0], slopes[1], slopes[2])
     how = FUNCTIONS[part.function]
@@ -70,7 +70,7 @@ def times(a: Formula, b: Formula) -> Formula:
 
 
 def tidy(formula: Formula) -> Formula:
-    """The formula without the powers, products and choices that say nothing, such as `x ** 1`."""
+    """The formula without powers, products and choices that do nothing, such as `x ** 1`."""
     made: dict[Formula, Formula] = {}
     for part in formula.parts():
         if not isinstance(part, Apply):

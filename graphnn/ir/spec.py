@@ -1,7 +1,7 @@
 """Specs: the shape and dtype of a value, with sizes that may be named instead of known.
 
-A dimension is an int, or `k·N + c` in one named size: enough for flatten, concat, slices and convolutions along
-a named axis, and little enough that two dimensions are equal exactly when they are written alike.
+A dimension is an int, or `k·N + c` in one named size. That suffices to flatten, join, slice and convolve along a named
+axis. And it is simple enough that two dimensions are equal exactly when they print the same.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ __all__ = ["Size", "Dim", "Shape", "Spec", "as_dim", "as_shape", "show_shape"]
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A dimension that is known when the program runs: `scale * name + offset`.
+    """A dimension that becomes known when the program runs: `scale * name + offset`.
 
-    The same name is the same size everywhere in a program; different names never unify.
+    A name stands for the same size everywhere in a program. Two different names never count as the same size.
 
     >>> from graphnn import Size
     >>> n = Size("N")
@@ -73,11 +73,11 @@ class Size:
         return _affine(self.name, self.scale // other, self.offset // other)
 
     def __call__(self, sizes: Mapping[str, int]) -> int:
-        """The number this is, once the named sizes are known."""
+        """The dimension as a number, once the named sizes are known."""
         return self.scale * sizes[self.name] + self.offset
 
     def solve(self, number: int) -> int | None:
-        """The named size that makes this dimension `number`, or None if none does."""
+        """The value of the named size for which this dimension is `number`; None if there is none."""
         size, rest = divmod(number - self.offset, self.scale)
         return None if rest or size < 0 else size
 
@@ -92,7 +92,7 @@ def _affine(name: str, scale: int, offset: int) -> Dim:
 
 @lru_cache(maxsize=4096)
 def _named(name: str) -> Size:
-    # One object a name, so that comparing shapes mostly compares identities.
+    # One object for each name: comparing shapes is then mostly comparing identities.
     if not name.isidentifier():
         raise ShapeError(f"{name!r} cannot name a size: use a word such as 'N'.")
     return Size(name)
@@ -125,7 +125,7 @@ def as_shape(shape: Any) -> Shape:
 
 
 def show_shape(shape: Shape) -> str:
-    """`[N, 2]`."""
+    """The shape as text, such as `[N, 2]`."""
     return "[" + ", ".join(map(str, shape)) + "]"
 
 
@@ -169,10 +169,10 @@ class Spec:
         return f"input '{name}' is {self}, but was fed an array of shape {shape}: the number of axes differs.{one}"
 
     def unify(self, shape: tuple[int, ...], sizes: dict[str, int], name: str, seen: dict[str, str]) -> None:
-        """Read the named sizes off a real shape, into `sizes`; `seen` remembers which input fixed which.
+        """Read the named sizes off the shape of an array, into `sizes`; `seen` says which input each came from.
 
         Raises:
-            ShapeError: when the shape does not fit, or a size disagrees with an input read before.
+            ShapeError: when the shape does not fit, or when a size is not that of an input read before.
         """
         if len(shape) != len(self.shape):
             raise ShapeError(self.other_axes(name, shape))
@@ -198,12 +198,16 @@ class Spec:
 
 @lru_cache(maxsize=4096)
 def spec_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
-    """The spec of an array: one object for arrays alike, which makes comparing them cheap."""
+    """The spec of an array. Arrays of the same shape and dtype share one object, which makes comparing specs cheap."""
     return Spec(shape, dtype)
 
 
 def check_known(names: Iterable[str], sizes: Mapping[str, int]) -> None:
-    """Refuse a question about sizes that leaves one open, or names one that is not there."""
+    """Check that `sizes` has exactly these names.
+
+    Raises:
+        FeedError: for a missing or an unknown name.
+    """
     names = sorted(set(names))
     missing = [name for name in names if name not in sizes]
     unknown = [name for name in sizes if name not in names]

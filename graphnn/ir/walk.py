@@ -1,4 +1,4 @@
-"""Walking nodes: everything some nodes need, operands first; without recursion."""
+"""Walking graphs: visit all nodes that some nodes need, operands first, without recursion."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def walk(
     stop: frozenset[Node] = frozenset(),
     needs: Callable[[Node], tuple[Node, ...]] = attrgetter("operands"),
 ) -> list[Node]:
-    """Every node that the roots need, operands before users; what lies behind `stop` is left out.
+    """Every node that the roots need, operands before users.
 
-    A node needs its operands, unless `needs` says otherwise.
+    What a node needs is its operands, or what the function `needs` returns for it. The walk does not go beyond the
+    nodes in `stop`.
 
     Raises:
-        GraphError: for a cycle, quoting it node by node.
+        GraphError: for a cycle; the message lists its nodes.
     """
     order: list[Node] = []
     state: dict[Node, bool] = {}  # False while a node's operands are being walked, True afterwards
@@ -55,16 +56,16 @@ def _cycle(start: Node, stack: list[Node], state: dict[Node, bool]) -> GraphErro
 
 
 def ordered(nodes: list[Node]) -> list[Node]:
-    """Walked nodes in order of declaration.
+    """Nodes, as `walk` returns them, in order of declaration.
 
-    An operand is never declared after its user, and a rewritten node keeps its place, so this is an order in
-    which they can run; nodes that share a place keep the order of the walk.
+    They can run in this order: an operand is never declared after its user, and a rewritten node keeps the position of
+    the node it replaces. Nodes with the same position keep the order of the walk.
     """
     return sorted(nodes, key=attrgetter("birth.serial"))
 
 
 def evaluate(outputs: Iterable[Node], values: Mapping[Node, Any], xp: Any, sizes: Mapping[str, int]) -> list[Any]:
-    """The values of some nodes, computed one by one with `forward` from the values and sizes given."""
+    """The values of some nodes, computed one by one with `forward` from the given values and sizes."""
     outputs = tuple(outputs)
     known = dict(values)
     for node in walk(outputs, stop=frozenset(values)):

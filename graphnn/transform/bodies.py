@@ -1,4 +1,4 @@
-"""Bodies: a pass goes through the bodies of loops and branches as it goes through the graph around them."""
+"""Bodies: a pass is applied to the bodies of loops and branches as well as to the graph around them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["through_bodies"]
 
 
 def through_bodies(graph: Graph, apply: Callable[[Graph], Graph]) -> Graph:
-    """The graph with a transformation applied to each body in it, once for those that several nodes run."""
+    """The graph with a transformation applied to each body in it; a body that several nodes run is transformed once."""
     running = [node for op, nodes in graph.by_op.items() if op.bodies is not Node.bodies for node in nodes]
     if not running:
         return graph

@@ -1,7 +1,7 @@
-"""Expand composites into the ops they are made of, so that their parts can be shared and planned.
+"""Expand composites into the ops that they are made of, so that their parts can be shared and planned.
 
-What two composites are both made of stands once, and so do equal constants: a loss and its gradient need the same
-exponentials and the same count, and to share them later would rebuild all that follows once more.
+Equal parts of expansions become one node at once, and so do equal constants. A loss and its gradient, for example, need
+the same exponentials and the same count; to share these in a later pass would rebuild all nodes after them once more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["expand"]
 
 
 def _with_parts(nodes: Iterable[Node], found: dict[Node, None]) -> dict[Node, None]:
-    """Nodes in their order, each composite behind what it is made of, added to those found."""
+    """Nodes in order, each composite after the nodes of its expansion; all are added to `found`."""
     for node in nodes:
         if isinstance(node, Composite) and node not in found:
             _with_parts(node.inner, found)
@@ -28,7 +28,7 @@ def _with_parts(nodes: Iterable[Node], found: dict[Node, None]) -> dict[Node, No
 
 
 def _made_of(node: Node) -> tuple[Composite, Node] | None:
-    """The composite that a node is, or is a result of, and what stands for it there."""
+    """For a composite, or one of its results: the composite, and the node of its expansion that is the result."""
     if isinstance(node, Composite) and not isinstance(node.spec, tuple):
         return node, node.results[0]
     if isinstance(node, Item) and isinstance(node.node, Composite):
@@ -37,12 +37,12 @@ def _made_of(node: Node) -> tuple[Composite, Node] | None:
 
 
 def _apply(graph: Graph) -> Graph:
-    """In one sweep over the graph and all expansions: an expansion may hold composites again."""
+    """Expand in one sweep over the graph and all expansions, since an expansion may hold composites again."""
     if not graph.of(Composite):
         return graph
     record = current()
     replaced: dict[Node, Node] = {}
-    stands = replaced.keys().isdisjoint  # asked of a node's operands
+    none_replaced = replaced.keys().isdisjoint  # called with a node's operands
     order: list[Node] = []
     parts: dict[Hashable, Node] = {}
     own = frozenset(graph.nodes)
@@ -54,9 +54,9 @@ def _apply(graph: Graph) -> Graph:
                 replaced[node] = replaced.get(result, result)
                 record.fired.append(Fired(EXPANDED, node, composite, replaced[node]))
                 continue
-            if isinstance(node, Composite):  # of several results: each is replaced where it is taken
+            if isinstance(node, Composite):  # it has several results, and each is replaced where it is read
                 continue
-        new = node if stands(node.operands) else node.with_operands(replaced)
+        new = node if none_replaced(node.operands) else node.with_operands(replaced)
         if (not node.operands or node not in own) and (first := parts.setdefault(identity(new), new)) is not new:
             record.fired.append(Fired(EQUAL, node, new, first))
             new = first

@@ -1,4 +1,4 @@
-"""Fold constants: what is made of constants alone is computed once, here."""
+"""Fold constants: a node whose operands are all constants is computed at compile time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _known_beforehand(node: Node) -> Node | None:
     operands = node.operands
     if isinstance(node.spec, tuple) or node.spec.sizes:
         return None
-    # A view of a constant costs nothing: folding would only spend memory.
+    # A view of a constant costs nothing; a folded one would take memory.
     if not all(isinstance(op, Constant) for op in operands) or node.view(True) is not None:
         return None
     with np.errstate(all="ignore"):
@@ -28,7 +28,7 @@ def _known_beforehand(node: Node) -> Node | None:
 
 
 def _apply(graph: Graph) -> Graph:
-    # Unguarded: a constant lies where and how the value that it stands for would have lain.
+    # Not `exact=True`: the constant has the memory layout that the value would have had.
     return rewrite(graph, {node: _known_beforehand for node in graph.nodes if node.static and node.operands})
 
 

@@ -1,6 +1,6 @@
-"""The inference form: each op as it is when a model predicts rather than learns, by its own answer.
+"""The inference form of a graph: each op is replaced by what it is when a model predicts, which its `infer_as` says.
 
-A composite whose parts answer otherwise than they are becomes those parts. Updates belong to learning, and are dropped.
+A composite with parts that change is replaced by its changed expansion. Updates belong to learning, and are dropped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _infer_as(node: Node) -> Node | None:
 
 
 def _through(node: Composite) -> tuple[Node, ...] | None:
-    """What a composite is made of, where that predicts otherwise."""
+    """The results of a composite's expansion in inference form; None when nothing in it changes."""
     replaced: dict[Node, Node] = {}
     for part in node.inner:
         new = part.with_operands(replaced)

@@ -1,9 +1,9 @@
-"""Layout: whether a product or a reduction reads memory that lies as before.
+"""Layout: does a product or a reduction still read operands that lie in memory as before?
 
-NumPy's last bits depend on more than numbers: `a @ a.T` of one buffer takes another BLAS routine than `a @ b.T`,
-and a sum over a transposed view adds in another order than over rows. So an exact pass may hand such a reader new
-nodes only where they lie the same way, and stand in the same memory when they did before. Elementwise ops are
-indifferent: each element is computed alone.
+The last bits of a result depend on more than the numbers. `a @ a.T` of one buffer takes another BLAS routine than `a @
+b.T`, and a sum over a transposed view adds in another order than a sum over rows. So an exact pass may give such an op
+new operands only if they have the same layout, and share memory with each other exactly if the old ones did.
+Elementwise ops are indifferent: they compute each element alone.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["faithful", "layout", "reaches", "reads_alike"]
 
 
 def layout(node: Node) -> tuple[Node, list[Any]]:
-    """The node whose memory a value lies in, and the views through which it is seen; none when it lies in C order."""
+    """The node in whose memory a value lies, and the views through which it is seen: none if it is in C order."""
     chain: list[Node] = []
     base = node
     while base.operands and base.view(True) is not None:
         chain.append(base)
         base = base.operands[0]
-    # Values known before the run lie as NumPy left them; only those declared are surely in C order.
+    # A value computed before the run may have any layout; only declared constants are surely in C order.
     seen: list[Any] = [base] if base.static and base.operands else []
     for view in reversed(chain):
         dense = view.view(not seen)
@@ -46,7 +46,7 @@ def _seen_through(seen: list[Any], view: Node) -> list[Any]:
 
 
 def reaches(node: Node, answered: Mapping[Node, Node]) -> bool:
-    """Does a node read, through views or not, one that a rule has answered about? Others are only rebuilt."""
+    """Does a node read one of the nodes in `answered`, directly or through views?"""
     for operand in node.operands:
         while operand not in answered:
             if not operand.operands or operand.view(True) is None:
@@ -57,22 +57,22 @@ def reaches(node: Node, answered: Mapping[Node, Node]) -> bool:
     return False
 
 
-def reads_alike(before: Node, after: Node) -> bool:
-    """Do the operands of two nodes lie the same way, and share memory among them the same way?"""
-    old, new = [layout(operand) for operand in before.operands], [layout(operand) for operand in after.operands]
-    if any(a[1] != b[1] for a, b in zip(old, new, strict=True)):
+def reads_alike(old: Node, new: Node) -> bool:
+    """Do the operands of two nodes have the same layouts, and share memory with each other in the same way?"""
+    before, after = [layout(operand) for operand in old.operands], [layout(operand) for operand in new.operands]
+    if any(a[1] != b[1] for a, b in zip(before, after, strict=True)):
         return False
-    first = [next(i for i, other in enumerate(old) if other[0] is base) for base, _ in old]
-    return first == [next(i for i, other in enumerate(new) if other[0] is base) for base, _ in new]
+    first = [next(i for i, other in enumerate(before) if other[0] is base) for base, _ in before]
+    return first == [next(i for i, other in enumerate(after) if other[0] is base) for base, _ in after]
 
 
-def faithful(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, Node]) -> Node:
-    """What stands for a node without a rule's answer to it or to what it is a view of."""
+def faithful(node: Node, replaced: Mapping[Node, Node], before: Mapping[Node, Node]) -> Node:
+    """The new node for a node, except that neither it nor what it is a view of is replaced by a rule."""
     chain: list[Node] = []
     while node.operands and node.view(True) is not None:
         chain.append(node)
         node = node.operands[0]
-    new = aside.get(node, replaced.get(node, node))
+    new = before.get(node, replaced.get(node, node))
     for view in reversed(chain):
         new = view.with_operands({node: new} if new is not node else {})
         node = view

@@ -1,4 +1,4 @@
-"""What rules ask of nodes: the number a constant is, whether two nodes are alike, who reads whom."""
+"""Questions that rules ask about nodes: is it a number, are two nodes alike, is a node read only once?"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["alike", "is_number", "number", "numberless", "read_once"]
 
 
 def number(node: Node) -> float | int | None:
-    """The number that a constant is, be it repeated to a shape; None for all else."""
+    """The number that a constant holds, also if it is repeated to a shape; None for any other node."""
     if not node.static:
         return None
     while isinstance(node, (Repeat, Reshape)):
@@ -26,18 +26,18 @@ def number(node: Node) -> float | int | None:
 
 
 def numberless(node: Node) -> bool:
-    """Is no operand known before the run, and so none a number? Most nodes are of this kind: rules ask this first."""
+    """Is no operand known before the run, so that none is a number? Rules ask this first: it is true of most nodes."""
     return True not in [operand.static for operand in node.operands]
 
 
 def is_number(node: Node, value: float) -> bool:
-    """Is it this number? 0.0 and -0.0 are told apart."""
+    """Is the node this number? 0.0 and -0.0 differ."""
     found = number(node)
     return found is not None and found == value and math.copysign(1, found) == math.copysign(1, value)
 
 
 def alike(a: Node, b: Node) -> bool:
-    """Is it one node, or the same op with the same attributes over the same operands?"""
+    """Are the two one node, or the same op with the same attributes and operands?"""
     if a is b:
         return True
     if type(a) is not type(b) or a.spec != b.spec or a.random or len(a.operands) != len(b.operands):
@@ -50,7 +50,7 @@ def alike(a: Node, b: Node) -> bool:
 
 
 def read_once(graph: Graph) -> set[Node]:
-    """The nodes that one other node reads, once, and nobody else sees."""
+    """The nodes that are read exactly once, by another node, and are neither outputs nor updates."""
     once: set[Node] = set()
     more: set[Node] = set(graph.roots)
     for node in graph.nodes:
@@ -60,6 +60,6 @@ def read_once(graph: Graph) -> set[Node]:
 
 
 def positions(inner: Iterable[int], outer: Iterable[int]) -> tuple[int, ...]:
-    """Two orders of axes, one after the other, as one."""
+    """The order of axes that does the same as two orders, one after the other."""
     first = tuple(inner)
     return tuple(first[a] for a in outer)

@@ -1,7 +1,7 @@
 """What passes remember while a graph is compiled.
 
-Nodes never change, so what a pass found out about one holds in every later graph that has it: a second `simplify` asks
-only about the nodes that are new since the first.
+Nodes never change, so what a pass has found out about a node holds in every later graph that contains it. A second
+`simplify` therefore looks only at the nodes that are new since the first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _now = _Now()
 
 @contextmanager
 def remembering() -> Iterator[None]:
-    """A context in which passes remember; at its end all is forgotten."""
+    """A context manager inside which passes remember; at its end, everything is forgotten."""
     outer = _now.memo
     _now.memo = {}
     try:
@@ -35,7 +35,7 @@ def remembering() -> Iterator[None]:
 
 
 def remembered(what: Any, make: Callable[[], T]) -> T:
-    """What is known under a name so far, to be read and added to; outside of a compilation, something new each time."""
+    """What is remembered under a key, to be read and added to; outside of `remembering`, a new one each time."""
     memo = _now.memo
     if memo is None:
         return make()

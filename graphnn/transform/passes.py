@@ -1,7 +1,8 @@
-"""Passes: what a transformation is, and which ones the names stand for.
+"""Passes: transformations of graphs, and the lists of passes that `gn.compile` knows by name.
 
-A pass declares its numerics. `exact`: the same bits as without it, on the same backend. `stabilising`: more
-accurate. `reassociating`: the same mathematics with another rounding. `rounding`: the same in fewer digits.
+A pass declares its numerics, which is what it may do to results. `exact`: nothing, every bit stays the same on the same
+backend. `stabilising`: make them more accurate. `reassociating`: round them differently, by the same mathematics.
+`rounding`: compute them with fewer digits.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ Numerics = Literal["exact", "stabilising", "reassociating", "rounding"]
 
 @dataclass(frozen=True)
 class Pass:
-    """A transformation with its name and numerics; `apply` takes a graph and gives one. It is applied to bodies too.
+    """A transformation of graphs: `apply` takes a graph and returns a graph. It is applied to bodies too.
 
-    A required pass runs whatever passes are asked for: without it the backend could not run the graph. One that
-    fuses brings steps together, and says by `note` why neighbours stay apart.
+    A `required` pass runs whatever passes are asked for, because the backend cannot run the graph without it. A pass
+    that `fuses` makes one step of several, and calls `note` to say why neighbours were not fused.
 
     >>> import graphnn as gn
     >>> def no_double_negation(node):
@@ -44,9 +45,9 @@ class Pass:
     required: bool = False
     fuses: bool = False
 
-    def run(self, graph: Graph, answers: int | None = None) -> tuple[Graph, Record]:
-        """The graph after it, and what it did; with `answers`, after only so many answers of its rules."""
-        with recording(Record(self.numerics == "exact", self.fuses, answers)) as record:
+    def run(self, graph: Graph, limit: int | None = None) -> tuple[Graph, Record]:
+        """The graph after the pass, and a record of what it did. With `limit`, its rules replace only so many nodes."""
+        with recording(Record(self.numerics == "exact", self.fuses, limit)) as record:
             return self._through(graph), record
 
     def _through(self, graph: Graph) -> Graph:
@@ -54,14 +55,14 @@ class Pass:
 
 
 def made_of(name: str, numerics: Numerics, rules: Rules) -> Pass:
-    """The pass that applies rules to each node, operands first."""
+    """A pass that applies rules to each node, operands first."""
     return Pass(name, numerics, lambda graph: rewrite(graph, rules, exact=numerics == "exact"))
 
 
 def select(passes: str | Sequence[Pass], default: Sequence[Pass]) -> tuple[Pass, ...]:
-    """The passes meant: "default" (the backend's list), "exact" (the exact ones of it), "none", or those given.
+    """The passes that are meant: "default" (the backend's list), "exact" (its exact ones), "none", or a given sequence.
 
-    "none" keeps those that the backend requires, and they follow those given where they are not among them.
+    "none" keeps the passes that the backend requires. A given sequence is followed by those that it lacks.
 
     Raises:
         GraphError: for anything else.

@@ -1,4 +1,4 @@
-"""The record of a pass: what it replaced by what, by which rule, and what it left alone for a reason."""
+"""The record of a pass: which nodes it replaced, by which rules, and which it did not fuse, and why."""
 
 from __future__ import annotations
 
@@ -14,19 +14,15 @@ __all__ = ["EQUAL", "EXPANDED", "INSIDE", "Fired", "Kept", "Record", "current", 
 
 
 EXPANDED = "parts of a composite"
-"""What the record calls the rule that puts an expansion in a composite's place."""
-
-
+"""The name, in records, of the rule that replaces a composite by its expansion."""
 EQUAL = "equal nodes are one"
-"""And the one that puts one node in place of all that are equal to it."""
-
-
+"""The name of the rule that replaces a node by an equal one."""
 INSIDE = "inside bodies"
-"""And the one that puts a loop or branch in place of itself when a pass changed what it runs."""
+"""The name of the rule that replaces a loop or branch whose body was changed by a pass."""
 
 
 class Fired(NamedTuple):
-    """A rule that answered: the node of the graph, the same over rewritten operands, and what stands for it now."""
+    """A rule that replaced a node: the node of the graph, the node that the rule was given, and the new node."""
 
     rule: str
     node: Node
@@ -35,7 +31,7 @@ class Fired(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """Two nodes that a pass did not bring together, and why."""
+    """Two nodes that a pass did not fuse, and why."""
 
     node: Node
     other: Node
@@ -44,16 +40,16 @@ class Kept(NamedTuple):
 
 @dataclass
 class Record:
-    """What a pass did to a graph; compilers keep one a stage, and `f.explain()` tells it."""
+    """What a pass did to a graph. Each stage of a compiled program keeps one, and `f.explain()` shows it."""
 
     exact: bool = False
-    """Must the bits stay the same?"""
+    """Must the pass keep every bit?"""
     fuses: bool = False
-    """Does the pass bring steps together? Then it says why neighbours stay apart."""
-    answers: int | None = None
-    """After so many answers of rules, further ones are not heard: how the one that does harm is found."""
+    """Does the pass fuse steps? Then it says why neighbours were not fused."""
+    limit: int | None = None
+    """The number of replacements after which the pass makes no more: `Executable.bisect` searches with it."""
     moves: list[Mapping[Node, Node]] = field(default_factory=list)
-    """For each sweep over the graph, what stands for the nodes that it replaced or rebuilt."""
+    """For each sweep over the graph, the new node for each node that was replaced or rebuilt."""
     fired: list[Fired] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
@@ -67,7 +63,7 @@ _now = _Now()
 
 @contextmanager
 def recording(record: Record) -> Iterator[Record]:
-    """A context in which rewrites write into the record."""
+    """A context manager inside which rewrites write into the record."""
     outer = _now.record
     _now.record = record
     try:
@@ -77,11 +73,11 @@ def recording(record: Record) -> Iterator[Record]:
 
 
 def current() -> Record:
-    """The record being written; outside of any, one that nobody reads."""
+    """The record that is being written; outside of `recording`, a fresh one that is thrown away."""
     return _now.record or Record()
 
 
 def note(node: Node, other: Node, why: str) -> None:
-    """Tell the record why a pass did not bring two nodes together: the ledger shows it beside their steps."""
+    """Write into the record why a pass did not fuse two nodes: the ledger shows it beside their steps."""
     if _now.record is not None:
         _now.record.kept.append(Kept(node, other, why))

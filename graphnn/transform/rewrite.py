@@ -1,7 +1,8 @@
 """Rewriting: rules applied to each node of a graph, operands first, in one sweep.
 
-A rule is a function from a node to what stands for it, or None. `Rules` asks a rule only about nodes of the ops it
-names, so that a node nobody has a rule for costs a look into a dictionary. What no rule touches is not rebuilt.
+A rule is a function that takes a node and returns a node to replace it, or None to leave it. `Rules` asks a rule only
+about nodes of the ops that it names, so a node for which there is no rule costs one look into a dictionary. Nodes that
+no rule changes are not rebuilt.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ __all__ = ["Rule", "Rules", "rebuilt", "rewrite"]
 
 Rule: TypeAlias = Callable[[Node], "Node | None"]
 _PATIENCE = 100
-"""Answers to one node after which a rule is taken not to settle."""
+"""A rule that has replaced one node so often in turn is taken to have no end."""
 
 
 class Rules:
-    """Rules by the ops they look at.
+    """Rules, sorted by the ops of the nodes that they look at.
 
     >>> import graphnn as gn
     >>> rules = gn.Rules()
@@ -41,10 +42,10 @@ class Rules:
     def __init__(self, *everywhere: Rule) -> None:
         self._known: list[tuple[tuple[type[Node], ...], Rule]] = [((Node,), rule) for rule in everywhere]
         self.of: Mapping[type[Node], tuple[Rule, ...]] = _ByOp(self._known)
-        """The rules about an op, in the order in which they were added."""
+        """The rules for each op, in the order in which they were added."""
 
     def on(self, *ops: type[Node]) -> Callable[[Rule], Rule]:
-        """Add a rule about nodes of these ops, and of those derived from them."""
+        """A decorator that adds a rule for nodes of these ops, and of ops derived from them."""
 
         def add(rule: Rule) -> Rule:
             self._known.append((ops, rule))
@@ -55,7 +56,7 @@ class Rules:
 
 
 class _ByOp(dict[type[Node], tuple[Rule, ...]]):
-    """Rules found by op, and kept: asking about a node is one look into a dictionary."""
+    """The rules for each op, found when they are first asked for."""
 
     def __init__(self, known: Sequence[tuple[tuple[type[Node], ...], Rule]]) -> None:
         super().__init__()
@@ -69,18 +70,19 @@ class _ByOp(dict[type[Node], tuple[Rule, ...]]):
 def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool = False) -> Graph:
     """The graph with rules applied to each node, operands first; the same graph when nothing changed.
 
-    `rule` is one rule for all nodes, or `Rules` by op, or a mapping from nodes of the graph to the rule of each.
+    `rule` is one rule for all nodes, or `Rules` by op, or a mapping from nodes of the graph to a rule for each.
 
-    A rule gets a node whose operands are rewritten already, and returns what stands for it, or None to keep it.
-    What it builds takes the node's place in the order. It is asked again about its own answer, except the rule of
-    a single node. With `exact`, or inside an exact pass, a product or a reduction goes on reading memory that lies
-    as before: its bits depend on that.
+    A rule is given a node whose operands are rewritten already. It returns a node to replace it, or None. The nodes
+    that it builds take the position of the replaced node in the order. The rules are then applied to the new node,
+    until none changes it; a rule that is given for a single node is applied once. With `exact`, or inside an exact
+    pass, products and reductions keep reading operands with the same memory layout, because their last bits depend on
+    it.
 
-    A rule must be a function of the node: nodes are asked about before anything is rewritten, in any order, and
-    `Rules` that are applied again while the graph is compiled only about those that are new.
+    The result of a rule must depend on the node alone. Rules are first tried on the nodes as they stand, in any order.
+    When the same `Rules` are applied again in one compilation, they are tried only on nodes that are new since then.
 
     Raises:
-        GraphError: when an answer has another shape or dtype than the node, or a rule never settles.
+        GraphError: when a rule returns a node of another shape or dtype, or when rules replace a node without end.
     """
     record = current()
     rules: Rules | Mapping[Node, tuple[Rule]]
@@ -88,40 +90,40 @@ def rewrite(graph: Graph, rule: Rule | Rules | Mapping[Node, Rule], exact: bool 
         rules = {node: (only,) for node, only in rule.items()}
     else:
         rules = rule if isinstance(rule, Rules) else Rules(rule)
-    quiet = _quiet(graph, rules)
-    if quiet is None:
+    unchanged = _unchanged(graph, rules)
+    if unchanged is None:
         return graph
-    sweep = _Sweep(rules, record, exact or record.exact, quiet)
+    sweep = _Sweep(rules, record, exact or record.exact, unchanged)
     sweep.over(graph)
     if sweep.replaced:
         record.moves.append(sweep.replaced)
-    return graph.replaced(sweep.replaced, list(dict.fromkeys(sweep.order)), sweep.stirred)
+    return graph.replaced(sweep.replaced, list(dict.fromkeys(sweep.order)), sweep.unsorted)
 
 
-def _quiet(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node] | None:
-    """Nodes that their rules have no answer to as they stand, up to the first that has one; None when none has.
+def _unchanged(graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]) -> set[Node] | None:
+    """The nodes that their rules leave as they are, up to the first that a rule changes; None when no rule changes any.
 
-    Most passes find nothing in most graphs: what they then cost is asking those nodes that have rules.
+    Most passes find nothing in most graphs. Such a pass costs no more than trying its rules.
     """
-    quiet: set[Node] = remembered(rules, set) if isinstance(rules, Rules) else set()
+    unchanged: set[Node] = remembered(rules, set) if isinstance(rules, Rules) else set()
     with standing_in() as place:
         for nodes, asked in _asked(graph, rules):
             for node in nodes:
-                if node in quiet:
+                if node in unchanged:
                     continue
                 place(node)
                 for rule in asked:
                     answer = rule(node)
                     if answer is not None and answer is not node:
-                        return quiet
-                quiet.add(node)
+                        return unchanged
+                unchanged.add(node)
     return None
 
 
 def _asked(
     graph: Graph, rules: Rules | Mapping[Node, tuple[Rule]]
 ) -> Iterator[tuple[Sequence[Node], tuple[Rule, ...]]]:
-    """Nodes with the rules that they are asked by."""
+    """Groups of nodes, each with the rules for them."""
     if isinstance(rules, Rules):
         return ((nodes, asked) for op, nodes in graph.by_op.items() if (asked := rules.of[op]))
     return (([node], asked) for node, asked in rules.items())
@@ -131,27 +133,27 @@ class _Sweep:
     """One sweep over a graph, operands first."""
 
     def __init__(
-        self, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool, quiet: set[Node]
+        self, rules: Rules | Mapping[Node, tuple[Rule]], record: Record, exact: bool, unchanged: set[Node]
     ) -> None:
-        self.rules, self.record, self.exact, self.quiet = rules, record, exact, quiet
+        self.rules, self.record, self.exact, self.unchanged = rules, record, exact, unchanged
         self.replaced: dict[Node, Node] = {}
-        """What stands for the nodes replaced or rebuilt."""
+        """The new node for each node that was replaced or rebuilt."""
         self.order: list[Node] = []
-        """All that stand now, in order, and what answers were built with."""
-        self.stirred: set[int] = set()
-        """The places, by serial, where an answer stands."""
-        self.aside: dict[Node, Node] = {}
-        """What an answer stands for, in case that a reader must not see the answer."""
+        """The nodes of the new graph, in order, among others that rules have built."""
+        self.unsorted: set[int] = set()
+        """The serials of nodes that a rule replaced: several nodes may share them now."""
+        self.before: dict[Node, Node] = {}
+        """For each node that a rule replaced, the node over rewritten operands that the rule was given."""
 
     def over(self, graph: Graph) -> None:
-        replaced, quiet, order = self.replaced, self.quiet, self.order
-        stands = replaced.keys().isdisjoint  # asked of a node's operands
+        replaced, unchanged, order = self.replaced, self.unchanged, self.order
+        none_replaced = replaced.keys().isdisjoint  # called with a node's operands
         by_op = self.rules.of if isinstance(self.rules, Rules) else None
         by_node: Mapping[Node, tuple[Rule, ...]] = {} if isinstance(self.rules, Rules) else self.rules
         with standing_in() as place, recording() as built:
             for node in graph.nodes:
-                if stands(node.operands):
-                    if node in quiet:
+                if none_replaced(node.operands):
+                    if node in unchanged:
                         order.append(node)
                         continue
                     new = node
@@ -163,30 +165,30 @@ class _Sweep:
                     known = len(built)
                     for rule in asked:
                         answer = rule(new)
-                        if answer is not None and answer is not new and self._heard(rule, node, new, answer):
+                        if answer is not None and answer is not new and self._accept(rule, node, new, answer):
                             new = self._settled(node, answer)
                             break
                     else:
-                        if self.record.answers is None:
-                            quiet.add(new)
-                    if len(built) > known:  # what the answer is made of
+                        if self.record.limit is None:
+                            unchanged.add(new)
+                    if len(built) > known:  # the parts of the new node
                         order += built[known:]
-                        self.stirred.add(node.birth.serial)
+                        self.unsorted.add(node.birth.serial)
                 if new is not node:
                     replaced[node] = new
                 order.append(new)
 
     def _rebuilt(self, node: Node) -> Node:
-        return rebuilt(node, self.replaced, self.aside) if self.exact else node.with_operands(self.replaced)
+        return rebuilt(node, self.replaced, self.before) if self.exact else node.with_operands(self.replaced)
 
     def _settled(self, original: Node, node: Node) -> Node:
-        """What stands for a node once no rule has anything more to say; the rule of a single node is heard once."""
+        """The node that is left once no rule changes it any more; a rule for a single node is applied once only."""
         if not isinstance(self.rules, Rules):
             return node
         for _ in range(_PATIENCE):
             for rule in self.rules.of[node.__class__]:
                 answer = rule(node)
-                if answer is not None and answer is not node and self._heard(rule, original, node, answer):
+                if answer is not None and answer is not node and self._accept(rule, original, node, answer):
                     break
             else:
                 return node
@@ -195,35 +197,35 @@ class _Sweep:
             f"the rule '{rule_name(rule)}' never settles: it answered {_PATIENCE} times in turn about {describe(node)}."
         )
 
-    def _heard(self, rule: Rule, original: Node, node: Node, answer: Node) -> bool:
-        """Write an answer into the record; False when no further ones are heard."""
+    def _accept(self, rule: Rule, original: Node, node: Node, answer: Node) -> bool:
+        """Write a replacement into the record; False when the record's limit is reached."""
         record = self.record
-        if record.answers is not None and len(record.fired) >= record.answers and rule_name(rule) != INSIDE:
+        if record.limit is not None and len(record.fired) >= record.limit and rule_name(rule) != INSIDE:
             return False
         if answer.spec != node.spec:
             raise GraphError(
                 f"the rule '{rule_name(rule)}' replaced {node!r} by {answer!r}: the spec must stay the same."
             )
         record.fired.append(Fired(rule_name(rule), original, node, answer))
-        self.aside.setdefault(original, node)
+        self.before.setdefault(original, node)
         return True
 
 
 def rule_name(rule: Rule) -> str:
-    """What reports call a rule: its name in words."""
+    """The name of a rule in words, for reports."""
     return getattr(rule, "__name__", type(rule).__name__).strip("_").replace("_", " ")
 
 
-def rebuilt(node: Node, replaced: Mapping[Node, Node], aside: Mapping[Node, Node]) -> Node:
-    """A node over what stands for its operands, in an exact pass.
+def rebuilt(node: Node, replaced: Mapping[Node, Node], before: Mapping[Node, Node]) -> Node:
+    """The node over its new operands, in an exact pass.
 
-    A product or a reduction goes on reading memory that lies as before: its last bits depend on that. `aside` has
-    those that something else stands for, each as it would be without.
+    A product or a reduction must read operands with the same memory layout as before, because its last bits depend on
+    it. Where a new operand lies otherwise, the node reads the operand that the rule was given, which is in `before`.
     """
     new = node.with_operands(replaced)
-    if node.indifferent or not reaches(node, aside) or reads_alike(node, new):
+    if node.indifferent or not reaches(node, before) or reads_alike(node, new):
         return new
-    kept = {operand: faithful(operand, replaced, aside) for operand in node.operands}
+    kept = {operand: faithful(operand, replaced, before) for operand in node.operands}
     for operand, standing in kept.items():
         if standing is not replaced.get(operand, operand):
             note(node, operand, "another place or order in memory would change the last bits")

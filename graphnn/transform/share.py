@@ -16,7 +16,7 @@ from .rewrite import rebuilt
 __all__ = ["identity", "share"]
 
 _LARGE = 1024
-"""Constants of more bytes are compared by identity: hashing them would cost more than sharing saves."""
+"""Larger constants, in bytes, are compared by identity: hashing them would cost more than sharing saves."""
 
 
 def _apply(graph: Graph) -> Graph:
@@ -24,18 +24,18 @@ def _apply(graph: Graph) -> Graph:
     keys: dict[Node, Hashable] = remembered(identity, dict)
     first: dict[Hashable, Node] = {}
     replaced: dict[Node, Node] = {}
-    aside: dict[Node, Node] = {}
-    stands = replaced.keys().isdisjoint  # asked of a node's operands
+    before: dict[Node, Node] = {}
+    none_replaced = replaced.keys().isdisjoint  # called with a node's operands
     order: list[Node] = []
     for node in graph.nodes:
-        new = node if stands(node.operands) else rebuilt(node, replaced, aside)
+        new = node if none_replaced(node.operands) else rebuilt(node, replaced, before)
         key = keys.get(new)
         if key is None:
             key = keys[new] = identity(new)
         standing = first.setdefault(key, new)
-        if standing is not new and (record.answers is None or len(record.fired) < record.answers):
+        if standing is not new and (record.limit is None or len(record.fired) < record.limit):
             record.fired.append(Fired(EQUAL, node, new, standing))
-            aside[node], new = new, standing
+            before[node], new = new, standing
         else:
             order.append(new)
         if new is not node:
@@ -46,7 +46,7 @@ def _apply(graph: Graph) -> Graph:
 
 
 def identity(node: Node) -> Hashable:
-    """What two nodes have in common exactly when one may stand for both: itself, where none may stand for it."""
+    """A key that two nodes have in common exactly when one may replace the other; the node itself when none may."""
     if node.random or isinstance(node, (Input, Parameter)):
         return node
     if isinstance(node, Constant):
@@ -64,7 +64,7 @@ def identity(node: Node) -> Hashable:
 
 
 def _told_apart(value: Any) -> Hashable:
-    """An attribute as what is equal only when it is the same: 1, 1.0 and True, 0.0 and -0.0 are not."""
+    """An attribute as a key that tells apart 1, 1.0 and True, and 0.0 and -0.0."""
     if isinstance(value, Node) or value.__class__ is str:
         return value  # both are hashable
     if value.__class__ is tuple:
@@ -74,7 +74,7 @@ def _told_apart(value: Any) -> Hashable:
         return value
     if isinstance(value, (bool, int, float)):
         return (type(value), repr(value))
-    return value  # type: ignore[no-any-return]  # unhashable ones are found out when they are looked up
+    return value  # type: ignore[no-any-return]  # `identity` notices those that are not hashable
 
 
 share = Pass("share", "exact", _apply)

@@ -70,7 +70,7 @@ def test_a_product_with_itself_stays_one_of_two_buffers(after):
 def test_the_search_for_a_harmful_answer_limits_those_of_share(after):
     x = gn.Input("x", ("N",))
     graph = gn.Graph([gn.Exp(x) + gn.Exp(x), gn.Log(x) + gn.Log(x)])
-    counts = [ops(share.run(graph, answers)[0]).count for answers in (0, 1, None)]
+    counts = [ops(share.run(graph, limit)[0]).count for limit in (0, 1, None)]
     assert [(count("Exp"), count("Log")) for count in counts] == [(2, 2), (1, 2), (1, 1)]
 
 

@@ -126,7 +126,7 @@ class Bound(Lowered):
         """Bring what products of the library update to the host, where there are some."""
         if any(product.onto for product in self.products):
             for held in self._updated:
-                held.come_home()
+                held.fetch_for_writing()
 
     def send(self, feeds: Mapping[str, np.ndarray]) -> None:
         """Feed the inputs on the device, and let nothing have stopped the program."""

@@ -41,7 +41,7 @@ class DeviceCopy:
             self._device.download(self.array, self.memory.ptr)
             self._newer = False
 
-    def come_home(self) -> None:
+    def fetch_for_writing(self) -> None:
         """Bring the host up to date for somebody who may write there."""
         self.fetch()
         self._sent = False
@@ -49,7 +49,7 @@ class DeviceCopy:
 
 def copy_of(parameter: Parameter, device: Device) -> DeviceCopy:
     """The one copy of a parameter, made when it is first asked for."""
-    if parameter.elsewhere is None:
-        parameter.keep_elsewhere(DeviceCopy(device, parameter.storage))
-    assert isinstance(parameter.elsewhere, DeviceCopy)
-    return parameter.elsewhere
+    if parameter.device_copy is None:
+        parameter.keep_device_copy(DeviceCopy(device, parameter.storage))
+    assert isinstance(parameter.device_copy, DeviceCopy)
+    return parameter.device_copy

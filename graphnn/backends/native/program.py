@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ...ir.leaf import come_home
+from ...ir.leaf import fetch_for_writing
 from ...ir.spec import Spec
 from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes
@@ -45,7 +45,7 @@ class NativeProgram:
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         results: list[np.ndarray] = []
         with np.errstate(all="ignore"):
             self.bound(sizes).step(feeds, lambda outputs: results.extend(array.copy() for array in outputs))
@@ -65,13 +65,13 @@ class NativeProgram:
 
         The first of them goes on at the step `begin`.
         """
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         with np.errstate(all="ignore"):
             run_loop(self.bound, batches, orders, records, stop, progress, ahead, begin)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
         return best_times(bound.by_step(), bound.run_parts, self.plan)

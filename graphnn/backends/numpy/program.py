@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from ...errors import BackendError
-from ...ir.leaf import come_home
+from ...ir.leaf import fetch_for_writing
 from ...ir.node import Call
 from ...ir.spec import Spec
 from ...plan.memory import Plan
@@ -39,7 +39,7 @@ class NumpyProgram:
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
         """Run once; the outputs, as copies."""
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
         results: list[np.ndarray] = []
@@ -58,7 +58,7 @@ class NumpyProgram:
         ahead: int = 1,
     ) -> None:
         """Run whole epochs over bound batches: nothing is allocated from the second epoch on."""
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         runner = Loop(self, batches, records)
         with np.errstate(all="ignore"):
             for epoch, order in enumerate(orders):
@@ -67,7 +67,7 @@ class NumpyProgram:
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
-        come_home(self.plan.graph.parameters.values())
+        fetch_for_writing(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
         return best_times(bound.by_step, _run, self.plan)

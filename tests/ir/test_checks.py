@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.ir.verdicts import question
+from graphnn.ir.checks import check_key
 
 x = gn.Input("x", ("N", 3))
 y = gn.Input("y", ("N", 3))
@@ -37,7 +37,7 @@ def test_a_subclass_that_checks_in_its_own_way_is_checked_each_time():
 
 
 def test_attributes_that_are_equal_but_not_the_same_are_told_apart():
-    assert question(gn.Sum(x, 1, True)) != question(gn.Sum(x, 1, False))
+    assert check_key(gn.Sum(x, 1, True)) != check_key(gn.Sum(x, 1, False))
     assert gn.Sum(x, 1, True).shape != gn.Sum(x, 1, False).shape
     with pytest.raises(gn.ShapeError, match="is not a number"):
         gn.Sum(x, True)  # after Sum(x, 1) was found in order
@@ -47,7 +47,7 @@ def test_attributes_that_are_equal_but_not_the_same_are_told_apart():
 
 def test_a_missing_operand_is_told_from_another_missing_one():
     low, high = gn.Clip(x, 0.0, None), gn.Clip(x, None, 0.0)
-    assert low.spec == high.spec and question(low) != question(high)
+    assert low.spec == high.spec and check_key(low) != check_key(high)
     f = gn.compile([gn.Sum(low), gn.Sum(high)])
     assert [float(v) for v in f(x=[[-1.0, 2.0, 3.0]])] == [5.0, -1.0]
 
