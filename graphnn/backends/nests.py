@@ -80,8 +80,11 @@ def make_axes(
             runs.append(_Run(size, fixed, strides))
     axes: list[Axis] = []
     words: list[int] = []
+    alone = [run for run in runs if run.size == 1]
     for run in runs:
         kinds = tuple(_kind(s, dtype.itemsize) for s, dtype in zip(run.strides, dtypes, strict=True))
+        if alone and run.size > 1:
+            kinds = _unless_dense(kinds, alone, dtypes)
         unrolled = run.fixed and run.size <= UNROLLED
         axes.append(Axis(run.size if unrolled else None, kinds))
         words += [] if unrolled else [run.size]
@@ -98,6 +101,14 @@ def line_axes(
     moves = [[array.strides[a] for array in arrays] for a in others]
     axes, words = make_axes([dims[a] for a in others], numbers, moves, [array.dtype for array in arrays])
     return axes, words, prod(numbers)
+
+
+def _unless_dense(kinds: tuple[Stride, ...], alone: Sequence[_Run], dtypes: Sequence[DType]) -> tuple[Stride, ...]:
+    """The kinds, less what is dense only because an axis of a named size, itself dense, has one element this time."""
+    return tuple(
+        "any" if kind == "dense" and any(run.strides[i] == dtype.itemsize for run in alone) else kind
+        for i, (kind, dtype) in enumerate(zip(kinds, dtypes, strict=True))
+    )
 
 
 def _kind(stride: int, itemsize: int) -> Stride:

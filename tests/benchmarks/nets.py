@@ -8,29 +8,20 @@ CPU time, with the median's distance beside it. The losses of both sides are com
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 import graphnn as gn
+from examples import example
 
 ROUNDS = 5
 Runs = dict[str, Callable[[], list[float]]]
-
-
-def example(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name[3:], Path(__file__).parents[2] / "examples" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def ours(declare: Callable[[], gn.Model], x: np.ndarray, t: np.ndarray, batch: int, lr: float, backend: str) -> Any:

@@ -38,12 +38,14 @@ class Bands:
     copies: list[Copy] = field(default_factory=list)
 
 
-def lay_bands(window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray, start: int = 0) -> Bands:
-    """The bands of images (samples, channels, *positions) in some memory, for places from a row on; a single image
-    itself where it serves as it lies."""
+def lay_bands(
+    window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray, start: int, together: bool
+) -> Bands:
+    """The bands of images (samples, channels, *positions) in some memory, for places from a row on; unless they are
+    treated together, an image itself where it serves as it lies."""
     image, [samples, channels, *_] = images[0], images.shape
     strides = [s * by for s, by in zip(image.strides[1:], window.stride, strict=True)]
-    if samples == 1 and not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
+    if not together and not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
         apart = [s * by for s, by in zip(image.strides[1:], window.dilation, strict=True)]
         return Bands(image, offsets(window.kernel, apart) + start * strides[0])
     runs, first_rows = _runs(window, places[0])

@@ -93,10 +93,10 @@ def parts(samples: int, at_once: int) -> Iterator[tuple[slice, int]]:
         yield slice(samples - rest, samples), rest
 
 
-def sample_axis(declared: Any, at_once: int) -> Dim:
-    """The size of an axis of samples, as declared: one kernel serves whole parts and what is left over."""
+def sample_axis(declared: Any, together: bool) -> Dim:
+    """The size of an axis of samples that are treated together: as declared, so that one kernel serves any number."""
     size: Dim = declared.x.shape[0]
-    return 1 if at_once == 1 else size
+    return size if together else 1
 
 
 def fixed_count(dims: Sequence[Dim], count: int) -> int | None:

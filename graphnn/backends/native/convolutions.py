@@ -48,7 +48,7 @@ def _lower_conv(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working:
         dims = (declared.x.shape[0], b.shape[0]), b.shape
         return [*(_biased(out, bias, declared) if bias else ()), *lower_product(a, b, c, *dims, c if bias else None)]
     calls: list[Invocation] = []
-    for part, at_once in parts(len(x), _together(len(x), prod(out.shape[2:]), working[0])):
+    for part, at_once in parts(len(x), _at_once(len(x), out.shape[2:], working[0])):
         of_row = prod((*x.shape[1:2], *node.window.kernel[1:], *out.shape[3:])) * x.itemsize
         for rows in _blocks(out.shape[2], of_row):
             result = out[part, :, rows]
@@ -62,18 +62,19 @@ def _conv(
     """Some samples' bands for places from a row on, and a product of the filters with what every tap sees."""
     x, filters, *bias = ins
     places = out.shape[2:]
+    together = _together(places)
     first, *rest = declared.shape[2:]
-    dims = (_rows(first, places[0]), sample_axis(declared, at_once), *rest)
+    dims = (_rows(first, places[0]), sample_axis(declared, together), *rest)
     batch = Batch(len(x) // at_once)
     result, images = (batch.array(array, at_once * array.strides[0]) for array in (out, x))
-    bands = lay_bands(node.window, x[:at_once], places, working[0], start)
+    bands = lay_bands(node.window, x[:at_once], places, working[0], start, together)
     seen = batch.array(bands.array) if bands.laid else images
     batch.move(seen, images, bands.copies, (x.shape[1], *dims))
-    alone = out[0] if at_once == 1 else shaped(working[2], (out.shape[1], places[0], at_once, *places[1:]))
-    made = result if at_once == 1 else batch.array(alone)
+    alone = out[0] if not together else shaped(working[2], (out.shape[1], places[0], at_once, *places[1:]))
+    made = result if not together else batch.array(alone)
     which = (made, batch.array(filters), seen, *map(batch.array, bias))
     _filter(batch, which, (alone, filters, *bias), bands, node.groups, fixed_count(dims, alone[0].size))
-    if at_once > 1:
+    if together:
         batch.move(result, made, [(np.moveaxis(out[:at_once], 0, 2), alone)], (out.shape[1], *dims))
     return [*(zeros(bands.array) if any(map(sum, node.window.padding)) else ()), batch.call()]
 
@@ -109,7 +110,7 @@ def _lower_transpose(node: Any, ins: Arrays, out: np.ndarray, declared: Any, wor
     calls = _biased(out, bias, declared)
     if not (x.size and out.size):
         return calls
-    for part, at_once in parts(len(x), _together(len(x), prod(x.shape[2:]), working[0])):
+    for part, at_once in parts(len(x), _at_once(len(x), x.shape[2:], working[0])):
         of_row = prod((*out.shape[1:2], *node.window.kernel, *x.shape[3:])) * x.itemsize
         for rows in _blocks(x.shape[2], of_row):
             calls.append(
@@ -125,14 +126,15 @@ def _transpose(
     x, filters = ins
     groups, window, places = node.groups, node.window, x.shape[2:]
     many = len(filters) // groups
+    together = _together(places)
     batch = Batch(len(x) // at_once)
     result, given = (batch.array(array, at_once * array.strides[0]) for array in (out, x))
     columns = shaped(working[0], (out.shape[1], *window.kernel, at_once, *places))
     weights, made = batch.array(filters), batch.array(columns)
     first, *rest = declared.x.shape[2:]
-    dims = (sample_axis(declared, at_once), _rows(first, places[0]), *rest)
+    dims = (sample_axis(declared, together), _rows(first, places[0]), *rest)
     values, seen = x[0], given
-    if at_once > 1 or not in_one_run(x.strides[2:], places, x.itemsize):
+    if together or not in_one_run(x.strides[2:], places, x.itemsize):
         values = shaped(working[2], (x.shape[1], at_once, *places))
         seen = batch.array(values)
         batch.move(seen, given, [(values, np.moveaxis(x[:at_once], 0, 1))], (x.shape[1], *dims))
@@ -155,13 +157,19 @@ def _transpose(
     return batch.call()
 
 
-def _together(samples: int, places: int, columns: np.ndarray) -> int:
-    """How many samples to treat at once: some, whose places fill vectors, where one has too few."""
-    if places >= VECTOR:
+def _together(places: tuple[int, ...]) -> bool:
+    """Are samples treated together, as one's places do not fill vectors? However many there are."""
+    return prod(places) < VECTOR
+
+
+def _at_once(samples: int, places: tuple[int, ...], columns: np.ndarray) -> int:
+    """How many samples to treat at once, whose places fill vectors."""
+    if not _together(places):
         return 1
-    whole = VECTOR // gcd(VECTOR, places)
+    count = prod(places)
+    whole = VECTOR // gcd(VECTOR, count)
     room: int = columns.shape[1]
-    return min(-(-TOGETHER // (whole * places)) * whole, room, samples)
+    return min(-(-TOGETHER // (whole * count)) * whole, room, samples)
 
 
 def _blocks(rows: int, bytes_of_row: int) -> Iterator[slice]:

@@ -40,10 +40,11 @@ def lower_weight(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
     if x.size and g.size:
         image = prod(_padded(node.window, x)) if _pads(node.window) else 0
         each = image + prod(g.shape[2:]) * _width(g)
-        at_once = max(1, min(len(x), -(-STEPS // prod(g.shape[2:])), working[0].size // each))
+        wanted = -(-STEPS // prod(g.shape[2:]))
+        at_once = max(1, min(len(x), wanted, working[0].size // each))
         room = working[0].reshape(-1)
         rooms = (room[: at_once * image], room[at_once * image :]) if at_once * each <= room.size else working[1:3]
-        samples = sample_axis(declared, at_once)
+        samples = sample_axis(declared, wanted > 1)
         axes = [(samples, *operand.shape[1:]) for operand in (declared.x, declared.g)]
         for part, many in parts(len(x), at_once):
             calls += _add_up(node, (x[part], g[part]), total, axes, rooms, many)

@@ -92,7 +92,7 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Ar
 def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     x, w, onto, *alpha = ins
     dims = declared.x.shape, declared.W.shape
-    if by_loops(x, w, out):
+    if by_loops(x, w, out, *dims):
         return lower_product(x, w, out, *dims, onto, *alpha)
     if not alpha:
         added = language.parse("x + y")

@@ -1,22 +1,41 @@
-"""Matrix products: which kernel, loops or BLAS, and its words, for arrays of any layout."""
+"""Matrix products: which kernel, loops or BLAS, and its words, for arrays of any layout.
+
+What a program knows of a product before any batch says which of the two its batches may take. Where that is both, both
+are loaded with the first batch, so that none later waits for a kernel.
+"""
 
 from __future__ import annotations
+
+from math import prod
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from ...ir.spec import Dim, Size
 from ..nests import UNROLLED
 from .blas import blas_kernel
+from .machine import machine
 from .probe import blas
-from .products import Product, product_kernel
+from .products import Product, packs, product_kernel
 from .tape import Invocation, address_of
 
 __all__ = ["by_loops", "lower_product"]
 
-LARGE = {4: 600_000, 8: 250_000}
-"""Multiplications from which a call of BLAS is faster than loops, by the bytes of a number."""
+LARGE = 600_000
+"""Multiplications from which a call of BLAS is faster than loops."""
 LARGE_STRIDED = 24_000
-"""The same where the elements of B's rows do not lie side by side."""
+"""The same where the elements of B's rows do not lie side by side, and are not packed."""
+USUAL, MOST = 64, 1024
+"""What a named size is taken for, usually and at the most."""
+FEW = {4: 8, 8: 4}
+"""Rows up to which loops are faster however large B is, by the bytes of a number: BLAS copies all of B first."""
+CACHED = 8 << 20
+"""Bytes of B up to which that holds, as it stays in a cache from row to row."""
+
+Way: TypeAlias = Literal["loops", "blas"]
+
+Sizes: TypeAlias = "tuple[Dim, Dim, Dim]"
+"""Rows, inner size and columns, as declared."""
 
 
 def lower_product(
@@ -37,22 +56,48 @@ def lower_product(
     rows, columns = x.ndim > 1, w.ndim > 1
     a, b, c = x if rows else x[None], w if columns else w[:, None], _matrices(out, rows, columns)
     plus = None if onto is None else _matrices(onto, rows, columns)
-    sizes = (x_dims[-2] if rows else 1, x_dims[-1], w_dims[-1] if columns else 1)
-    batches = c.shape[:-2]
-    if by_loops(a, b, c):
-        if c.dtype.kind == "f" and c.itemsize > 2 and any(isinstance(size, Size) for size in sizes):
-            blas(_routine(c))  # for a larger batch, so that it need not wait for the library
-        return _by_loops(a, b, c, plus, alpha, batches, sizes)
-    return _by_blas(a, b, c, plus, alpha, batches)
+    sizes = _sizes(x_dims, w_dims)
+    given = a, b, c, plus, alpha, c.shape[:-2]
+    ways = [_by_loops(*given, sizes) if way == "loops" else _by_blas(*given) for way in _ways(a, b, c, sizes)]
+    for [call] in ways[1:]:
+        machine().address(call.kernel)  # so that a batch of another size need not wait for it
+    return ways[0]
 
 
-def by_loops(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
-    """Is a product of matrices one of the kernels' own loops, and not a call of BLAS?"""
-    if out.dtype.kind != "f" or out.itemsize == 2:
-        return True
-    large = LARGE[out.itemsize] if b.strides[-1] == b.itemsize else LARGE_STRIDED
-    count: int = a.shape[-2] * a.shape[-1] * b.shape[-1]
-    return count < large or not _suits_blas(a, b, out)
+def by_loops(x: np.ndarray, w: np.ndarray, out: np.ndarray, x_dims: tuple[Dim, ...], w_dims: tuple[Dim, ...]) -> bool:
+    """Is a product of matrices computed by loops, which add it to any matrix on the way out?"""
+    return _ways(x, w, out, _sizes(x_dims, w_dims))[0] == "loops"
+
+
+def _sizes(x_dims: tuple[Dim, ...], w_dims: tuple[Dim, ...]) -> Sizes:
+    return (x_dims[-2] if len(x_dims) > 1 else 1, x_dims[-1], w_dims[-1] if len(w_dims) > 1 else 1)
+
+
+def _ways(a: np.ndarray, b: np.ndarray, out: np.ndarray, sizes: Sizes) -> tuple[Way, ...]:
+    """How it is computed for these arrays; then how else for others, when named sizes have other values."""
+    if out.dtype.kind != "f" or out.itemsize == 2 or not _suits_blas(a, b, out):
+        return ("loops",)
+    if b.strides[-1] != b.itemsize and not packs(*map(_unrolled, sizes[1:])):
+        return ("loops" if _count(sizes, USUAL) < LARGE_STRIDED else "blas",)
+    if _count(sizes, MOST) < LARGE:
+        return ("loops",)
+    few = FEW[b.itemsize] if b.shape[-2] * b.shape[-1] * b.itemsize <= CACHED else 0
+    if isinstance(sizes[0], int) and sizes[0] > few and _count(sizes, USUAL) >= LARGE:
+        return ("blas",)
+    ways: tuple[Way, Way] = ("loops", "blas")
+    if out.shape[-2] > few and a.shape[-2] * a.shape[-1] * b.shape[-1] >= LARGE:
+        ways = ("blas", "loops")
+    return ways if any(isinstance(size, Size) for size in sizes) else ways[:1]
+
+
+def _count(sizes: Sizes, named: int) -> int:
+    """The multiplications, when named sizes are so large."""
+    return prod(size if isinstance(size, int) else named for size in sizes)
+
+
+def _unrolled(size: Dim) -> int | None:
+    """A size that the kernel has written out."""
+    return size if isinstance(size, int) and size <= UNROLLED else None
 
 
 def _suits_blas(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
@@ -93,10 +138,10 @@ def _moves(array: np.ndarray, axis: int, batches: int) -> int:
 
 def _by_loops(
     a: np.ndarray, b: np.ndarray, c: np.ndarray, plus: np.ndarray | None, alpha: np.ndarray | None,
-    batches: tuple[int, ...], sizes: tuple[Dim, Dim, Dim],
+    batches: tuple[int, ...], sizes: Sizes,
 ) -> list[Invocation]:  # fmt: skip
     item = c.itemsize
-    m, k, n = (size if isinstance(size, int) and size <= UNROLLED else None for size in sizes)
+    m, k, n = map(_unrolled, sizes)
     dense = b.strides[-1] == item or sizes[2] == 1
     how = Product(c.dtype, m, k, n, dense, plus is not None, alpha is not None, len(batches))
     words: list[int] = [address_of(c), address_of(a), address_of(b)]

@@ -19,7 +19,7 @@ from .mathematics import Arithmetic
 from .types import DType, lanes_of, number, register_type, vectors_of
 from .writer import Writer
 
-__all__ = ["Loops", "Product", "product_kernel"]
+__all__ = ["Loops", "Product", "packs", "product_kernel"]
 
 REGISTERS = 24
 """Vectors of half the kernels' width that a tile may hold."""
@@ -59,6 +59,11 @@ class Product:
     """Does a table say where each step along the inner axis lies, in A and in B?"""
     rows_at: bool = False
     """Does a table say where each row of A lies?"""
+
+
+def packs(inner: int | None, columns: int | None) -> bool:
+    """Is a B of that size, whose rows do not lie side by side, copied into order first?"""
+    return inner is not None and columns is not None and 0 < inner * columns <= PACKED
 
 
 @cache
@@ -122,8 +127,8 @@ class Loops:
         self.b_step: str | int = item if how.b_dense else w.word()
         if how.onto:
             self.c_row, self.c_step = w.word(), "" if how.spread else w.word()
-        if not how.b_dense and how.inner and how.columns and how.inner * how.columns <= PACKED:
-            self._pack(how.inner, how.columns)
+        if not how.b_dense and packs(how.inner, how.columns):
+            self._pack(int(self.inner), int(self.columns))
         if how.columns is not None and self.in_tables:
             self._vector_by_vector(how.columns)
             return
@@ -156,10 +161,10 @@ class Loops:
             with w.loop(self.columns) as j:
                 self._band([(j, 1, None)])
             return
-        left = w.put(f"and i64 {self.columns}, {self.lanes - 1}")
-        whole = w.put(f"sub nsw i64 {self.columns}, {left}")
+        whole = w.put(f"and i64 {self.columns}, {-self.lanes}")
         with w.loop(whole, self.lanes) as j:
             self._band([(j, self.lanes, None)])
+        left = w.put(f"sub nsw i64 {self.columns}, {whole}")
         if machine().masks and self.dtype.itemsize >= 4:
             with w.when(w.put(f"icmp sgt i64 {left}, 0")):
                 self._band([(whole, self.lanes, w.first(left, self.lanes))])
