@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -231,8 +231,14 @@ def _without_ones(letters: str, node: Node, sizes: dict[str, tuple[Dim, Node]]) 
     return "".join(a for a, kept in zip(letters, keep, strict=True) if kept), Reshape(node, shape)
 
 
-def as_product(terms: list[str], result: str, ins: tuple[Any, ...], out: Any) -> tuple[Any, Any, Any] | None:
-    """The operands and the result of an equation as views that `matmul` takes; None where that is not to be had."""
+def as_product(
+    terms: list[str], result: str, ins: tuple[Any, ...], out: Any, named: Container[str] = ()
+) -> tuple[Any, Any, Any] | None:
+    """The operands and the result of an equation as views that `matmul` takes; None where that is not to be had.
+
+    What is to serve for other sizes too says which letters have named ones: their axes count though they have but one
+    element this time.
+    """
     one, two = terms
     if any(len(set(t)) < len(t) for t in terms) or (set(one) ^ set(two)) - set(result):
         return None
@@ -244,9 +250,9 @@ def as_product(terms: list[str], result: str, ins: tuple[Any, ...], out: Any) ->
     orders = _inner_orders(one, two, inner, ins)
     for order in orders:
         views = (
-            _view(ins[0], one, (batch, rows, order)),
-            _view(ins[1], two, (batch, order, columns)),
-            _view(out, result, (batch, rows, columns)),
+            _view(ins[0], one, (batch, rows, order), named),
+            _view(ins[1], two, (batch, order, columns), named),
+            _view(out, result, (batch, rows, columns), named),
         )
         if all(view is not None for view in views):
             return views
@@ -263,19 +269,13 @@ def _inner_orders(one: str, two: str, inner: list[str], ins: tuple[Any, ...]) ->
     return found
 
 
-def _view(array: Any, term: str, groups: tuple[list[str], list[str], list[str]]) -> Any:
+def _view(array: Any, term: str, groups: tuple[list[str], list[str], list[str]], named: Container[str]) -> Any:
     """The array with its batch axes first and each of two groups of axes as one; None where that takes a copy."""
     batch, first, second = groups
-    moved = array.transpose([term.index(a) for a in (*batch, *first, *second)])
-    shape = moved.shape[: len(batch)]
-    sizes = moved.shape[len(batch) :]
-    merged = (*shape, prod(sizes[: len(first)]), prod(sizes[len(first) :]))
-    if not (_mergeable(moved, len(batch), len(first)) and _mergeable(moved, len(batch) + len(first), len(second))):
-        return None
-    return moved.reshape(merged)
-
-
-def _mergeable(array: Any, start: int, count: int) -> bool:
-    """Do some axes in a row step through memory as one?"""
-    axes = [a for a in range(start, start + count) if array.shape[a] != 1]
-    return all(array.strides[a] == array.strides[b] * array.shape[b] for a, b in pairwise(axes))
+    sizes, strides = (dict(zip(term, numbers, strict=True)) for numbers in (array.shape, array.strides))
+    for group in (first, second):
+        axes = [a for a in group if sizes[a] != 1 or a in named]
+        if any(strides[a] != strides[b] * sizes[b] for a, b in pairwise(axes)):  # they do not step as one
+            return None
+    shape = (*(sizes[a] for a in batch), prod(sizes[a] for a in first), prod(sizes[a] for a in second))
+    return array.transpose([term.index(a) for a in (*batch, *first, *second)]).reshape(shape)

@@ -33,19 +33,19 @@ def lower_einsum(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
             return _map(terms, result, ins, out, declared.shape)
         if len(terms) == 2:
             one, two = terms
-            if product := _as_product(terms, result, ins, out):
+            if product := _as_product(terms, result, ins, out, dims):
                 return _product(product, _sizes(terms, result, dims))
             for letter in dims:
                 if letter in one and letter in two and letter not in result and out.itemsize > 2:
                     longer = np.broadcast_to(out, (ins[0].shape[one.index(letter)], *out.shape))
-                    if product := _as_product(terms, letter + result, ins, longer):
+                    if product := _as_product(terms, letter + result, ins, longer, dims):
                         return [*zeros, *_product(product, _sizes(terms, letter + result, dims), added=True)]
     return contract(terms, result, ins, out, dims)
 
 
-def _as_product(terms: list[str], result: str, ins: Arrays, out: np.ndarray) -> Arrays | None:
+def _as_product(terms: list[str], result: str, ins: Arrays, out: np.ndarray, dims: Mapping[str, Dim]) -> Arrays | None:
     """Matrices whose product it is, if there are such, and the product's rows or columns lie densely."""
-    product = as_product(terms, result, ins, out)
+    product = as_product(terms, result, ins, out, {a for a, size in dims.items() if not isinstance(size, int)})
     return product if product is not None and _dense_side(product[2]) is not None else None
 
 
