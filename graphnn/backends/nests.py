@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Literal, TypeAlias
 
@@ -56,11 +57,20 @@ def make_nest(shape: tuple[Dim, ...], arrays: Sequence[np.ndarray]) -> tuple[Nes
     `shape` says which axes have a named size: those are never left out or unrolled, so that the structure is the
     same for every size.
     """
-    numbers = next((a.shape for a in arrays if a.ndim), ())
-    strides = [[a.strides[axis] if a.ndim else 0 for a in arrays] for axis in range(len(numbers))]
-    dtypes = tuple(a.dtype for a in arrays)
-    axes, words = make_axes(shape, numbers, strides, dtypes)
-    return Nest(axes, dtypes), words
+    nest, words = _nest(shape, tuple([(a.shape, a.strides, a.dtype) for a in arrays]))
+    return nest, list(words)
+
+
+@lru_cache(1024)
+def _nest(
+    shape: tuple[Dim, ...], layouts: tuple[tuple[tuple[int, ...], tuple[int, ...], DType], ...]
+) -> tuple[Nest, tuple[int, ...]]:
+    """Made once for arrays that lie alike, as those of equal layers do."""
+    numbers = next((sizes for sizes, _, _ in layouts if sizes), ())
+    moves = [[strides[axis] if sizes else 0 for sizes, strides, _ in layouts] for axis in range(len(numbers))]
+    dtypes = tuple([dtype for _, _, dtype in layouts])
+    axes, words = make_axes(shape, numbers, moves, dtypes)
+    return Nest(axes, dtypes), tuple(words)
 
 
 def make_axes(
