@@ -30,6 +30,7 @@ from .ranks import RANKS
 from .reductions import fold, reduction_kernel
 from .rowwise.lower import lower_rows
 from .scans import SCANS
+from .searches import searchable, truth_kernel
 from .sums import lower_einsum
 from .tape import Invocation, address_of
 from .types import NoKernel
@@ -80,9 +81,17 @@ def _reduction(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: 
 
     stay = [a for a in range(x.ndim) if a not in node.axes]
     go = list(node.axes)
+    searched = node.ufunc.startswith("logical")
+    if searched:  # in any order, so in one run if there is one
+        go.sort(key=lambda a: -abs(x.strides[a]))
     kept, words = axes(stay, [[result.strides[a], x.strides[a]] for a in stay])
     reduced, more = axes(go, [[0, x.strides[a]] for a in go])
-    return [Invocation(reduction_kernel(how, kept, reduced), [address_of(out), address_of(x), *words, *more])]
+    if searched and reduced and searchable(kept, reduced[-1]):
+        lines = Nest(kept, (out.dtype, x.dtype))
+        kernel = truth_kernel(node.ufunc == "logical_and", lines, reduced[:-1], reduced[-1])
+    else:
+        kernel = reduction_kernel(how, kept, reduced)
+    return [Invocation(kernel, [address_of(out), address_of(x), *words, *more])]
 
 
 def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:

@@ -19,6 +19,7 @@ from ...ir.spec import Dim
 from ...ops.ranking import ArgMax, ArgMin, TopK
 from ..nests import Axis, Nest, make_axes
 from .maps import axis_loops, axis_numbers, load_along, write_nest
+from .searches import place_kernel, searchable
 from .tape import Invocation, address_of
 from .types import DType, NoKernel, register_type, splat
 from .writer import Writer
@@ -43,18 +44,21 @@ def _axes(
 def _extreme(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     if not out.size:
         return []
-    [x] = ins
+    x = np.flip(ins[0], node.axes) if node.last else ins[0]
     arrays = (out if node.keepdims else np.expand_dims(out, node.axes), x)
     dims = declared.x.shape
     lines, words = _axes(dims, arrays, [a for a in range(x.ndim) if a not in node.axes], (True, True))
     along, more = _axes(dims, arrays, node.axes, (False, True))
-    kernel = extreme_kernel(node.function == "argmax", node.last, Nest(lines, (out.dtype, x.dtype)), along)
+    how = node.function == "argmax", node.last, Nest(lines, (out.dtype, x.dtype))
+    in_blocks = len(along) == 1 and searchable(lines, along[0])
+    kernel = place_kernel(*how, along[0]) if in_blocks else extreme_kernel(*how, along)
     return [Invocation(kernel, [address_of(out), address_of(x), *more, *words])]
 
 
 @cache
 def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ...]) -> str:
-    """Where the largest or smallest of each line stands, the first or the last of equal ones, counted in C order.
+    """Where the largest or smallest of each line stands, the first of equal ones, counted in C order; with `last` lines
+    are given from their ends, and places are counted from their beginnings.
 
     Arrays: result, operand. Words: their pointers; the numbers of the axes along lines; those of the lines, of which a
     vector of neighbours is searched at a time.
@@ -74,11 +78,7 @@ def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ..
                 index = stack.enter_context(w.loop(size))
                 here = [w.offset(at, (index, move)) for at, move in zip(here, moves, strict=True)]
             value, before = load_along(w, lines, here, 1, lanes, mask), w.put(f"load {kind}, ptr {best}")
-            if last:  # those that are no worse
-                worse = _better(w, largest, True, source, before, value, lanes)
-                better = w.put(f"xor {truth} {worse}, {splat('true', np.dtype(bool), lanes)}")
-            else:
-                better = _better(w, largest, True, source, value, before, lanes)
+            better = _better(w, largest, True, source, value, before, lanes)
             count, found = w.put(f"load i64, ptr {seen}"), w.put(f"load {numbers}, ptr {place}")
             w.do(f"store {kind} {w.put(f'select {truth} {better}, {kind} {value}, {kind} {before}')}, ptr {best}")
             now = w.spread(count, _PLACE, lanes)
@@ -86,7 +86,11 @@ def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ..
                 f"store {numbers} {w.put(f'select {truth} {better}, {numbers} {now}, {numbers} {found}')}, ptr {place}"
             )
             w.do(f"store i64 {w.put(f'add nsw i64 {count}, 1')}, ptr {seen}")
-        w.store(w.put(f"load {numbers}, ptr {place}"), places[0], _PLACE, lanes, mask)
+        found = w.put(f"load {numbers}, ptr {place}")
+        if last:
+            count = w.put(f"sub i64 {w.put(f'load i64, ptr {seen}')}, 1")
+            found = w.put(f"sub {numbers} {w.spread(count, _PLACE, lanes)}, {found}")
+        w.store(found, places[0], _PLACE, lanes, mask)
 
     write_nest(w, lines, pointers, body)
     return w.text()
