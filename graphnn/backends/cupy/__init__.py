@@ -9,6 +9,7 @@ and `explain()` names it.
 
 from __future__ import annotations
 
+from ...transform.epilogues import epilogues
 from ...transform.group import group
 from ...transform.pairs import pairs
 from ...transform.passes import Pass
@@ -22,5 +23,5 @@ from .program import CupyProgram, bind
 
 __all__ = ["PASSES", "PRECISIONS", "CupyProgram", "bind", "problem"]
 
-PASSES: tuple[Pass, ...] = (*INTERPRETED, pairs, folded_updates, group, any_biases, rows)
-"""Those of NumPy, then what only pays where steps become kernels; biases are added by cuBLASLt."""
+PASSES: tuple[Pass, ...] = (*INTERPRETED, pairs, folded_updates, group, any_biases, epilogues, rows)
+"""Those of NumPy, then what only pays where steps become kernels, or where cuBLASLt does it on a product's way out."""

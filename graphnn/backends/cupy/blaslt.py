@@ -8,7 +8,7 @@ Source: NVIDIA, cuBLAS documentation, chapter "Using the cuBLASLt API"; numbers 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ctypes import byref, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p, sizeof
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from ..kernels import DType
+from .layouts import Epilogue, Matrix, Product
+from .trial import Memory, refusal
 
-__all__ = [
-    "ONES_BYTES", "PRECISIONS", "BlasLt", "Matrix", "Product", "Workspace", "batch_stride", "even_steps", "load",
-    "matrix_of",
-]  # fmt: skip
+__all__ = ["ONES_BYTES", "PRECISIONS", "BlasLt", "Workspace", "load"]
 
 PRECISIONS = {"float32": 68, "tf32": 77, "bf16": 75}
 """How products of float32 are computed: as they are; with 10, or with 7 bits of each factor's mantissa, which the
@@ -36,8 +35,8 @@ _REAL = {2: 2, 4: 0, 8: 1}
 _BATCHES, _STEP = 5, 6
 _ALIGNED = (5, 6, 7, 8)
 """Of a preference: what the addresses of A, B, C and D are multiples of; the library takes 256 unless it is told."""
-_TRANSPOSE_A, _TRANSPOSE_B, _POINTERS, _EPILOGUE, _BIAS = 3, 4, 2, 7, 8
-_ADD_BIAS = 4
+_TRANSPOSE_A, _TRANSPOSE_B, _POINTERS = 3, 4, 2
+_EPILOGUE, _VECTOR, _MASK, _MASK_LINE = 7, 8, 11, 12
 _ON_DEVICE = 1
 _WORKSPACE_LIMIT = 1
 _STATUS = {
@@ -63,74 +62,6 @@ class Workspace:
     size: int
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """How a matrix lies: rows and columns of what is multiplied, elements from line to line, and whether lines are
-    its columns; elements from a matrix to the next, and the largest power of 2 up to 256 that its address divides by.
-    """
-
-    rows: int
-    columns: int
-    line: int
-    transposed: bool
-    step: int = 0
-    aligned: int = 256
-
-
-@dataclass(frozen=True)
-class Product:
-    """`x @ w` into `out`; or `onto` it, times a scalar on the device; or plus the bias that lies at an address. Of so
-    many matrices one after the other."""
-
-    x: Matrix
-    w: Matrix
-    out: Matrix
-    dtype: DType
-    precision: str
-    onto: bool = False
-    bias: int = 0
-    batches: int = 1
-
-
-def matrix_of(array: np.ndarray, address: int, step: int) -> Matrix | None:
-    """How an array lies, when the library can read it: lines of neighbouring elements at equal distances.
-
-    Its last two axes are a matrix; it begins at an address, and the next one so many bytes further on.
-    """
-    (rows, columns), item = array.shape[-2:], array.itemsize
-    by_row, by_column = array.strides[-2:]
-    if step < 0 or step % item:
-        return None
-    beside = step // item, min(256, address & -address)
-    if (by_column == item or columns == 1) and (by_row >= columns * item or rows == 1) and by_row % item == 0:
-        return Matrix(rows, columns, max(columns, by_row // item), False, *beside)
-    if (by_row == item or rows == 1) and (by_column >= rows * item or columns == 1) and by_column % item == 0:
-        return Matrix(rows, columns, max(rows, by_column // item), True, *beside)
-    return None
-
-
-def even_steps(shape: Sequence[int], arrays: Sequence[np.ndarray]) -> tuple[int, list[int]] | None:
-    """How many matrices stacks of that shape have, and how many bytes each array goes on from one to the next.
-
-    An array may have one matrix for many. None where the bytes are not always the same.
-    """
-    count, steps = 1, [0] * len(arrays)
-    for axis, size in enumerate(shape):
-        along = [batch_stride(array, axis, len(shape)) for array in arrays]
-        if size == 1:
-            continue
-        if count > 1 and any(outer != inner * size for outer, inner in zip(steps, along, strict=True)):
-            return None
-        count, steps = count * size, along
-    return count, steps
-
-
-def batch_stride(array: np.ndarray, axis: int, batches: int) -> int:
-    """How many bytes a stack of matrices moves along one of so many axes of batches; one without it stays."""
-    axis += array.ndim - 2 - batches
-    return array.strides[axis] if axis >= 0 and array.shape[axis] > 1 else 0
-
-
 def load() -> Any:
     """The library, where CuPy finds it.
 
@@ -144,19 +75,15 @@ def load() -> Any:
 class BlasLt:
     """The library, opened on the device: plans of products, each made once, and their calls."""
 
-    def __init__(
-        self,
-        library: Any,
-        workspace: Workspace,
-        allocate: Callable[[int], Any],
-        upload: Callable[[int, np.ndarray], None],
-    ) -> None:
-        self._library, self._workspace = library, workspace
+    def __init__(self, library: Any, workspace: Workspace, memory: Memory) -> None:
+        self._library, self._workspace, self._memory = library, workspace, memory
         self._handle = c_void_p()
         self._check(library.cublasLtCreate(byref(self._handle)), "open")
-        self._ones = allocate(ONES_BYTES)
-        upload(self._ones.ptr, np.frombuffer(np.float64(1).tobytes() + np.float32(1).tobytes(), np.uint8))
+        self._ones = memory.allocate(ONES_BYTES)
+        memory.upload(self._ones.ptr, np.frombuffer(np.float64(1).tobytes() + np.float32(1).tobytes(), np.uint8))
         self._plans: dict[Product, _Plan | None] = {}
+        self.refusals: dict[tuple[Epilogue, DType, str], str | None] = {}
+        """Why an epilogue is not used for products of a dtype in a precision, of those that were asked for."""
 
     @staticmethod
     def _check(status: int, what: str) -> None:
@@ -164,10 +91,22 @@ class BlasLt:
             raise RuntimeError(f"cuBLASLt: {what}: status {status}, {_STATUS.get(status, 'of unknown meaning')}")
 
     def multiply(self, product: Product) -> Callable[..., None] | None:
-        """What computes a product; None where no algorithm is found.
+        """What computes a product; None where no algorithm is found, or where its epilogue has not passed its trial.
 
         It is called with the addresses of x, w, out, of the scalar where there is one, and with the stream's.
         """
+        return None if self._refused(product) else self._planned(product)
+
+    def _refused(self, product: Product) -> bool:
+        """Is it an epilogue that does not do here what it is needed for? Biases need no trial."""
+        if product.epilogue in (Epilogue.NONE, Epilogue.BIAS):
+            return False
+        asked = product.epilogue, product.dtype, product.precision
+        if asked not in self.refusals:
+            self.refusals[asked] = refusal(self._planned, self._memory, *asked)
+        return self.refusals[asked] is not None
+
+    def _planned(self, product: Product) -> Callable[..., None] | None:
         if product not in self._plans:
             self._plans[product] = self._plan(product)
         plan = self._plans[product]
@@ -182,9 +121,7 @@ class BlasLt:
         flags = ((_TRANSPOSE_A, w.transposed), (_TRANSPOSE_B, x.transposed), (_POINTERS, product.onto))
         for attribute, value in flags:
             self._set("MatmulDesc", operation, attribute, c_int32(int(value)))
-        if product.bias:
-            self._set("MatmulDesc", operation, _EPILOGUE, c_int32(_ADD_BIAS))
-            self._set("MatmulDesc", operation, _BIAS, c_void_p(product.bias))
+        self._set_epilogue(operation, product)
         layouts = [self._layout(real, matrix, product.batches) for matrix in (w, x, out)]
         preference = self._made("MatmulPreference")
         self._set("MatmulPreference", preference, _WORKSPACE_LIMIT, c_uint64(self._workspace.size))
@@ -196,6 +133,15 @@ class BlasLt:
             self._handle, operation, a, b, c, c, preference, c_int(1), byref(found), byref(count)
         )
         return None if status or not count.value else _Plan(operation, a, b, c, found)
+
+    def _set_epilogue(self, operation: c_void_p, product: Product) -> None:
+        if product.epilogue:
+            self._set("MatmulDesc", operation, _EPILOGUE, c_int32(product.epilogue))
+        if product.vector:
+            self._set("MatmulDesc", operation, _VECTOR, c_void_p(product.vector))
+        if product.mask:
+            self._set("MatmulDesc", operation, _MASK, c_void_p(product.mask))
+            self._set("MatmulDesc", operation, _MASK_LINE, c_int64(product.out.columns))  # in bits
 
     def _layout(self, real: int, matrix: Matrix, batches: int = 1) -> c_void_p:
         """The matrix as the library has it: its columns are our lines."""

@@ -125,7 +125,7 @@ class Device:
     def library(self) -> BlasLt | str:
         """What multiplies large matrices, or why it does not work here."""
         try:
-            return BlasLt(load(), Workspace(int(self.workspace.ptr), WORKSPACE), self.allocate, self.upload)
+            return BlasLt(load(), Workspace(int(self.workspace.ptr), WORKSPACE), self)
         except Exception as error:  # whatever looks for the library, or opens it, may fail in its own way
             return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 

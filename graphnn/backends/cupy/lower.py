@@ -34,17 +34,20 @@ from ...ops.structure import Cast
 from ...ops.triangle import Trilu
 from ...transform.halves import FromBFloat16, ToBFloat16
 from ...transform.products import Product
+from ...transform.rectified import GatedProduct, RectifiedProduct
 from ...transform.rowwise import Rows
 from ..kernels import NoKernel
 from .draws import lower_uniform
 from .folds import Folded, lower_fold
 from .halves import lower_bfloat16
 from .labels import lower_take
+from .layouts import Epilogue
 from .maps import lower_map
 from .maxima import lower_max_pick, lower_max_unpool
 from .products import lower_product
 from .puts import lower_put
 from .ranks import lower_top_k
+from .rectified import lower_gated, lower_rectified
 from .rowwise import lower_rows
 from .scans import lower_extreme, lower_scan
 from .site import Multiply, Site
@@ -121,7 +124,7 @@ def _product(node: Any, ins: Arrays, out: np.ndarray, declared: Any, at: Site) -
     x, w, onto, *alpha = ins
     if alpha or onto.strides[0] or not out.size or not x.size:
         return lower_product(x, w, out, at, onto, *alpha)
-    whole = at.multiply(x, w, out, bias=onto[0])
+    whole = at.multiply(x, w, out, epilogue=Epilogue.BIAS, vector=onto[0])
     if whole is not None:
         return [whole]
     plain = at.multiply(x, w, out)
@@ -286,6 +289,8 @@ _RULES: Mapping[type[Node], Callable[..., Sequence[Launched]]] = {
     CumProd: _scan,
     MatMul: _matmul,
     Product: _product,
+    RectifiedProduct: lower_rectified,
+    GatedProduct: lower_gated,
     ToBFloat16: _bfloat16,
     FromBFloat16: _bfloat16,
     Gemm: _gemm,

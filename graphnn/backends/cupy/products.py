@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 
 from ..kernels import DType, NoKernel
-from .blaslt import batch_stride
+from .layouts import batch_stride
 from .site import Multiply, Site
 from .types import is_half, load, number, register_type, stored
 from .writer import THREADS, Kernel, Launch, Writer

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ...errors import BackendError
-from ...ir.node import Node
 from ...ir.spec import Spec
 from ...ops.control import Cond
 from ...plan.memory import Plan
@@ -23,6 +22,7 @@ from .control import GATES_BYTES
 from .device import WORKSPACE, open_device
 from .feeding import STATUS_BYTES
 from .loops import Loop
+from .notes import notes_on
 from .types import PRELUDE
 
 __all__ = ["CupyProgram", "bind"]
@@ -164,25 +164,4 @@ class CupyProgram:
 
     def notes(self) -> str:
         """Which steps run on NumPy, and why; and who multiplies matrices."""
-        bound = self._bindings.any()
-        lines = [f"  {node.op} ({node.origin}): {reason}" for node, reason in bound.reasons.items()]
-        beside = "their operands and results pass the host, and loops come from Python"
-        said = [f"{len(lines)} steps run on NumPy, so {beside}:", *lines]
-        if not lines:
-            said = ["every step has a kernel: nothing but what is fed and read back leaves the device"]
-        said += [
-            _said_of_bodies(step.node) for step in self.plan.steps if step.bodies and step.node not in bound.reasons
-        ]
-        library = open_device().library
-        if isinstance(library, str):
-            said.append(f"all products are by kernels of graphnn's own, for cuBLASLt does not work here: {library}")
-        else:
-            said.append(f"{len(bound.products)} products are by cuBLASLt, in {self.precision}")
-        return "\n".join(said)
-
-
-def _said_of_bodies(node: Node) -> str:
-    """How a loop or branch runs."""
-    if isinstance(node, Cond):
-        return f"{node.op} ({node.origin}): both branches are launched, and the kernels of one do nothing"
-    return f"{node.op} ({node.origin}): its turns are launched one after the other, and captured with the rest"
+        return notes_on(self._bindings.any(), open_device().library)

@@ -10,7 +10,8 @@ from math import prod
 import numpy as np
 
 from ..kernels import DType
-from .blaslt import BlasLt, Product, even_steps, matrix_of
+from .blaslt import BlasLt
+from .layouts import Epilogue, Product, even_steps, matrix_of
 
 __all__ = ["Address", "Multiply", "Site"]
 
@@ -29,6 +30,7 @@ class Multiply:
     run: Callable[[int], None]
     onto: bool
     """Is it added to what is there, an update that nothing could hold back?"""
+    epilogue: Epilogue = Epilogue.NONE
     code: int = 0
 
 
@@ -58,9 +60,11 @@ class Site:
         w: np.ndarray,
         out: np.ndarray,
         alpha: np.ndarray | None = None,
-        bias: np.ndarray | None = None,
+        epilogue: Epilogue = Epilogue.NONE,
+        vector: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> Multiply | None:
-        """`x @ w` into `out`, with `alpha` added to it times that, with a bias for each column plus that; of matrices,
+        """`x @ w` into `out`, with `alpha` added to it times that, with an epilogue with that done to it; of matrices,
         or of stacks of them.
 
         None where the library does not do it.
@@ -75,9 +79,10 @@ class Site:
         a, b, c = map(matrix_of, arrays, addresses, steps[1])
         if a is None or b is None or c is None or c.transposed:
             return None
-        if bias is not None and (bias.strides[-1] != bias.itemsize and bias.size > 1):
+        if vector is not None and vector.strides[-1] != vector.itemsize and vector.size > 1:
             return None
-        added = 0 if bias is None else self(bias)
-        made = self.library.multiply(Product(a, b, c, out.dtype, self.precision, alpha is not None, added, steps[0]))
+        beside = [0 if array is None else self(array) for array in (vector, mask)]
+        product = Product(a, b, c, out.dtype, self.precision, alpha is not None, steps[0], epilogue, *beside)
+        made = self.library.multiply(product)
         given = (*addresses, *(() if alpha is None else (self(alpha),)))
-        return None if made is None else Multiply(partial(made, *given), alpha is not None)
+        return None if made is None else Multiply(partial(made, *given), alpha is not None, epilogue)

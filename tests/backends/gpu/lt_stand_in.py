@@ -8,7 +8,9 @@ from functools import partial
 import numpy as np
 
 REAL = {0: np.float32, 1: np.float64, 2: np.float16}
-TRANSPOSE_A, TRANSPOSE_B, POINTERS, EPILOGUE, BIAS = 3, 4, 2, 7, 8
+TRANSPOSE_A, TRANSPOSE_B, POINTERS, EPILOGUE, VECTOR, MASK, MASK_LINE = 3, 4, 2, 7, 8, 11, 12
+EIGHT_BYTES = (VECTOR, MASK, MASK_LINE)
+BIAS, RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS, DRELU, DRELU_BGRAD = 4, 2, 6, 130, 134, 136, 152
 WORKSPACE, ALIGNED = 1, (5, 6, 7, 8)
 
 
@@ -43,11 +45,19 @@ class Descriptor:
 
 
 class Lt:
-    """The functions that the backend calls, over objects that are found by number."""
+    """The functions that the backend calls, over objects that are found by number.
+
+    It can be each kind of library: `epilogues` are those that it has algorithms for; its ReLU makes NaN or 0 of NaN,
+    its mask has 0 or 1 where a number is 0, and its gradient of ReLU makes 0 or NaN of NaN where the mask has 0.
+    """
 
     def __init__(self, world):
-        self.world, self.algorithms, self.epilogues = world, 1, True
+        self.world, self.algorithms = world, 1
+        self.epilogues = {BIAS, RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS, DRELU, DRELU_BGRAD}
+        self.hides_nan, self.zero_is_positive, self.selects = False, False, True
         self.objects, self.products = {}, []
+        self.fused = []
+        """The epilogues of products that ran."""
 
     def _new(self, place, made):
         self.objects[len(self.objects) + 1] = made
@@ -73,7 +83,7 @@ class Lt:
         return self._new(place, Descriptor(compute.value, REAL[real.value]))
 
     def cublasLtMatmulDescSetAttribute(self, of, attribute, value, size):
-        assert size.value == (8 if attribute.value == BIAS else 4)
+        assert size.value == (8 if attribute.value in EIGHT_BYTES else 4)
         self._of(of).attributes[attribute.value] = value._obj.value
         return 0
 
@@ -90,9 +100,9 @@ class Lt:
         how = self._of(preference)
         assert self._of(handle) == "handle" and how.keys() == {WORKSPACE, *ALIGNED}
         assert ctypes.sizeof(found._obj) == 96
-        fused = EPILOGUE in self._of(operation).attributes
+        epilogue = self._of(operation).attributes.get(EPILOGUE)
         found._obj.algorithm[:4] = [how[attribute] for attribute in ALIGNED]
-        count._obj.value = min(wanted.value, self.algorithms) * (self.epilogues or not fused)
+        count._obj.value = min(wanted.value, self.algorithms) * (epilogue is None or epilogue in self.epilogues)
         return 0
 
     def cublasLtMatmul(self, handle, operation, alpha, a, la, b, lb, beta, c, lc, d, ld, found, space, size, stream):
@@ -118,9 +128,31 @@ class Lt:
         )
         factor, share = by_value or (scalar(alpha), scalar(beta))
         x, y = (m.astype(np.result_type(how.real, m.dtype), copy=False) for m in (x, y))  # halves in single precision
-        out[...] = factor * (x @ y) + (share * onto if share else 0)
+        with np.errstate(invalid="ignore"):
+            out[...] = factor * (x @ y) + (share * onto if share else 0)
         if EPILOGUE in how.attributes:
-            assert how.attributes[EPILOGUE] == 4
-            kind = ctypes.c_float if how.real is np.float32 else ctypes.c_double
-            bias = np.ctypeslib.as_array((kind * out.shape[1]).from_address(how.attributes[BIAS]))
-            out += bias[:, None]  # one for each row of a matrix that lies column by column
+            self.fused.append(how.attributes[EPILOGUE])
+            self._finish(how.attributes, out[0])
+
+    def _finish(self, given, out):
+        """An epilogue, on a matrix of the library, whose columns are our rows; a vector has a number for each row."""
+        epilogue, vector, mask = given[EPILOGUE], None, None
+        if VECTOR in given:
+            vector = np.ctypeslib.as_array((ctypes.c_uint8 * (len(out) * out.itemsize)).from_address(given[VECTOR]))
+            vector = vector.view(out.dtype)
+        if MASK in given:
+            line = given[MASK_LINE]
+            assert line % 128 == 0 and line >= len(out) and given[MASK] % 16 == 0
+            bits = (ctypes.c_uint8 * (line // 8 * out.shape[1])).from_address(given[MASK])
+            mask = np.ctypeslib.as_array(bits).reshape(out.shape[1], line // 8)
+        if epilogue in (BIAS, RELU_BIAS, RELU_AUX_BIAS):
+            out += vector[:, None]
+        if epilogue in (RELU_AUX, RELU_AUX_BIAS):
+            mask[...] = np.packbits((out > 0) | (self.zero_is_positive & (out == 0)), axis=0, bitorder="little").T
+        if epilogue in (RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS):
+            out[...] = np.fmax(out, 0) if self.hides_nan else np.maximum(out, 0)
+        if epilogue in (DRELU, DRELU_BGRAD):
+            kept = np.unpackbits(mask.T, axis=0, bitorder="little", count=len(out))
+            out[...] = np.where(kept, out, 0) if self.selects else out * kept
+        if epilogue == DRELU_BGRAD:
+            vector[...] = out.sum(axis=1)

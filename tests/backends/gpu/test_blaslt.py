@@ -8,6 +8,8 @@ import pytest
 
 import graphnn as gn
 from graphnn.backends.cupy import blaslt, device, site
+from graphnn.backends.cupy.layouts import Epilogue, Matrix
+from graphnn.backends.cupy.layouts import Product as Asked
 from graphnn.transform.products import Product
 
 from .conftest import real_gpu
@@ -140,11 +142,11 @@ def test_a_precision_needs_the_library(world, monkeypatch):
 
 @pytest.mark.parametrize("epilogues", [True, False])
 def test_a_bias_is_added_by_the_product_or_after_it(lt, epilogues):
-    lt.epilogues = epilogues
+    lt.epilogues = {4} if epilogues else set()
     x, t = gn.Input("x", ("N", 6)), gn.Input("t", ("N",), dtype="int64")
     rng = np.random.default_rng(0)
     w, b = gn.Parameter("w", rng.normal(size=(6, 3))), gn.Parameter("b", rng.normal(size=3))
-    loss = gn.SoftmaxCE(gn.ReLU(gn.Affine(x, w, b)), t)
+    loss = gn.SoftmaxCE(gn.Affine(x, w, b), t)
     state = {}
     for backend in BOTH:
         w.value, b.value = np.ones((6, 3)), np.arange(3)
@@ -164,17 +166,43 @@ def test_without_an_algorithm_a_kernel_multiplies(lt):
     assert not lt.products
 
 
-def test_descriptors_are_those_of_the_library_itself():
-    """Where cuBLASLt is installed: what was set is read back. It needs no GPU for that."""
-    library = None
-    with suppress(Exception):
-        library = blaslt.load()
-    if library is None:
-        pytest.skip("cuBLASLt is not installed: pip install nvidia-cublas")
+@pytest.fixture
+def installed():
+    """The library itself, where it is installed: what is set is read back. It needs no GPU for that."""
     lt = object.__new__(blaslt.BlasLt)
-    lt._library = library
+    with suppress(Exception):
+        lt._library = blaslt.load()
+    if not hasattr(lt, "_library"):
+        pytest.skip("cuBLASLt is not installed: pip install nvidia-cublas")
+    return lt
+
+
+def test_epilogues_are_those_of_the_library_itself(installed):
+    """RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS, DRELU and DRELU_BGRAD of its header are these."""
+    attributes = {7: 4, 8: 8, 11: 8, 12: 8}  # epilogue, vector, mask, and its bits in a row, with their bytes
+    forth = [Epilogue.RELU, Epilogue.RELU | Epilogue.BIAS, Epilogue.RELU | Epilogue.MASK]
+    names = [*forth, Epilogue.BIAS | forth[2], Epilogue.DRELU, Epilogue.DRELU | Epilogue.SUMS]
+    lay = Matrix(4, 384, 384, False)
+
+    def read(operation):
+        found, written = ctypes.c_int64(), ctypes.c_size_t()
+        for attribute, size in attributes.items():
+            place = ctypes.byref(found), ctypes.c_size_t(size), ctypes.byref(written)
+            assert not installed._library.cublasLtMatmulDescGetAttribute(operation, attribute, *place)
+            yield found.value
+
+    for epilogue, value in zip(names, (2, 6, 130, 134, 136, 152), strict=True):
+        operation = installed._made("MatmulDesc", ctypes.c_int(68), ctypes.c_int(0))
+        product = Asked(lay, lay, lay, np.dtype("float32"), "float32", epilogue=epilogue, vector=8, mask=16)
+        assert [*read(operation)] == [1, 0, 0, 0]
+        installed._set_epilogue(operation, product)
+        assert [*read(operation)] == [value, 8, 16, 384]
+
+
+def test_descriptors_are_those_of_the_library_itself(installed):
+    lt, library = installed, installed._library
     found, size = ctypes.c_int64(), ctypes.c_size_t()
-    layout = lt._layout(0, blaslt.Matrix(5, 7, 9, False, 70), 3)
+    layout = lt._layout(0, Matrix(5, 7, 9, False, 70), 3)
     for attribute, value in ((2, 7), (3, 5), (4, 9), (6, 70)):  # rows, columns, leading dimension, step of batches
         place = ctypes.byref(found), ctypes.c_size_t(8), ctypes.byref(size)
         assert not library.cublasLtMatrixLayoutGetAttribute(layout, attribute, *place)

@@ -80,6 +80,45 @@ def test_many_runs_have_the_same_bits(size):
             np.testing.assert_array_equal(one, other)
 
 
+def rectified(size, backend, precision=None):
+    """A large product under ReLU with its gradients, and how many elements its factors have."""
+    rows, inner, columns = (1024, 512, 4096) if size > 100 else (16, 6, 128)
+    rng = np.random.default_rng(0)
+    x, g = gn.Input("x", ("N", inner)), gn.Input("g", ("N", 64))
+    w = gn.Parameter("w", 1.0 * rng.integers(-2, 3, (inner, columns)))
+    b = gn.Parameter("b", np.arange(columns) % 3 - 1.0)
+    v = gn.Constant(rng.integers(-2, 3, (columns, 64)).astype("float32"))
+    y = gn.ReLU(gn.Affine(x, w, b))
+    f = gn.compile([y, *gn.grad(gn.Sum(y @ v * g), [w, b])], backend=backend, precision=precision)
+    return f, {"x": (rows, inner), "g": (rows, 64)}
+
+
+@pytest.mark.parametrize("precision", [None, "tf32", "bf16"])
+def test_relu_and_its_gradient_are_those_of_numpy_whoever_computes_them(size, precision):
+    """Of whole numbers, which every precision has; with zeros, and a row of NaN, among what ReLU reads."""
+    f, shapes = rectified(size, "cupy", precision)
+    expected, _ = rectified(size, "numpy")
+    rng = np.random.default_rng(1)
+    given = {name: rng.integers(-2, 3, shape).astype("float32") for name, shape in shapes.items()}
+    given["x"][::5] = 0  # the bias alone comes of it, which is 0 for every third column
+    for one, other in zip(f(**given), expected(**given), strict=True):
+        np.testing.assert_array_equal(one, other)
+    given["x"][-1, -1] = np.nan
+    for one, other in list(zip(f(**given), expected(**given), strict=True))[::2]:  # the result, and the bias's gradient
+        np.testing.assert_array_equal(one, other)
+    print(f.explain().split("== cupy")[1])  # who did it, and why nobody else: to be seen with pytest -s
+
+
+def test_columns_that_a_product_adds_up_have_the_same_bits_every_time(size):
+    f, shapes = rectified(size, "cupy")
+    rng = np.random.default_rng(1)
+    given = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    first = f(**given)
+    for _ in range(100 if size > 100 else 2):
+        for one, other in zip(f(**given), first, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 @gpu
 def test_a_gpu_that_is_full_says_so_and_goes_on():
     with real_gpu():

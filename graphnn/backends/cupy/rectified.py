@@ -1,0 +1,113 @@
+"""Products with ReLU: by the library where it does it all on the way out, else a product and a kernel behind it.
+
+The kernel writes, or reads, the mask: each thread has one byte of it, and the eight elements that it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ...ir import formula as language
+from ..kernels import DType
+from .folds import Folded, lower_fold
+from .formulas import Register, write_formula
+from .layouts import Epilogue
+from .maps import lower_map
+from .products import lower_product
+from .site import Multiply, Site
+from .types import number, register_type
+from .writer import Kernel, Launch, Writer, launch
+
+__all__ = ["lower_gated", "lower_rectified"]
+
+_BYTE = np.dtype(np.uint8)
+Arrays = tuple[np.ndarray, ...]
+
+
+def lower_rectified(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launch | Multiply]:
+    """What writes `maximum(x @ w + b, 0)`, and its mask."""
+    x, w, *bias = ins
+    y, *mask = out if node.masked else (out,)
+    if not y.size:
+        return []
+    vector = bias[0][0] if bias else None
+    if x.size:
+        asked = Epilogue.RELU | (Epilogue.BIAS if bias else 0) | (Epilogue.MASK if mask else 0)
+        whole = at.multiply(x, w, y, epilogue=asked, vector=vector, mask=mask[0] if mask else None)
+        if whole is not None:
+            return [whole]
+    product = lower_product(x, w, y, at)
+    if mask:
+        given = [y, *mask, *([] if vector is None else [vector])]
+        words = [*map(at, given), *([] if vector is None else [vector.strides[0]])]
+        kernel = _rectify_kernel(y.dtype, vector is not None)
+        return [*product, launch(kernel, [*words, mask[0].shape[1], mask[0].size], mask[0].size)]
+    if vector is None:
+        return [*product, *lower_map(language.parse("maximum(x, 0)"), ("x",), declared.shape, (y,), y, at)]
+    rows = np.broadcast_to(vector, y.shape)
+    return [*product, *lower_map(language.parse("maximum(x + b, 0)"), ("x", "b"), declared.shape, (y, rows), y, at)]
+
+
+def lower_gated(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launch | Multiply]:
+    """What writes `x @ w` where the mask has 1, and 0 elsewhere; and the sums of its columns."""
+    x, w, mask = ins
+    y, *sums = out if node.summed else (out,)
+    if x.size and y.size:
+        asked = Epilogue.DRELU | (Epilogue.SUMS if sums else 0)
+        whole = at.multiply(x, w, y, epilogue=asked, vector=sums[0][0] if sums else None, mask=mask)
+        if whole is not None:
+            return [whole]
+    launches: list[Launch | Multiply] = []
+    if y.size:
+        kernel = _gate_kernel(y.dtype)
+        launches += [*lower_product(x, w, y, at), launch(kernel, [at(y), at(mask), mask.size], mask.size)]
+    if sums:
+        shape = (declared.x.shape[0], declared.W.shape[1])
+        how = Folded("add", language.name("x"), ("x",), y.dtype)
+        launches += lower_fold(how, shape, y.shape, (0,), [y], sums[0], at)
+    return launches
+
+
+@cache
+def _rectify_kernel(dtype: DType, biased: bool) -> Kernel:
+    w = Writer()
+    y, mask = w.pointer(dtype, written=True), w.pointer(_BYTE, written=True)
+    bias, move = (w.pointer(dtype), w.word()) if biased else ("", "")
+    across, count = w.word(), w.word()
+    thread = w.thread(count)
+    w.line("unsigned bits = 0;")
+    with _elements(w, thread):
+        values = {"x": Register(w.put(register_type(dtype), f"{y}[i]"), dtype)}
+        if biased:
+            place = f"*at({bias}, ({thread} % {across} * 8 + j) * {move})"
+            values["b"] = Register(w.put(register_type(dtype), place), dtype)
+        body = language.parse("maximum(x + b, 0)" if biased else "maximum(x, 0)")
+        result = w.put(register_type(dtype), write_formula(w, body, values, dtype))
+        w.line(f"bits |= (unsigned)({result} > 0) << j;")
+        w.line(f"{y}[i] = {result};")
+    w.line(f"{mask}[{thread}] = (unsigned char)bits;")
+    return w.kernel()
+
+
+@cache
+def _gate_kernel(dtype: DType) -> Kernel:
+    w = Writer()
+    y, mask = w.pointer(dtype, written=True), w.pointer(_BYTE)
+    thread = w.thread(w.word())
+    bits = w.put("unsigned", f"{mask}[{thread}]")
+    with _elements(w, thread):
+        w.line(f"if (!({bits} >> j & 1)) {y}[i] = {number(0, dtype)};")
+    return w.kernel()
+
+
+@contextmanager
+def _elements(w: Writer, byte: str) -> Iterator[None]:
+    """The eight elements of a byte, one after the other: their number i among all, and j among them."""
+    with w.braces("for (int j = 0; j < 8; j++)"):
+        w.line(f"const long long i = {byte} * 8 + j;")
+        yield
