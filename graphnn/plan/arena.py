@@ -1,8 +1,8 @@
-"""The arena: buffers with their times of life placed in slots, once, whatever the named sizes.
+"""The arena: buffers are placed in slots by their lifetimes, once for all named sizes.
 
-The largest buffers come first, each into the free place that fits it best: a stretch of time in a slot during which
-nobody is there, or the rest of a slot that a smaller buffer leaves free. What fits is judged with a number for every
-named size; that the places hold for all sizes follows from slots being as large as the largest of what lies in them.
+The largest buffers are placed first, each where it fits best: in a slot that is free while the buffer lives, or in the
+part of a slot that a smaller buffer leaves free. What fits best is decided with a typical number for every named size.
+The placement is right for all sizes, since a slot is always as large as the largest buffer in it.
 
 Source: Y. Pisarchyk and J. Lee, Efficient Memory Management for Deep Neural Net Inference, 2020, arXiv:2001.03288
 (greedy by size), with the rest of a place given to others as in guillotine cutting.
@@ -22,15 +22,15 @@ from ..ir.polynomial import Polynomial
 __all__ = ["ALIGNMENT", "Buffer", "Slot", "Whole", "aligned", "offsets", "place"]
 
 ALIGNMENT = 64
-"""Bytes: a cache line, and the widest vector load."""
+"""In bytes: a cache line, and the widest vector load."""
 _TYPICAL = 128
-"""The number that stands for every named size while places are chosen."""
+"""The number for every named size while places are chosen."""
 _NEAR = 8
-"""Sizes of free places that are looked at for one size of buffer: this keeps placing linear."""
+"""How many sizes of free places are looked at for each size of buffer. The limit keeps the time linear."""
 
 
 class Buffer(NamedTuple):
-    """Bytes that are needed from one step to another, both included."""
+    """Some bytes that are needed from one step to another, both included."""
 
     size: Polynomial | Whole
     first: int
@@ -39,22 +39,23 @@ class Buffer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A place in the arena: as large as the largest of its buffers, or of the slots side by side within it."""
+    """A part of the arena, as large as the largest of its buffers, or of the pairs of slots that it is divided into."""
 
     sizes: tuple[Polynomial | Whole, ...]
     pairs: tuple[tuple[int, int], ...] = ()
-    """Slots within: the second begins where the first ends. Both have higher numbers than this one."""
+    """The slots that it is divided into, two by two: the second begins where the first ends."""
     inside: bool = False
+    """True for a part of another slot. It has a higher number than that slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """The arenas of bodies, of which a step runs one, as what takes place in the arena around them."""
+    """The arenas of several bodies, of which a step runs one at a time, as one buffer in the arena around them."""
 
     bodies: tuple[tuple[Slot, ...], ...]
 
     def __call__(self, sizes: Mapping[str, int]) -> int:
-        """The bytes of the largest."""
+        """The bytes of the largest of the arenas."""
         return max(offsets(slots, sizes)[1] for slots in self.bodies)
 
     def __str__(self) -> str:
@@ -92,12 +93,12 @@ def offsets(slots: Sequence[Slot], sizes: Mapping[str, int]) -> tuple[list[int],
 
 
 def place(buffers: Sequence[Buffer], end: int) -> tuple[list[Slot], list[int]]:
-    """Slots, and the one in which each buffer lies; the steps run from -1, what is there before, to `end`."""
+    """The slots, and the number of the slot of each buffer. A buffer may be needed from -1, and up to `end`."""
     return _Placing(buffers, end).run()
 
 
 class _Free(NamedTuple):
-    """A free stretch of time in a slot; in this order the one that ends first comes first."""
+    """A time during which a slot is free. Sorting orders these by their ends."""
 
     last: int
     first: int
@@ -106,7 +107,7 @@ class _Free(NamedTuple):
 
 @dataclass
 class _Shelf:
-    """The free places of one size: those whose time is to come, by their first step, and the others by their last."""
+    """The free places of one size: those that are free later, by their first step, and the others by their last."""
 
     coming: list[tuple[int, int, int]] = field(default_factory=list)
     here: list[_Free] = field(default_factory=list)
@@ -119,7 +120,7 @@ class _Shelf:
         heapq.heappush(self.coming, (first, last, slot))
 
     def take(self, first: int, last: int) -> _Free | None:
-        """The place that holds these steps and is free for the shortest time after them, then before them."""
+        """Take the place that is free during these steps, and for the shortest time after them, then before them."""
         coming, here = self.coming, self.here
         while coming and coming[0][0] <= first:
             begins, ends, slot = heapq.heappop(coming)
@@ -130,7 +131,7 @@ class _Shelf:
         return here.pop(bisect_left(here, (here[at].last + 1, -2, -1), at) - 1)
 
     def rewind(self) -> None:
-        """For buffers of another size, whose times begin anew."""
+        """Start again at the first step, for buffers of another size."""
         self.coming = sorted([*self.coming, *((free.first, free.last, free.slot) for free in self.here)])
         self.here = []
 
@@ -159,7 +160,7 @@ class _Placing:
         return list(slots), self.slot_of
 
     def _by_size(self) -> Iterator[tuple[int, list[int]]]:
-        """The numbers of the buffers, the largest first, those of one size by their first step."""
+        """The numbers of the buffers by size: the largest first, and those of one size in order of their first step."""
         typical = _Typical()
         known: dict[Polynomial | Whole, int] = {}
         for buffer in self.buffers:
@@ -180,7 +181,7 @@ class _Placing:
         if free is None:
             free = _Free(self.end, -1, self._new(inside=False))
         slot = free.slot
-        if room - bytes_ >= ALIGNMENT:  # what is left beside the buffer is left for as long as the place is free
+        if room - bytes_ >= ALIGNMENT:  # the rest is free for as long as the place was
             slot, rest = self._new(inside=True), self._new(inside=True)
             self.pairs[free.slot].append((slot, rest))
             self.shelves.setdefault(room - bytes_, _Shelf()).add(free.first, free.last, rest)

@@ -1,4 +1,4 @@
-"""Self-checks of plans: the debug mode that `GRAPHNN_CHECK=1` asks for, and the same plan for the same program."""
+"""Self-checks, which `GRAPHNN_CHECK=1` turns on: here, that compiling a program again gives the same plan."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from .memory import Plan, Value
 __all__ = ["checking", "demand_same_plan", "fingerprint"]
 
 _TIMES = 10
+"""How often a program is compiled again."""
 _LARGE = 1000
-"""Nodes of a program that would take too long."""
+"""A program of more nodes is not, as it would take too long."""
 
 
 def checking() -> bool:
-    """Does the environment ask for self-checks: `GRAPHNN_CHECK=1`?"""
+    """Are self-checks turned on, by `GRAPHNN_CHECK=1` in the environment?"""
     return os.environ.get("GRAPHNN_CHECK", "") not in ("", "0")
 
 
 def demand_same_plan(plan: Plan, again: Callable[[], Plan]) -> None:
-    """Compile again, ten times, and demand the same plan; a program of more than 1,000 nodes is taken at its word.
+    """Compile again, ten times, and compare the plans. A program of more than 1,000 nodes is not checked.
 
     Raises:
         GraphError: naming the first step that differs.
@@ -42,7 +43,7 @@ def demand_same_plan(plan: Plan, again: Callable[[], Plan]) -> None:
 
 
 def fingerprint(plan: Plan) -> tuple[Any, ...]:
-    """What a plan decides, as values that are equal for equal plans of different nodes, and in different processes."""
+    """The decisions of a plan as a value, which is equal for equal plans of different nodes, also across processes."""
     numbers = {node: i for i, node in enumerate(plan.graph.schedule)}
     nodes = tuple(
         (node.op, str(node.spec), _plain(node), *(numbers[operand] for operand in node.operands), *_place(value))

@@ -1,7 +1,7 @@
-"""The plan: which node is a step, which a view, where each value lies, and where updates land.
+"""The plan: which nodes are steps and which are views, where each value lies in memory, and when updates are written.
 
-Lifetimes are those of memory, not of names: a view keeps the memory of its base alive. Buffers are assigned to
-slots once, whatever the named sizes (`plan/arena.py`), so the arena is a formula.
+A lifetime is that of memory: a view keeps the memory of its base alive. Buffers are assigned to slots once for all
+named sizes (see `plan/arena.py`), so the size of the arena is a formula.
 """
 
 from __future__ import annotations
@@ -25,70 +25,70 @@ Place = Literal["input", "state", "constant", "arena"]
 
 
 class Value(NamedTuple):
-    """Where a node's value lies: in its own memory, or (a view) in that of `base`."""
+    """Where the value of a node lies: in memory of its own, or for a view, in the memory of `base`."""
 
     node: Node
     base: Node
     place: Place
     dense: bool
     slots: tuple[int, ...] = ()
-    """One for each result, when it is in the arena or an input and not a view."""
+    """The slot of each result, for an input or a value in the arena that is not a view."""
     first: int = -1
-    """The step that makes it; -1 for what is there before."""
+    """The step that computes it; -1 for a value that is there before the first step."""
     last: int = -1
-    """The last step that needs its memory, for a value with slots; the number of steps for what is read afterwards."""
+    """For a value with slots, the last step that needs its memory; the number of steps if it is read after them."""
 
     @property
     def is_view(self) -> bool:
-        """Does it alias another node's memory?"""
+        """Does it lie in the memory of another node?"""
         return self.base is not self.node
 
 
 class BodyPlan(NamedTuple):
-    """A body that a step runs: planned by itself, its arena in a slot of the plan around it."""
+    """A body that a step runs. It has a plan of its own, whose arena lies in a slot of the plan around it."""
 
     plan: Plan
     slot: int
 
 
 class Step(NamedTuple):
-    """One node computed, into its slot, into an operand's memory, or into the parameter it updates."""
+    """The computation of one node, into a slot, into the memory of an operand, or into the parameter it updates."""
 
     node: Node
     scratch: tuple[int, ...] = ()
     over: Node | None = None
-    """The operand whose memory it takes over."""
+    """The operand whose memory the result overwrites."""
     into: Parameter | None = None
-    """The parameter whose storage it writes: an update that lands at once."""
+    """The parameter into which the step writes its update directly."""
     bodies: tuple[BodyPlan, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A schedule with memory: printable, and independent of any backend."""
+    """A schedule and the memory of its values. It can be printed, and does not depend on a backend."""
 
     graph: Graph
     values: Mapping[Node, Value]
     steps: tuple[Step, ...]
     slots: tuple[Slot, ...]
     landings: tuple[tuple[Parameter, Node], ...]
-    """Updates that are copied into their parameters at the end."""
+    """The updates that are copied into their parameters after all steps."""
     snapshots: Mapping[Parameter, int]
-    """Updates that are views of a parameter, copied to a slot before any lands."""
+    """For updates that are views of a parameter, the slot into which they are copied before any update is written."""
     outputs_done: int
-    """How many steps there are before the outputs are complete and updates may land."""
+    """The number of steps after which the outputs are complete and updates may be written."""
 
     @cached_property
     def static(self) -> tuple[Node, ...]:
-        """The nodes known before the run, in order: computed once for each set of sizes."""
+        """The nodes known before the run, in order. They are computed once for each set of sizes."""
         return tuple(node for node in self.graph.schedule if self.values[node].place == "constant")
 
     def offsets(self, sizes: Mapping[str, int]) -> tuple[list[int], int]:
-        """Where each slot begins, and the bytes of all, for given sizes."""
+        """The offset of each slot and the bytes of the whole arena, for given sizes."""
         return offsets(self.slots, sizes)
 
     def arena_bytes(self, **sizes: int) -> int:
-        """The bytes of the arena, inputs included, for given sizes.
+        """The bytes of the arena for given sizes, inputs included.
 
         Raises:
             FeedError: when a named size is missing, or unknown.
@@ -103,12 +103,12 @@ class Plan:
 
 
 def make_plan(graph: Graph, given: Mapping[Node, bool] | None = None) -> Plan:
-    """Plan a graph; of a body, the placeholders `given` lie outside, densely or not, and the others have slots."""
+    """The plan of a graph. For a body, `given` says which placeholders lie outside its arena, and which are dense."""
     return _Planner(graph, given or {}).plan()
 
 
 class _Planner:
-    """Walks the schedule three times: what is a step, how long each value lives, where it lies."""
+    """Walks over the schedule three times: which nodes are steps, how long each value lives, and where it lies."""
 
     def __init__(self, graph: Graph, given: Mapping[Node, bool]) -> None:
         self.graph, self.given = graph, given
@@ -145,7 +145,7 @@ class _Planner:
             self.computed.append(node)
 
     def _lifetimes(self) -> dict[Node, int]:
-        """For each base the last step that reads it or a view of it; `end` for what outputs and landings read."""
+        """The last step that reads each base or a view of it; `end` if it is read after all steps."""
         last: dict[Node, int] = {node: i for i, node in enumerate(self.computed)}
         for i, node in enumerate(self.computed):
             for operand in node.operands:
@@ -159,14 +159,14 @@ class _Planner:
         outputs_done = 1 + max(
             (self.position.get(values[node].base, -1) for node in graph.outputs.values()), default=-1
         )
-        into = self._land_at_once(outputs_done)
+        into = self._written_directly(outputs_done)
         landings = [(p, node) for p, node in graph.updates.items() if node not in into and node is not p]
         for _, node in landings:
             self.last_use[values[node].base] = self.end
         own = [node for node in graph.nodes if isinstance(node, Placeholder) and node not in self.given]
         for node in (*graph.inputs.values(), *own):
             self.numbers[node] = self._need(node, -1, self.end)
-        over = [self._decide(i, node, node in into) for i, node in enumerate(self.computed)]
+        over = [self._allot(i, node, node in into) for i, node in enumerate(self.computed)]
         saved = {p: self._buffer(p.spec, self.end, self.end) for p, node in landings if values[node].place == "state"}
         slots, slot_of = place(self.buffers, self.end)
         for node, numbers in self.numbers.items():
@@ -187,8 +187,8 @@ class _Planner:
         snapshots = {p: slot_of[number] for p, number in saved.items()}
         return Plan(graph, values, steps, tuple(slots), tuple(landings), snapshots, outputs_done)
 
-    def _land_at_once(self, outputs_done: int) -> dict[Node, Parameter]:
-        """The updates whose last step may write straight into the parameter: nobody reads the old value later."""
+    def _written_directly(self, outputs_done: int) -> dict[Node, Parameter]:
+        """The updates that a step may write directly into the parameter, since nothing reads the old value later."""
         graph, values = self.graph, self.values
         later = {values[node].base for node in (*graph.outputs.values(), *graph.updates.values())}
         targets: dict[Node, Parameter] = {}
@@ -202,7 +202,7 @@ class _Planner:
         return targets
 
     def _may_overwrite(self, node: Node, operand: Node, allowed: tuple[int, ...]) -> bool:
-        """May the step write over this operand? In every place where it stands; not when a view of it is read too."""
+        """May the step overwrite this operand? Not if it is read at another position too, or through a view."""
         for i, other in enumerate(node.operands):
             if other is operand:
                 if i not in allowed:
@@ -211,8 +211,8 @@ class _Planner:
                 return False
         return True
 
-    def _decide(self, i: int, node: Node, lands: bool) -> Node | None:
-        """The operand whose memory a step takes over, if any; which buffers it needs, and not yet where they lie."""
+    def _allot(self, i: int, node: Node, lands: bool) -> Node | None:
+        """Note the buffers that a step needs, and return the operand whose memory it overwrites, if any."""
         over = None
         if not lands:
             over = self._dying_operand(i, node)
@@ -247,7 +247,7 @@ class _Planner:
         return len(self.buffers) - 1
 
     def _dying_operand(self, i: int, node: Node) -> Node | None:
-        """The operand whose place the step takes over: one that nobody needs later, and that may be written over."""
+        """An operand that nothing needs later and that the step may overwrite, if there is one."""
         allowed = node.overwrites()
         for k in allowed:
             operand = node.operands[k]
@@ -256,7 +256,7 @@ class _Planner:
         return None
 
     def _dies(self, operand: Node, i: int, spec: Spec | tuple[Spec, ...]) -> bool:
-        """Is this a buffer of that spec which no later step reads?"""
+        """Does the operand have that spec and a buffer of its own, which no later step reads?"""
         return (
             self.last_use.get(operand) == i
             and self.values[operand].place == "arena"

@@ -1,4 +1,4 @@
-"""The schedule: the order in which nodes run, by NetworkX, and the backward order that reverses it."""
+"""The schedule: the order in which nodes run, found by NetworkX; and the order of the backward half."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _declared = attrgetter("birth.serial")
 
 
 def schedule(graph: Graph, key: Callable[[Node], int] = _declared) -> tuple[Node, ...]:
-    """The topological order that keeps to the order of declaration, or of another `key`, wherever it can.
+    """The topological order that is closest to the order of declaration, or to that of another `key`.
 
-    Gradient nodes are declared in reverse of the nodes they differentiate, so the backward half of the schedule
-    runs through the forward half from its end to its beginning.
+    Gradients are declared in the reverse order of the nodes that they differentiate. So the backward half of the
+    schedule visits the forward half from its end to its beginning.
 
     Raises:
-        GraphError: for a cycle, quoting it node by node.
+        GraphError: for a cycle; the message lists its nodes.
     """
     if is_schedule(graph.nodes, key):
         return graph.nodes
@@ -35,10 +35,10 @@ def schedule(graph: Graph, key: Callable[[Node], int] = _declared) -> tuple[Node
 
 
 def is_schedule(nodes: tuple[Node, ...], key: Callable[[Node], int] = _declared) -> bool:
-    """Is the lexicographical order of some nodes the one in which they stand?
+    """Are the nodes in lexicographical topological order already? Checking takes a tenth of the time of sorting.
 
-    It is when keys rise and operands come first: at each step of the sort the first node left is ready, and no other
-    one has a smaller key. Ties are broken by the order in which nodes stand. Looking costs a tenth of sorting.
+    They are if keys never fall and operands come first. Then at each step of the sort, the first of the remaining nodes
+    is ready, and none has a smaller key; nodes with equal keys keep their order.
     """
     before: set[Node] = set()
     last = -1
@@ -52,6 +52,6 @@ def is_schedule(nodes: tuple[Node, ...], key: Callable[[Node], int] = _declared)
 
 
 def backward_schedule(graph: Graph) -> tuple[int, ...]:
-    """The serials of the forward nodes, in the order in which the backward half visits them."""
+    """The serials of forward nodes, in the order in which the backward half of the schedule visits them."""
     visited = (node.adjoint_of for node in schedule(graph) if node.adjoint_of is not None)
     return tuple(dict.fromkeys(visited))

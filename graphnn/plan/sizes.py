@@ -1,4 +1,4 @@
-"""Numbers for named sizes: which a graph allows, and some that it does."""
+"""Numbers for named sizes: what a graph demands of them, and some that it allows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _USUAL = 3
 
 
 def bounded(graph: Graph) -> dict[Size, Node]:
-    """The dimensions that some numbers would make negative, each with the first node that has it."""
+    """The dimensions that would be negative for some sizes, each with the first node that has it."""
     found: dict[Size, Node] = {}
     asking = graph.of(*(op for op in graph.by_op if op.room is not Node.room))
     for dims, node in (*((spec.shape, node) for spec, node in graph.specs.items()), *((n.room(), n) for n in asking)):
@@ -23,7 +23,7 @@ def bounded(graph: Graph) -> dict[Size, Node]:
 
 
 def some_sizes(graph: Graph) -> dict[str, int]:
-    """Small numbers for the named sizes with which the graph can be bound, to be looked at before any run.
+    """Small numbers for the named sizes that the graph allows, for binding it before any run.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ("N", "M"))

@@ -1,4 +1,4 @@
-"""How much memory a plan uses, and when: live bytes step by step, their lower bound, and the largest values."""
+"""How much memory a plan uses: the bytes in use at each step, the least that any arena takes, the largest values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _Part: TypeAlias = "Polynomial | tuple[Plan, ...]"
-"""A value's bytes, or the bodies of which a step runs one."""
+"""The bytes of a value, or the plans of bodies of which a step runs one at a time."""
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -54,13 +54,13 @@ def read_bytes(amount: int | str, what: str) -> int:
 
 
 def constants_of(plan: Plan) -> list[Spec]:
-    """The specs of a program's constants, those of bodies among them."""
+    """The specs of the constants of a program, including those in bodies."""
     static = dict.fromkeys(node for part in whole(plan) for node in part.static)
     return [node.spec for node in static if isinstance(node, Constant)]
 
 
 def kept_for_sizes(plan: Plan) -> list[Spec]:
-    """The specs of what a program keeps for each set of sizes: what is made before the run, and the steps' tables."""
+    """The specs of what a program keeps for each set of sizes: values known before the run, and tables of steps."""
     plans = list(whole(plan))
     before = [node for part in plans for node in made_before(part) if not isinstance(node, Constant)]
     made = [spec for node in before for spec in node.specs]
@@ -68,7 +68,7 @@ def kept_for_sizes(plan: Plan) -> list[Spec]:
 
 
 def _changes(plan: Plan) -> list[tuple[list[_Part], list[_Part]]]:
-    """For each step what comes to life with it, and what has died before it; one more entry for the landings."""
+    """What is needed from each step on, and what no longer; with one more entry, for the updates after all steps."""
     end = len(plan.steps)
     changes: list[tuple[list[_Part], list[_Part]]] = [([], []) for _ in range(end + 2)]
     for value in plan.values.values():
@@ -82,7 +82,7 @@ def _changes(plan: Plan) -> list[tuple[list[_Part], list[_Part]]]:
             working.append(tuple(body.plan for body in step.bodies))
         changes[i][0].extend(working)
         changes[i + 1][1].extend(working)
-        if step.over is not None:  # two values in one place, in this step alone: counted once
+        if step.over is not None:  # two values share their memory in this step: it counts once
             changes[i][1].extend(_held(step.over))
             changes[i + 1][0].extend(_held(step.over))
     changes[end][0].extend(bytes_of(parameter.spec) for parameter in plan.snapshots)
@@ -94,7 +94,7 @@ def _held(node: Node) -> list[Polynomial]:
 
 
 def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
-    """The bytes in use while each step runs, then while updates land; inputs are in use throughout."""
+    """The bytes in use during each step, and then while updates are written. Inputs are in use throughout."""
 
     def total(parts: list[_Part]) -> int:
         return sum(
@@ -106,7 +106,7 @@ def live_bytes(plan: Plan, sizes: Mapping[str, int]) -> list[int]:
 
 
 def live_formulas(plan: Plan) -> list[Polynomial]:
-    """The same as formulas of the named sizes, before any rounding to cache lines; of several bodies, the first's."""
+    """As `live_bytes`, but as formulas, not rounded to cache lines. Of several bodies, the first counts."""
 
     def formulas(parts: list[_Part]) -> list[Polynomial]:
         return [part if isinstance(part, Polynomial) else peak_formula(part[0]) for part in parts]
@@ -116,19 +116,19 @@ def live_formulas(plan: Plan) -> list[Polynomial]:
 
 
 def peak_formula(plan: Plan) -> Polynomial:
-    """What is in use where the most is, for sizes of 128."""
+    """The formula for the step at which the most memory is in use, judged with 128 for all sizes."""
     live = live_formulas(plan)
     numbers = [formula(dict.fromkeys(formula.names, 128)) for formula in live]
     return live[numbers.index(max(numbers))]
 
 
 def lower_bound(plan: Plan, sizes: Mapping[str, int]) -> int:
-    """The least that any arena for this order of steps could have: the most bytes in use at one time."""
+    """The least bytes that any arena for this order of steps could have: the most bytes in use at one time."""
     return max(live_bytes(plan, sizes))
 
 
 def whole(plan: Plan) -> Iterator[Plan]:
-    """The plan, and those of the bodies that its steps run."""
+    """The plan, and the plans of all bodies in it."""
     yield plan
     for step in plan.steps:
         for body in step.bodies:
@@ -136,12 +136,12 @@ def whole(plan: Plan) -> Iterator[Plan]:
 
 
 def made_before(plan: Plan) -> list[Node]:
-    """Constants, and the values made of them and of sizes before the run, that have memory of their own."""
+    """The nodes known before the run that have memory of their own."""
     return [node for node in plan.static if not node.operands or node.view(False) is None]
 
 
 def largest(plan: Plan, sizes: Mapping[str, int], count: int = 5) -> list[tuple[Node, int]]:
-    """The values that take the most memory, in the arena, in the state or constant; of those in one place the last."""
+    """The values that take the most memory. Of values that overwrite each other, only the last counts."""
     overwritten = {step.over for step in plan.steps}
     before = set(made_before(plan))
     owners = [
@@ -166,14 +166,14 @@ def show_sizes(sizes: Mapping[str, int]) -> str:
 
 
 def show_largest(plan: Plan, sizes: Mapping[str, int]) -> str:
-    """The five largest values in a sentence's list, each with its line and bytes."""
+    """The five largest values as part of a sentence, each with its source line and bytes."""
     return ", ".join(f"{describe(node)}: {show_bytes(size)}" for node, size in largest(plan, sizes))
 
 
 def out_of_memory(backend: str, plan: Plan, sizes: Mapping[str, int], beside: str = "") -> BackendError:
-    """The error for memory that the machine does not have: raised before a step has run.
+    """The error for a program that needs more memory than the machine has. It is raised before any step has run.
 
-    `beside` says what else was asked for.
+    `beside` is text about what else was asked for.
     """
     at = f" for {show_sizes(sizes)}" if sizes else ""
     return BackendError(

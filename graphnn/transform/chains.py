@@ -1,8 +1,8 @@
 """Reorder matrix chains: `(A B) v` becomes `A (B v)` where the sizes say that this takes fewer multiplications.
 
 Source: T. Cormen, C. Leiserson, R. Rivest and C. Stein, Introduction to Algorithms, section "Matrix-chain
-multiplication". Named sizes are compared as polynomials: an order is taken only when it is the cheapest whatever
-they are.
+multiplication". With named sizes, the numbers of multiplications are polynomials: an order is taken only when it is the
+cheapest for all sizes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .passes import Pass, Rule, rewrite
 __all__ = ["chains"]
 
 _LONGEST = 12
-"""Factors of a longer chain are reordered in groups of so many: the search takes the cube of their number."""
+"""The most factors that are reordered together: the time of the search grows with the cube of their number."""
 
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 
@@ -31,7 +31,7 @@ def _apply(graph: Graph) -> Graph:
     if not any(isinstance(operand, MatMul) for node in products for operand in node.operands):
         return graph
     once = read_once(graph)
-    inner: set[Node] = set()  # products that are but a factor of another
+    inner: set[Node] = set()  # products that are a factor of another one
     outer: dict[Node, int] = {}  # how many factors the chain under a product has
     for node in products:
         if isinstance(node, MatMul) and _plain(node):
@@ -52,7 +52,7 @@ def _plain(node: MatMul) -> bool:
 
 
 def _structure(head: Node, inner: set[Node]) -> Tree:
-    """How a chain is bracketed as declared: its factors are numbered from the left."""
+    """The declared brackets of a chain, with its factors numbered from the left."""
     numbers = count()
 
     def tree(part: Node) -> Tree:
@@ -94,7 +94,10 @@ def _columns(factor: Node) -> Dim:
 
 
 def _cheapest(sizes: list[Dim]) -> Tree | None:
-    """The order of fewest multiplications of factors sizes[i] × sizes[i + 1]; None where sizes do not decide."""
+    """The order with the fewest multiplications; None when it depends on named sizes.
+
+    Factor i of the chain is a matrix sizes[i] × sizes[i + 1].
+    """
     factors = len(sizes) - 1
     best: dict[tuple[int, int], tuple[Polynomial, Tree]] = {(i, i + 1): (Polynomial(()), i) for i in range(factors)}
     for length in range(2, factors + 1):

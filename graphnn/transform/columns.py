@@ -1,6 +1,7 @@
-"""Columns: an elementwise step and the sums of its columns become one, such as an activation's gradient and its bias's.
+"""Columns: an elementwise step and the sums of its columns become one step.
 
-The sums are taken while the elements are at hand, row after row, as a reduction by itself takes them: the same bits.
+Such are the gradient of an activation, and that of a bias, which is its sum. The elements are added while they are in
+registers, row after row. A separate reduction adds in the same order, so the bits are the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .rowwise import Rows, as_one_step, float_of
 __all__ = ["columns"]
 
 NARROWEST, WIDEST = 32, 16384
-"""Bytes of a row: a narrower one leaves vectors too empty, a wider one has nothing to gain."""
+"""The bytes of a row. Narrower rows would not fill vectors, and wider ones gain nothing."""
 
 
 def _apply(graph: Graph) -> Graph:
@@ -42,7 +43,7 @@ def _apply(graph: Graph) -> Graph:
 
 
 def _sums(graph: Graph) -> dict[Node, list[Reduction]]:
-    """The elementwise steps whose columns are folded, with those folds."""
+    """The elementwise steps whose columns are reduced, each with those reductions."""
     found: dict[Node, list[Reduction]] = {}
     for node in graph.nodes:
         if isinstance(node, Reduction) and not node.static:
@@ -64,7 +65,7 @@ def _folds_columns(node: Reduction) -> bool:
 
 
 def _read_beside(graph: Graph, sums: dict[Node, list[Reduction]]) -> set[Node]:
-    """The steps that others than those folds read."""
+    """The nodes that are outputs, or that are read by other nodes than those reductions."""
     read = set(graph.roots)
     for node in graph.nodes:
         read.update(x for x in node.operands if node not in sums.get(x, ()))

@@ -1,4 +1,4 @@
-"""Gather constants: chains of sums, products and powers with numbers in them become shorter."""
+"""Gather constants: numbers in a chain of sums or products become one number, and small powers become products."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _plus_numbers(node: Node) -> Node | None:
 
 
 def _signed(node: Node) -> tuple[float | None, Node | None]:
-    """`x + a` and `x - a` as the number a, with its sign, and x."""
+    """For `x + a` or `x - a` with a number a: the number that is added, and x."""
     match node:
         case Add(x, a) if (found := number(a)) is not None:
             return found, x
@@ -64,7 +64,7 @@ def _times_numbers(node: Node) -> Node | None:
 
 
 def _factor(node: Node) -> tuple[float | None, Node | None]:
-    """`x * a` and `x / a` as the number to multiply by, and x."""
+    """For `x * a` or `x / a` with a number a: the number that x is multiplied by, and x."""
     match node:
         case Mul(x, a) if (found := number(a)) is not None:
             return found, x
@@ -78,7 +78,7 @@ def _factor(node: Node) -> tuple[float | None, Node | None]:
 def _with(
     node: Node, combine: Callable[[float, float], float], a: float, b: float, build: Callable[[Node], Node]
 ) -> Node | None:
-    """A node with two numbers made one, where that neither overflows nor vanishes."""
+    """The node that `build` makes of two numbers combined; None where the combination overflows or underflows."""
     if node.dtype.kind != "f":
         return None
     with np.errstate(all="ignore"):

@@ -1,7 +1,7 @@
-"""Group: elementwise steps that feed only one another become one step, with one formula for all they compute.
+"""Group: elementwise steps of which one alone reads the other become one step, with one formula for both.
 
-A value between them then never goes to memory. Each function keeps its operands and its dtype, so the bits are those
-of the steps apart, on a backend that computes formulas element by element; interpreted, it only costs.
+The value between them is then never written to memory. Each function keeps its operands and its dtype, so the bits are
+those of separate steps. This pays on a backend that compiles formulas; on one that interprets them, it only costs time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .record import Fired, current, note
 __all__ = ["group"]
 
 LARGEST = 48
-"""Parts of a formula, at most: more would not stay in registers."""
+"""The most parts of a formula: the values of more would not stay in registers."""
 
 
 def _apply(graph: Graph) -> Graph:
@@ -51,8 +51,10 @@ def _why_apart(read_by_one: bool) -> str:
 
 
 def _fused(reader: Elementwise, inner: Elementwise) -> Map | None:
-    """The reader with the formula of one of its operands in place of it; None where that would not be the same."""
-    if inner.random or not isinstance(_dtype(inner), np.dtype):  # a number of no dtype takes that of what it meets
+    """The reader with an operand replaced by its formula; None where this would change the result."""
+    if inner.random or not isinstance(
+        _dtype(inner), np.dtype
+    ):  # without a dtype, a number takes that of its neighbours
         return None
     called: dict[Node, str] = {}
 
@@ -70,7 +72,7 @@ def _fused(reader: Elementwise, inner: Elementwise) -> Map | None:
         return None  # too large, or one of the operands would have to be cast
     with like(reader):
         fused = Map(str(body), tuple(called.values()), tuple(called))
-    # An operand that was cast or stretched on the way would make another value of it.
+    # If an operand was cast or stretched while building, the value would be another one.
     same = fused.operands == tuple(called) and fused.spec == reader.spec and fused.body is body
     return fused if same and _keeps(inner, body, inner_body, called) else None
 
@@ -81,7 +83,7 @@ def _dtype(node: Elementwise) -> language.Weak:
 
 
 def _keeps(inner: Elementwise, body: Formula, part: Formula, called: dict[Node, str]) -> bool:
-    """Has the inner formula the dtype in there that it had by itself?"""
+    """Does the inner formula have the same dtype inside the whole as on its own?"""
     kinds = language.dtypes(body, tuple((name, node.dtype) for node, name in called.items()))
     return kinds.get(part) == inner.dtype
 

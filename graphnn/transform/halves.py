@@ -1,7 +1,7 @@
-"""Halves: float32 values kept in 16 bits, as float16 or as bfloat16, and made float32 again to compute with.
+"""Half floats: float32 values that are stored in 16 bits, as float16 or bfloat16, and widened again to compute with.
 
-NumPy has no bfloat16. One is the upper half of a float32, so it is kept as an unsigned integer of 16 bits: as wide a
-range as float32's, with 8 binary digits where float16 has 11.
+NumPy has no bfloat16. It is the upper half of a float32, so it is stored here as an unsigned integer of 16 bits. It has
+the range of float32, and 8 significant binary digits where float16 has 11.
 Source: D. Kalamkar et al., A Study of BFLOAT16 for Deep Learning Training, 2019, arXiv:1905.12322.
 """
 
@@ -31,12 +31,12 @@ def narrow(x: Node, half: Half) -> Node:
 
 
 def widen(kept: Node, half: Half) -> Node:
-    """The float32 value that 16 bits stand for."""
+    """The float32 value that is stored in 16 bits."""
     return Cast(kept, "float32") if half == "float16" else FromBFloat16(kept)
 
 
 class ToBFloat16(Node):
-    """The upper halves of float32 values, rounded to nearest, ties to even. Made by a pass, not by users.
+    """Float32 values as bfloat16, rounded to nearest, ties to even. A pass makes it, not users.
 
     >>> import graphnn as gn
     >>> from graphnn.transform.halves import FromBFloat16, ToBFloat16
@@ -55,14 +55,14 @@ class ToBFloat16(Node):
         return Spec(self.x.shape, _HALF)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """The bits, half of the last one kept added, cut off."""
+        """Round the bits at the last one that is kept, and cut off the rest."""
         x = xp.asarray(arrays[0])
         bits = x.view(_BITS)
         rounded = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16
         return xp.where(xp.isnan(x), _BITS.type(_NAN), rounded).astype(_HALF)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The bits, and where there is no number."""
+        """The bits, and where the values are NaN."""
         return (Spec(self.shape, _BITS), Spec(self.shape, np.dtype(bool)))
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
@@ -82,7 +82,7 @@ class ToBFloat16(Node):
 
 
 class FromBFloat16(Node):
-    """The float32 values whose upper halves are given. Made by a pass, not by users."""
+    """Bfloat16 values as float32. A pass makes it, not users."""
 
     bits: Node
     indifferent = True

@@ -1,6 +1,6 @@
-"""Hoist repeats: what is elementwise in repeated values is computed once, and its result repeated.
+"""Hoist repeats: an elementwise op on repeated values is computed before repeating, and its result is repeated.
 
-Likewise what is elementwise in values of which one a row is picked is computed for those alone.
+Likewise, when one value of each row is picked from the result of an elementwise op, only those values are computed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _once_before_repeating(node: Node) -> Node | None:
 
 
 def _repeated_alike(operands: list[Node]) -> tuple[object, int] | None:
-    """The count and axis along which all of them are repeated."""
+    """The count and axis of the Repeat that all operands have in common, if they have one."""
     first = operands[0] if operands else None
     if not isinstance(first, Repeat):
         return None
@@ -46,7 +46,7 @@ def _repeated_alike(operands: list[Node]) -> tuple[object, int] | None:
 
 
 def _only_what_is_picked(node: Node) -> Node | None:
-    """`Pick(f(x, Repeat(y)), t)` as `f(Pick(x, t), y)`, where one operand alone has to be picked from."""
+    """`Pick(f(x, Repeat(y)), t)` becomes `f(Pick(x, t), y)`, if only one operand has to be picked from."""
     if not isinstance(node, Pick) or not isinstance(node.x, Elementwise) or node.x.random:
         return None
     whole = node.x

@@ -1,7 +1,7 @@
-"""Pairs: an Einsum of many operands becomes Einsums of two, so that each is a matrix product where it can be.
+"""Pairs: an Einsum of many operands becomes several Einsums of two, each of which may be a matrix product.
 
-Of all pairs the one that takes the fewest multiplications is contracted first, with a usual number for a named size:
-a letter that nobody else has, nor the result, is summed over at once.
+Of all pairs, the one that takes the fewest multiplications is contracted first. Each named size counts as a usual
+number. A letter that occurs neither in another operand nor in the result is summed over at once.
 Source: D. G. A. Smith and J. Gray, opt_einsum, Journal of Open Source Software 3 (26), 2018: the greedy path.
 """
 

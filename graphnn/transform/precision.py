@@ -1,8 +1,9 @@
-"""Mixed precision: products read their operands in 16 bits, and what the backward half reads is kept in 16 bits.
+"""Mixed precision: products read operands of 16 bits, and values for the backward half are kept in 16 bits.
 
-All is computed in float32, as the units for half floats of GPUs add up in float32 too: rounded is what products read,
-and what waits for the backward half. A value that is made of a sum over an axis, an exponential, a logarithm or a root
-(losses, normalisations) waits in float32, up to the next product. Parameters and their gradients stay float32.
+All arithmetic is in float32, as the units for half floats of a GPU add in float32 too. Rounded to 16 bits are the
+operands of products, and the values that the backward half reads. Values that are made by sums over an axis,
+exponentials, logarithms or roots since the last product (as in losses and normalisations) are kept in float32 for the
+backward half. Parameters and their gradients stay float32.
 Source: P. Micikevicius et al., Mixed Precision Training, 2018, arXiv:1710.03740.
 """
 
@@ -35,7 +36,7 @@ _DELICATE = (Reduction, Exp, Expm1, Log, Log1p, Power, Sqrt)
 
 
 def precision_pass(precision: str) -> Pass:
-    """The pass that a policy names: "mixed_float16" or "mixed_bfloat16".
+    """The pass for a precision: "mixed_float16" or "mixed_bfloat16".
 
     Raises:
         GraphError: for another name.
@@ -53,7 +54,7 @@ def _make_pass(half: Half) -> Pass:
 
 
 class _Mixing:
-    """One graph, rewritten node by node."""
+    """The rewriting of one graph, node by node."""
 
     def __init__(self, graph: Graph, half: Half) -> None:
         for parameter in graph.parameters.values():
@@ -66,11 +67,11 @@ class _Mixing:
         self.delicate = _delicate(graph)
         self.replaced: dict[Node, Node] = {}
         self.kept: dict[tuple[Node, str], Node] = {}
-        """Values in 16 bits; those of parameters, which are at hand anyway, for each half of the graph anew."""
+        """Values in 16 bits; those of parameters separately for each half of the graph, as they need not be kept."""
         self.wide: dict[tuple[Node, str], Node] = {}
 
     def graph(self) -> Graph:
-        """The graph with 16 bits where they belong."""
+        """The graph in mixed precision."""
         record = current()
         for node in self.whole.nodes:
             rebuilt = {x: self.replaced[x] for x in node.operands if x in self.replaced}
@@ -82,10 +83,10 @@ class _Mixing:
         return self.whole.replaced(self.replaced)
 
     def _read_anew(self, node: Node) -> dict[Node, Node]:
-        """The operands that a node reads from 16 bits."""
+        """The operands that a node reads in 16 bits, each with its rounded and widened value."""
         if node.view(True) is not None:
             return {}
-        if isinstance(node, Product):  # an update that is one with its weight gradient; the weight stays float32
+        if isinstance(node, Product):  # an update fused with its weight gradient: the weight stays float32
             read = [node.x, node.W]
         elif isinstance(node, _PRODUCTS):
             read = list(node.operands)
@@ -94,12 +95,12 @@ class _Mixing:
         return {operand: self._widened(operand, node) for operand in read if _fits(operand)}
 
     def _waits(self, operand: Node) -> bool:
-        """Is it a value of the forward half that may wait in 16 bits?"""
+        """Is it a value of the forward half that may be kept in 16 bits?"""
         base = _base(operand)
         return self.roles[base] == "forward" and bool(base.operands) and _fits(base) and base not in self.delicate
 
     def _widened(self, operand: Node, reader: Node) -> Node:
-        """The operand for a reader, from 16 bits, seen through the same views."""
+        """The operand as a reader gets it: rounded to 16 bits, widened again, and seen through the same views."""
         role, views = self.roles[reader], []
         while (operand, role) not in self.wide and operand.view(True) is not None and _fits(operand.operands[0]):
             views.append(operand)
@@ -123,19 +124,19 @@ class _Mixing:
 
 
 def _base(node: Node) -> Node:
-    """What a view shows."""
+    """The node that a view, or a view of a view, shows."""
     while node.operands and node.view(True) is not None:
         node = node.operands[0]
     return node
 
 
 def _fits(node: Node) -> bool:
-    """Is it an array of float32 that is not known before the run?"""
+    """Is it an array of float32 that is computed in the run?"""
     return isinstance(node.spec, Spec) and node.ndim > 0 and node.dtype == np.float32 and not node.static
 
 
 def _delicate(graph: Graph) -> set[Node]:
-    """The nodes made of sums, exponentials, logarithms or roots since the last product."""
+    """The nodes that depend on a sum, exponential, logarithm or root with no product in between."""
     found: set[Node] = set()
     for node in graph.nodes:
         inherits = not isinstance(node, _PRODUCTS) and not found.isdisjoint(node.operands)

@@ -1,13 +1,14 @@
-"""Products: what is added to one becomes part of it.
+"""Products: a value that is added to a matrix product becomes part of the product.
 
-An update folds into its weight gradient, `W - lr * (x.T @ g)` being one product added onto W; where products come in
-batches, as those of replicas do, each with its own lr.
+An update is fused with its weight gradient: `W - lr * (x.T @ g)` is one product that is added to W. BLAS computes
+`alpha * (A @ B) + beta * C` in the time of the product alone, so the gradient is never written to memory and read
+again. The fused node takes the position of the update, after every reader of the old weight. If a reader comes later
+after all, the plan copies the new weight at the end of the step. In a batch of products, as replicas have, each may
+have its own lr.
 
-BLAS computes `alpha * (A @ B) + beta * C` at the price of the product alone, so the gradient is never written out
-and read again. The fused node stands where the update stood, after every reader of the old weight; where one comes
-later all the same, the plan lets it land at the end.
-A bias joins a small product, `x @ W + b`, whose kernel adds it where it has the sums at hand: the same bits. It joins
-any, where a library adds it on the way out.
+A bias, as in `x @ W + b`, is fused with a small product, whose kernel adds it while the sums are in registers: the bits
+stay the same. Where a library adds the bias, it is fused with a product of any size.
+
 Source: J. Dongarra et al., A Set of Level 3 Basic Linear Algebra Subprograms, ACM TOMS 16 (1), 1990.
 """
 
@@ -29,18 +30,17 @@ from .match import read_once
 from .passes import Pass
 from .record import Fired, current
 
-__all__ = ["Product", "any_biases", "biases", "products"]
+__all__ = ["Product", "any_biases", "batched_products", "biases", "products"]
 
 SMALL = 256
-"""Elements of W up to which a product is surely a kernel's own loops, and not a call of BLAS, for usual batches."""
+"""With at most so many elements of W, a product is computed by a kernel's own loops rather than by BLAS."""
 
 
 class Product(Node):
-    """`C + alpha * (x @ W)`, alpha being 1 unless given: what an update or a bias becomes.
+    """`C + alpha * (x @ W)`: an update or a bias that is fused with a product. Passes make it, not users.
 
-    Of matrices and a scalar alpha; or of batches of matrices, alpha a scalar or one for each.
-
-    Made by passes, not by users.
+    x, W and C are matrices, and alpha is a scalar, 1 if not given. Or they are batches of matrices, and alpha is a
+    scalar or has one value for each batch.
 
     >>> import graphnn as gn
     >>> from graphnn.transform.products import Product
@@ -54,21 +54,21 @@ class Product(Node):
     alpha: Node | None = None
 
     def infer(self) -> Spec:
-        """That of C."""
+        """The spec of C."""
         return self.C.spec
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """As written."""
+        """The formula."""
         x, w, c, *alpha = arrays
         product = xp.matmul(x, w)
         return c + (alpha[0][..., None, None] * product if alpha else product)
 
     def work(self) -> tuple[Shape, ...]:
-        """That of the product, and an addition for each element, with the factor a multiplication too."""
+        """The operations of the product, and an addition for each element; with alpha, also a multiplication."""
         return ((2, *self.shape, self.x.shape[-1]), (1 if self.alpha is None else 2, *self.shape))
 
     def overwrites(self) -> tuple[int, ...]:
-        """C, which is read where the result is written."""
+        """C: each element is read just before that of the result is written."""
         return (2,)
 
 
@@ -83,7 +83,10 @@ def _apply(graph: Graph, fits: Callable[[MatMul], bool]) -> Graph:
 
 
 def _swept(graph: Graph, rule: str, answer: Callable[[Node, Node], Node | None]) -> Graph:
-    """The graph with what a rule answers about each node, as it was and over rewritten operands, in its place."""
+    """The graph with each node replaced by what a rule returns for it, unless that is None.
+
+    The rule is given the node, and the same node over its new operands.
+    """
     record = current()
     replaced: dict[Node, Node] = {}
     for node in graph.nodes:
@@ -102,7 +105,7 @@ def _swept(graph: Graph, rule: str, answer: Callable[[Node, Node], Node | None])
 def _fused(
     node: Node, new: Add | Sub, once: set[Node], factors: dict[tuple[Node, bool], Node], fits: Callable[[MatMul], bool]
 ) -> Product | None:
-    """The sum or difference as a product added onto its first operand, when the second is one, scaled or not."""
+    """A sum or difference whose second operand is a product, scaled or not, as one `Product`; else None."""
     onto, term, declared = new.x, new.y, node.operands[1]
     if new.x.spec != new.spec or declared not in once or onto.static:
         return None
@@ -124,12 +127,12 @@ def _plain(node: Node) -> bool:
 
 
 def _batched(node: MatMul) -> bool:
-    """Of matrices, or of as many on both sides."""
+    """Is it a product of matrices, or of two batches with the same axes?"""
     return node.x.shape[:-2] == node.W.shape[:-2] and min(node.x.ndim, node.W.ndim) > 1 and node.dtype.kind == "f"
 
 
 def _scalar(node: Node) -> Node | None:
-    """The scalar that a node repeats, or one for each batch that it repeats along the last two axes; if it does."""
+    """The scalar that a node repeats to its shape, or the values, one for each batch; None if it repeats neither."""
     batches, x = node.shape[:-2], node
     while isinstance(x, Repeat):
         x = x.x
@@ -141,7 +144,7 @@ def _scalar(node: Node) -> Node | None:
 
 
 def _factor(alpha: Node | None, term: Node, negative: bool, factors: dict[tuple[Node, bool], Node]) -> Node:
-    """The scalar with its sign: one node, however many updates have it."""
+    """The factor alpha with its sign. Updates with the same factor share one node."""
     if alpha is None:
         return Constant(-1.0 if negative else 1.0, dtype=term.dtype)
     if not negative:
@@ -175,7 +178,7 @@ def _small(product: MatMul) -> bool:
 
 biases = Pass("biases", "exact", partial(_with_biases, fits=_small), fuses=True)
 any_biases = Pass("biases", "reassociating", partial(_with_biases, fits=_of_floats), fuses=True)
-"""For a library that adds a bias to any product, though perhaps by another algorithm."""
+"""For a library that adds a bias to any product, possibly with another algorithm, so that bits may change."""
 products = Pass("products", "reassociating", partial(_apply, fits=_plain), fuses=True)
 batched_products = Pass("products", "reassociating", partial(_apply, fits=_batched), fuses=True)
-"""Of batches too, each with a factor of its own: for a backend whose products take that."""
+"""For a backend whose products take batches, each with its own factor."""

@@ -1,8 +1,8 @@
-"""Recompute: what the backward pass reads is computed again near where it is read, instead of being kept.
+"""Recompute: instead of being kept, values that the backward pass reads are computed again near where they are read.
 
-The steps before the peak of memory are cut into segments. A value that is read after the peak is computed again from
-what enters its segment, just before its first late reader; the last segment, next to the peak, stays as it is.
-The same ops on the same values give the same bits.
+The steps before the peak of memory use are cut into segments. A value that is read after the peak is computed again
+from the values that enter its segment, just before the first reader after the peak. The last segment, next to the peak,
+stays as it is. The bits stay the same, since the same ops are applied to the same values.
 
 Source: T. Chen, B. Xu, C. Zhang and C. Guestrin, Training Deep Nets with Sublinear Memory Cost, 2016,
 arXiv:1604.06174.
@@ -21,22 +21,22 @@ __all__ = ["is_anything", "is_cheap", "recompute"]
 
 
 def is_cheap(node: Node) -> bool:
-    """Does computing it again cost about as much as reading it: elementwise, casts, views?"""
+    """Does computing the node again cost about as much as reading it? So do elementwise ops, casts and views."""
     return not node.random and (isinstance(node, (Elementwise, Cast, Item)) or node.view(True) is not None)
 
 
 def is_anything(node: Node) -> bool:
-    """Every op whose value is a function of its operands."""
+    """Is the value of the node a function of its operands, so that it can be computed again at all?"""
     return not node.random
 
 
 def recompute(
     order: Sequence[Node], graph: Graph, peak: int, cuts: Sequence[int], may: Callable[[Node], bool]
 ) -> Graph:
-    """The graph in an order with some values computed again: those read after `peak`, a place in the order.
+    """The graph in an order in which some values are computed again: those that are read after the position `peak`.
 
-    `cuts` are the places where segments begin, rising, the first at 0; `may` says which nodes are computed again.
-    The same graph when there is nothing to compute again.
+    `cuts` are the positions in the order at which segments begin, rising, the first of them 0. `may` says which nodes
+    may be computed again. If none is, the result is the same graph.
     """
     return _Recomputer(order, graph, peak, cuts, may).graph()
 
@@ -47,17 +47,15 @@ class _Recomputer:
     ) -> None:
         self.order, self.whole, self.peak, self.may = order, graph, peak, may
         self.segment: dict[Node, int] = {}
-        last = len(cuts) - 1
         for s, start in enumerate(cuts[:-1]):
             for node in order[start : cuts[s + 1]]:
                 if node.operands and not node.static:
                     self.segment[node] = s
-        assert last >= 0
         self.again: dict[Node, Node] = {}
         self.made: list[Node] = []
 
     def graph(self) -> Graph:
-        """The early steps as they are; before each late one, what it reads anew."""
+        """The steps before the peak as they are; then each step, after the values that are computed again for it."""
         replaced: dict[Node, Node] = {}
         self.made = list(self.order[: self.peak])
         for node in self.order[self.peak :]:
@@ -78,7 +76,7 @@ class _Recomputer:
         return graph.in_order(tuple(node for node in self.made if node in reached))
 
     def _anew(self, wanted: Node) -> Node:
-        """The value computed again, with what it needs of its own segment; without recursion."""
+        """The node that computes a value again, after all that it needs from its own segment. Not recursive."""
         if not self.may(wanted):
             return wanted
         stack = [wanted]

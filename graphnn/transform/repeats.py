@@ -1,4 +1,4 @@
-"""Repeats in sums: adding a value to itself n times is multiplying by n."""
+"""Repeats in sums: the sum of a value repeated n times is n times the value."""
 
 from __future__ import annotations
 

@@ -1,10 +1,12 @@
-"""Grouping by rows: reductions of short rows, and what is computed beside and from them, become one step.
+"""Grouping by rows: reductions along short rows, and the steps around them that work on the same rows, become one step.
 
-A kernel then walks the rows once: softmax, its loss and its gradient are one loop. Each fold keeps its order, so the
-bits are those of the steps apart. Only rows of a fixed width are grouped: what is kept of a row lies on the stack.
+A kernel then goes over the rows once: a softmax, its loss and its gradient are one loop. Each reduction keeps its
+order, so the bits are those of separate steps. Only rows of a fixed width are grouped, since a kernel keeps values of a
+row on its stack.
 
-Which steps may be one follows from levels: a value that leaves the rows and comes back, changed by a step of another
-kind, comes back on a higher level, and steps of one level never wait for one another by way of others.
+Levels say which steps may become one. When a value leaves the rows, goes through a step of another kind and comes back,
+it comes back on a higher level. So steps of the same level never wait for each other by way of a step outside the
+group.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from .rowwise import as_one_step, float_of, in_order
 __all__ = ["rows"]
 
 WIDEST = 4096
-"""Elements of a row, at most."""
+"""The most elements of a row."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class _Group:
 
     @property
     def pays(self) -> bool:
-        """Does it fold rows, and do anything beside?"""
+        """Is it worth a step: does it reduce rows, and compute something else too?"""
         computed = [node for node in self.members if node.view(True) is None]
         return len(computed) > 1 and any(isinstance(node, Reduction) for node in computed)
 
@@ -62,7 +64,7 @@ def _apply(graph: Graph) -> Graph:
 
 
 def _domains(graph: Graph) -> dict[Node, Spec]:
-    """The steps that may be part of a group, each with the spec of the whole rows that it works on."""
+    """The steps that may be part of a group, each with the spec of all the rows that it works on."""
     folded = {node.x.spec for node in graph.nodes if isinstance(node, Reduction) and _folds_rows(node)}
     domains: dict[Node, Spec] = {}
     for node in graph.nodes if folded else ():
@@ -101,7 +103,7 @@ def _folds_rows(node: Reduction) -> bool:
 
 
 def _is_row(node: Node, rows: Spec) -> bool:
-    """Has it one value a row?"""
+    """Does the node have one value for each row?"""
     return node.shape in (rows.shape[:-1], (*rows.shape[:-1], 1))
 
 
@@ -109,7 +111,7 @@ def _is_row(node: Node, rows: Spec) -> bool:
 
 
 def _levels(graph: Graph, domains: dict[Node, Spec]) -> dict[Node, int]:
-    """How often what a node needs has left the rows it belongs to; as late as its readers allow."""
+    """The level of each node: how often the values that it needs have left their rows; as high as its readers allow."""
     levels: dict[Node, int] = {}
     for node in graph.nodes:
         mine = domains.get(node)
@@ -132,7 +134,7 @@ def _levels(graph: Graph, domains: dict[Node, Spec]) -> dict[Node, int]:
 
 
 def _groups(graph: Graph, domains: dict[Node, Spec], levels: dict[Node, int]) -> dict[Node, _Group]:
-    """The groups that pay, by each of their members."""
+    """The groups that are worth a step, by each of their members."""
     group_of: dict[Node, _Group] = {}
     for node in graph.nodes:
         if node not in domains:
@@ -188,14 +190,14 @@ def _rebuilt(graph: Graph, levels: dict[Node, int], group_of: dict[Node, _Group]
                 record.fired.append(Fired("one loop over rows", member, member, made))
                 if member not in read:
                     replaced[member] = made
-                elif member not in results:  # a view, made anew outside
+                elif member not in results:  # a view, which is built again outside the group
                     replaced[member] = in_order(member.with_operands(replaced))
     record.moves.append(replaced)
     return graph.replaced(replaced)
 
 
 def _read_outside(graph: Graph, group_of: dict[Node, _Group]) -> set[Node]:
-    """The members that steps outside of their group read, be it by way of views, or that are seen."""
+    """The members that are outputs, or that steps outside their group read, directly or through views."""
     read = set(graph.roots)
     for node in reversed(graph.nodes):
         for x in node.operands:
@@ -205,7 +207,7 @@ def _read_outside(graph: Graph, group_of: dict[Node, _Group]) -> set[Node]:
 
 
 def _made(group: _Group, read: set[Node], replaced: dict[Node, Node]) -> dict[Node, Node]:
-    """What stands for each member that is read outside."""
+    """The new node for each member that is read outside the group."""
     results = [member for member in group.members if member in read and member.view(True) is None]
     first = next(member for member in group.members if isinstance(member, Reduction))
     return as_one_step(group.members, results, replaced, first)

@@ -1,7 +1,7 @@
-"""Rows: a step that several steps over the same rows became, such as a softmax with its loss and its gradient.
+"""Rows: one step in place of several steps over the same rows, such as a softmax with its loss and its gradient.
 
-What a row needs, the largest of its scores, the sum of their exponentials, then what follows from both, is computed
-while the row is at hand. The passes `rows` and `columns` make such steps, users do not.
+All values of a row are computed while the row is in the cache: the largest score, the sum of the exponentials, and all
+that follows from both. The passes `rows` and `columns` make such steps, not users.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ __all__ = ["RowBody", "Rows", "as_one_step", "float_of", "in_order"]
 
 @dataclass(frozen=True, eq=False)
 class RowBody:
-    """The steps over a row: nodes over stand-ins for the operands, in order, and those whose values come out.
+    """The steps over a row, in order, as nodes over placeholders; and those of them that are results.
 
-    A scalar known before the run stands in for itself.
+    `operands` are the placeholders of the step's operands. A scalar that is known before the run is its own
+    placeholder.
     """
 
     operands: tuple[Node, ...]
@@ -34,7 +35,7 @@ class RowBody:
 
     @property
     def computed(self) -> tuple[Node, ...]:
-        """The steps that are no views of others."""
+        """The steps that are not views."""
         return tuple(step for step in self.steps if step.view(True) is None)
 
     def __repr__(self) -> str:
@@ -42,17 +43,17 @@ class RowBody:
 
 
 class Rows(Node):
-    """Several results of the same rows, computed row by row."""
+    """Several results over the same rows, computed row by row."""
 
     values: tuple[Node, ...]
     body: RowBody
 
     def infer(self) -> Any:
-        """Those of the results."""
+        """The specs of the results."""
         return tuple(result.spec for result in self.body.results)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """One step after the other."""
+        """Compute one step after the other."""
         known = dict(zip(self.body.operands, arrays, strict=True))
         for step in self.body.steps:
             known[step] = step.forward(xp, *(known[operand] for operand in step.operands))
@@ -68,11 +69,11 @@ class Rows(Node):
         return [compute]
 
     def work(self) -> tuple[Shape, ...]:
-        """That of the steps."""
+        """The operations of the steps."""
         return tuple(shape for step in self.body.computed for shape in step.work())
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int] | None:
-        """Those of the steps, which have the same."""
+        """The labels of the steps: `rows` groups only steps that have the same."""
         for step in self.body.steps:
             found = step.class_labels(sizes)
             if found:
@@ -83,7 +84,7 @@ class Rows(Node):
 def as_one_step(
     members: Sequence[Node], results: Sequence[Node], replaced: Mapping[Node, Node], place: Node
 ) -> dict[Node, Node]:
-    """What stands for the results of some steps once these are one step, in the place of a node."""
+    """One step in place of several, at the position of the node `place`: the new node for each of the `results`."""
     inside: dict[Node, Node] = {}
     own = set(members)
     outside = tuple(dict.fromkeys(x for member in members for x in member.operands if x not in own))
@@ -105,12 +106,12 @@ def _stand_in(x: Node, i: int) -> Node:
 
 
 def in_order(node: Node) -> Node:
-    """The node, declared no earlier than its operands."""
+    """The node, with its position moved behind those of its operands if need be."""
     latest = max((x.serial for x in node.operands), default=node.serial)
     return node if latest <= node.serial else node.with_fields(birth=node.birth._replace(serial=latest))
 
 
 def float_of(node: Node) -> np.dtype[Any] | None:
-    """The one float dtype of a step and of what it reads, conditions aside."""
+    """The float dtype of a step and all its operands, conditions excepted; None if there are several dtypes."""
     dtypes = {x.dtype for x in (node, *node.operands) if x.dtype.kind != "b"}
     return dtypes.pop() if len(dtypes) == 1 else None

@@ -1,6 +1,7 @@
-"""Simplify: remove what does nothing. Every rule returns the same bits, the sign of zero included.
+"""Simplify: remove nodes that do nothing. Every rule keeps all bits, the sign of zero included.
 
-So `x + 0.0` stays, since it turns -0.0 into 0.0, and `x * 0` stays, since NaN and Inf do not vanish in it.
+So `x + 0.0` stays, since it turns -0.0 into 0.0, and `x * 0` stays, since the product is NaN where x is NaN or
+infinite.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def _sign_taken_in(node: Node) -> Node | None:
     match node:
         case Neg(Neg(x)):
             return x
-        case Neg(Div(x, c)) if c.static and not x.static:  # the sign of what is known costs nothing
+        case Neg(Div(x, c)) if c.static and not x.static:  # the sign of a value known before the run costs nothing
             return Div(x, Neg(c))
         case Neg(Mul(x, c)) if c.static and not x.static:
             return Mul(x, Neg(c))
@@ -147,8 +148,10 @@ def _no_change_of_dtype(node: Node) -> Node | None:
 
 
 def _loses_nothing(source: np.dtype, between: np.dtype, to: np.dtype) -> bool:
-    """Is every value of the first dtype one of the second, and read the same way by the third?"""
-    if source.kind == "f" and np.dtype(to).kind in "iu":  # what a float out of range becomes depends on its width
+    """Does a cast from `source` to `to` give the same with and without the dtype `between`?"""
+    if (
+        source.kind == "f" and np.dtype(to).kind in "iu"
+    ):  # a float out of range becomes another integer by another route
         return False
     if source.kind in "iu" and between.kind == "f":
         return bool(np.iinfo(source).bits <= np.finfo(between).nmant + 1)
@@ -165,7 +168,7 @@ def _over_no_axis(node: Node) -> Node | None:
 
 @rules.on(Elementwise)
 def _scalars_unrepeated(node: Node) -> Node | None:
-    """Scalar constants repeated to the full shape, back to scalars: elementwise ops take them as they are."""
+    """Take scalar constants without their Repeat: elementwise ops broadcast scalars themselves."""
     if numberless(node):
         return None
     operands = node.operands

@@ -1,8 +1,8 @@
-"""Stabilise: formulas that lose accuracy become ops that do not.
+"""Stabilise: formulas that lose accuracy are replaced by ops that do not.
 
-Each rule is an identity of real numbers whose right-hand side neither overflows nor cancels. Where a logarithm was
-differentiated as written, its gradient has a quotient by what underflows times that again: those meet and vanish,
-so that a cross-entropy spelled out is as good, forward and backward, as the op.
+Each rule is an identity of real numbers whose right-hand side neither overflows nor cancels. The gradient of a
+logarithm divides by a value that may underflow, and the gradient of the value below multiplies by it again: such pairs
+are removed. So a cross-entropy that is written out is as accurate as the op, forward and backward.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _softmax_spelled_out(node: Node) -> Node | None:
 
 
 def _never_empty(x: Node, axis: int) -> bool:
-    """A sum of nothing is 0, but there is no largest of nothing to take out first."""
+    """Is an axis surely not empty? The sum of no elements is 0, but LogSumExp needs a largest element."""
     size = x.shape[axis]
     return isinstance(size, int) and size > 0
 
@@ -107,7 +107,7 @@ def _quotient_times_its_divisor(node: Node) -> Node | None:
 
 @rules.on(Mul)
 def _slope_of_logs_of_sigmoid(node: Node) -> Node | None:
-    """`(a/y - b/(1-y) + ...) * y * (1-y)` with `y` a sigmoid: `a*(1-y) - b*y + ...`, which never divides."""
+    """For a sigmoid y, `(a/y - b/(1-y) + ...) * y * (1-y)` becomes `a*(1-y) - b*y + ...`, which never divides."""
     match node:
         case Mul(Mul(g, Sigmoid() as y), Sub(one, z) as rest) if z is y and is_number(one, 1):
             pass
@@ -122,7 +122,7 @@ def _slope_of_logs_of_sigmoid(node: Node) -> Node | None:
 
 
 def _divided_by(term: Node, y: Node, rest: Node) -> Node | None:
-    """For a quotient by `y` or by the rest to 1, what is left to multiply it by: the other one."""
+    """For a quotient by `y` or by `1 - y` (the `rest`), the other one of these two; None for any other term."""
     match term:
         case Div(a, d) if a.spec == term.spec:
             return rest if d is y else y if alike(d, rest) else None
@@ -130,7 +130,7 @@ def _divided_by(term: Node, y: Node, rest: Node) -> Node | None:
 
 
 def _terms(node: Node, negative: bool = False) -> Iterator[tuple[bool, Node]]:
-    """The terms of a sum, each with its sign."""
+    """The terms of a sum, each with True if it is subtracted."""
     waiting = [(negative, node)]
     while waiting:
         minus, term = waiting.pop()

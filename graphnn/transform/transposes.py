@@ -1,4 +1,4 @@
-"""Push transposes into products: `(A B)ᵀ = Bᵀ Aᵀ`, which BLAS reads as they lie; and away from sums."""
+"""Push transposes into products, `(A B)ᵀ = Bᵀ Aᵀ`, which BLAS reads without a copy, and remove them below sums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trim: loops, branches and the best few lose the results that nobody reads, and what only those needed."""
+"""Trim: loops, branches and TopK lose the results that nothing reads, and what only these needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = ["trim"]
 
 
 def _apply(graph: Graph) -> Graph:
-    while (trimmed := _once(graph)) is not graph:  # what a trimmed loop no longer reads may trim the one before it
+    while (
+        trimmed := _once(graph)
+    ) is not graph:  # an operand that a trimmed loop no longer reads may be the result of another one
         graph = trimmed
     return graph
 
@@ -50,7 +52,7 @@ def _once(graph: Graph) -> Graph:
 
 
 def _trimmed(node: Scan | Cond | TopK, kept: list[int]) -> Node:
-    """The node with the results that stay; itself when all do."""
+    """The node with the results that are kept; the same node when all are."""
     match node:
         case Scan():
             return _scan(node, kept)
@@ -63,7 +65,7 @@ def _trimmed(node: Scan | Cond | TopK, kept: list[int]) -> Node:
 
 
 def _kept(node: Scan | Cond | TopK, read: Collection[int]) -> list[int]:
-    """The results that stay: those that are read, and carries that they depend on."""
+    """The numbers of the results that are kept: those that are read, and the carries that these depend on."""
     if not isinstance(node, Scan):
         return [0] if isinstance(node, Cond) and node.single else sorted(read)
     needed = set(read)

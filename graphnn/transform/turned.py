@@ -1,7 +1,7 @@
-"""Turned: weights that a loop multiplies by transposed, turn after turn, are laid out transposed once, before it.
+"""Transposed weights in loops: when a loop multiplies by a transposed view in each turn, it is copied once, before it.
 
-A product reads whole vectors of its second operand only where its rows lie side by side. A gradient's loop multiplies
-by `W.T`, a view whose rows do not.
+A product can load vectors from its second operand only if the elements of a row are neighbours in memory. The gradient
+of a loop multiplies by `W.T`, a view in which they are not.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .products import Product
 __all__ = ["turned"]
 
 SMALLEST, LARGEST = 1024, 32768
-"""Elements of the weights: smaller ones a kernel turns itself, and products by larger ones are read either way."""
+"""The elements of the weights: a kernel transposes smaller ones itself, and BLAS reads larger ones either way."""
 
 _RULES = Rules()
 
 
 @_RULES.on(Scan)
 def turned_weights(node: Node) -> Node | None:
-    """The loop over weights laid out as it reads them."""
+    """The loop over weights that are copied in the layout in which it reads them."""
     assert isinstance(node, Scan)
     outside: dict[Node, Node] = dict(zip(node.body.captured, node.captured, strict=True))
     views = {view.x: view for member in node.body.graph.nodes for view in _weights(member) if view.x in outside}
@@ -50,7 +50,7 @@ def turned_weights(node: Node) -> Node | None:
 
 
 def _weights(node: Node) -> Iterator[Transpose]:
-    """The view of transposed weights that a node multiplies by, when it is a product worth the copy."""
+    """The transposed view that a product multiplies by, if it is worth copying."""
     if not isinstance(node, (MatMul, Product)) or not isinstance(node.W, Transpose) or node.W.ndim != 2:
         return
     numbers = [dim for dim in node.W.shape if isinstance(dim, int)]

@@ -1,4 +1,4 @@
-"""Loops and branches of replicas: their bodies grow the axis too; and a loop over replicas, for what has no rule."""
+"""Loops and branches of replicas, whose bodies get the new axis too; and the loop over replicas, for other ops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["cond", "item", "one_by_one", "scan"]
 
 
 def scan(node: Scan, replicas: Replicas) -> Node:
-    """One loop for all: slices, carries and what is captured have the axis where they differ."""
+    """One loop for all replicas: slices, carries and captured values that differ have the axis."""
     own, captured, results = node.body.own, node.body.captured, node.body.results
     count = len(node.init)
     outside = dict(zip((*own[:-1], *captured), node.operands, strict=True))
@@ -28,7 +28,7 @@ def scan(node: Scan, replicas: Replicas) -> Node:
 
 
 def _differing(node: Scan, given: set[Placeholder]) -> list[Placeholder]:
-    """The placeholders that differ: a carry does when what it becomes depends on one that does."""
+    """The placeholders that differ. A carry differs if its next value depends on a placeholder that differs."""
     own, body = node.body.own, node.body
     carries = list(zip(own, body.results[: len(node.init)], strict=False))
     while True:
@@ -40,7 +40,7 @@ def _differing(node: Scan, given: set[Placeholder]) -> list[Placeholder]:
 
 
 def item(node: Item, replicas: Replicas) -> Node:
-    """A result of several: a loop stacks turns before replicas, and what is one for all is repeated."""
+    """One of several results. A loop stacks turns along the first axis, so that of replicas is moved before it."""
     taken = Item(replicas.made[node.node], node.index)
     if taken.ndim == node.ndim:
         return replicas.repeated(taken)
@@ -49,7 +49,7 @@ def item(node: Item, replicas: Replicas) -> Node:
 
 
 def cond(node: Cond, replicas: Replicas) -> Node:
-    """One branch for all, unless the condition differs: then each replica takes its own, in a loop."""
+    """One branch for all replicas; or if the condition differs, a loop in which each replica takes its own branch."""
     if node.condition in replicas.made:
         return one_by_one(node, replicas)
     differing = [p for p, x in zip(node.then.captured, node.captured, strict=True) if x in replicas.made]
@@ -59,13 +59,13 @@ def cond(node: Cond, replicas: Replicas) -> Node:
 
 
 def _branch(body: Body, inner: Replicas) -> Body:
-    """A branch whose results all have the axis, so that both have the same specs."""
+    """A branch in which all results have the axis, so that both branches have the same specs."""
     results = tuple(map(inner.grow(body.graph.nodes).of, body.results))
     return Body((), _placeholders(body.captured, inner), results)
 
 
 def one_by_one(node: Node, replicas: Replicas) -> Node:
-    """A loop over replicas, each turn of which computes what one of them would alone."""
+    """A loop over replicas, in which each turn computes the node for one of them."""
     operands = [x for x in dict.fromkeys(node.operands) if not x.static]
     stands_for = {x: Placeholder(f"x{i}", x.shape, x.dtype) for i, x in enumerate(operands)}
     differ, shared = ([x for x in operands if (x in replicas.made) is wanted] for wanted in (True, False))
@@ -79,7 +79,7 @@ def one_by_one(node: Node, replicas: Replicas) -> Node:
 
 
 def _stacked(placeholders: list[Placeholder], count: int) -> dict[Node, Node]:
-    """For each placeholder the one that stands for all replicas."""
+    """For each placeholder, one with the axis of replicas."""
     found: dict[Node, Node] = {}
     for placeholder in placeholders:
         with like(placeholder):

@@ -1,4 +1,4 @@
-"""Growing: nodes get the axis of replicas, one after another, each by its op's rule."""
+"""Growing: nodes get the axis of replicas, one after the other, each by the rule of its op."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = ["Replicas", "Rule", "moved", "reached"]
 
 
 class Replicas:
-    """What nodes became: those that differ between replicas, with the axis of `count` replicas first."""
+    """The new nodes, with the axis of `count` replicas first, for all nodes that differ between replicas."""
 
     def __init__(self, count: int, rule: Callable[[Node], Rule], made: dict[Node, Node]) -> None:
         self.count, self.rule, self.made = count, rule, made
 
     def grow(self, nodes: Iterable[Node]) -> Replicas:
-        """Itself, after nodes that depend on one that differs were made anew; they come operands first."""
+        """Build the new nodes for all nodes (operands first) that depend on one that differs, and return self."""
         for node in nodes:
             if node not in self.made and any(operand in self.made for operand in node.operands):
                 with like(node):
@@ -29,32 +29,32 @@ class Replicas:
         return self
 
     def inside(self, made: dict[Node, Node]) -> Replicas:
-        """Those of a body, of whose placeholders these differ."""
+        """The replicas of a body, given the new nodes for its placeholders that differ."""
         return Replicas(self.count, self.rule, made)
 
     def now(self, node: Node) -> Node:
-        """What a node became, or itself where it is the same for all."""
+        """The new node for a node; the node itself if it is the same for all replicas."""
         return self.made.get(node, node)
 
     def of(self, node: Node) -> Node:
-        """With the axis of replicas; of what has none, all see the same."""
+        """The node with the axis of replicas, repeated if it is the same for all."""
         return self.made[node] if node in self.made else self.repeated(node)
 
     def repeated(self, node: Node) -> Node:
-        """One value for all, with the axis."""
+        """A node that is the same for all replicas, repeated along a new first axis."""
         return broadcast_to(Reshape(node, (1, *node.shape)), (self.count, *node.shape))
 
     def all_of(self, node: Node) -> dict[Node, Node]:
-        """Each operand with the axis, but for scalars known before the run."""
+        """Each operand with the axis, except for scalars that are known before the run."""
         return {x: x if x not in self.made and scalar_constant(x) else self.of(x) for x in node.operands}
 
 
 Rule: TypeAlias = Callable[[Any, Replicas], Node]
-"""Makes of a node what all replicas compute, when one of its operands differs."""
+"""A function from a node of which an operand differs to the new node for all replicas."""
 
 
 def reached(nodes: Iterable[Node], start: Collection[Node]) -> set[Node]:
-    """The nodes that depend on some of `start`, and these; nodes come operands first."""
+    """The nodes in `start`, and those that depend on them; `nodes` come operands first."""
     found = set(start)
     for node in nodes:
         if not found.isdisjoint(node.operands):
@@ -63,7 +63,7 @@ def reached(nodes: Iterable[Node], start: Collection[Node]) -> set[Node]:
 
 
 def moved(node: Node, source: int, target: int) -> Node:
-    """An axis moved to another place among the others."""
+    """The node with an axis moved to another position."""
     if source == target:
         return node
     axes = [axis for axis in range(node.ndim) if axis != source]

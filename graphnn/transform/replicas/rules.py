@@ -1,4 +1,4 @@
-"""Rules: how each op goes along when its operands get an axis of replicas, and the walk through a whole program."""
+"""Rules: what becomes of each op when its operands get an axis of replicas, and their use on a whole program."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ __all__ = ["replicate"]
 def replicate(
     graph: Graph, values: Mapping[Parameter, np.ndarray], count: int
 ) -> tuple[Graph, dict[Parameter, Parameter]]:
-    """The graph of `count` replicas, and the parameter that holds theirs for each one that differs.
+    """The graph of `count` replicas, and for each parameter that differs between them the one that holds all values.
 
-    `values` has, for each parameter that differs, an array of their values, stacked. A parameter whose update depends
-    on one that differs comes to differ; its value now is every replica's. Outputs that depend on one have the axis of
-    replicas first.
+    `values` maps each parameter that differs to an array of the values of all replicas, stacked along a first axis. A
+    parameter whose update depends on one that differs will differ too; all replicas begin with its present value. An
+    output that depends on a parameter that differs has the axis of replicas first.
 
     >>> import graphnn as gn, numpy as np
     >>> from graphnn.transform.replicas import replicate
@@ -81,12 +81,12 @@ def _differing(graph: Graph, given: Iterable[Parameter]) -> list[Parameter]:
 
 
 def _alike(node: Node, replicas: Replicas) -> Node:
-    """An op that needs to know of no axis."""
+    """An op that does not refer to any axis."""
     return node.with_operands(replicas.all_of(node))
 
 
 def _with(node: Node, replicas: Replicas, **fields: Any) -> Node:
-    """The op over what its operands became, with other attributes."""
+    """The op over its new operands, with some fields replaced."""
     became = replicas.all_of(node)
     held: dict[str, Any] = {}
     for name in node.field_names:
@@ -100,19 +100,19 @@ def _with(node: Node, replicas: Replicas, **fields: Any) -> Node:
 
 
 def _moved(axis: Any) -> Any:
-    """An axis, or several, one further; those counted from the end stay."""
+    """One axis or several, moved by one; axes that are counted from the end stay."""
     if isinstance(axis, tuple):
         return tuple(map(_moved, axis))
     return axis + 1 if axis >= 0 else axis
 
 
 def _along(node: Any, replicas: Replicas) -> Node:
-    """An op along axes."""
+    """An op whose `axis` is moved by one."""
     return _with(node, replicas, axis=_moved(node.axis))
 
 
 def _extreme(node: ArgMax | ArgMin, replicas: Replicas) -> Node:
-    """Where an extreme stands; without an axis, among all elements of a replica in one row."""
+    """The position of an extreme; without an axis, the elements of each replica are laid in one row."""
     if node.axis is not None:
         return _along(node, replicas)
     row = Reshape(replicas.of(node.x), (replicas.count, -1))
@@ -120,7 +120,7 @@ def _extreme(node: ArgMax | ArgMin, replicas: Replicas) -> Node:
 
 
 def _by_index(node: Any, replicas: Replicas) -> Node:
-    """Slices at places that are the same for all, or else each replica's in a loop."""
+    """Slices by an index that is the same for all replicas; or if it differs, a loop over replicas."""
     if node.index in replicas.made:
         return one_by_one(node, replicas)
     return _with(node, replicas, x=replicas.of(node.x), index=node.index, axis=_moved(node.axis))
@@ -148,7 +148,7 @@ def _einsum(node: Einsum, replicas: Replicas) -> Node:
 
 
 def _matmul(node: MatMul, replicas: Replicas) -> Node:
-    """Batch by batch; vectors as the rows and columns they stand for."""
+    """A product in batches, in which vectors are written as rows and columns."""
     x, W = replicas.now(node.x), replicas.now(node.W)
     if node.x.ndim == 1:
         x = Reshape(x, (*x.shape[:-1], 1, x.shape[-1]))
@@ -160,13 +160,13 @@ def _matmul(node: MatMul, replicas: Replicas) -> Node:
 
 
 def _aligned(node: Node, axes: int) -> Node:
-    """The axis of replicas before so many others, which batches broadcast along."""
+    """The node with axes of size 1 after that of replicas, so that it has `axes` more."""
     missing = axes + 1 - node.ndim
     return Reshape(node, (node.shape[0], *(1,) * missing, *node.shape[1:])) if missing else node
 
 
 def _gemm(node: Gemm, replicas: Replicas) -> Node:
-    """As written: a product batch by batch, its factors those of each replica."""
+    """The formula of Gemm in batches, with the factors of each replica."""
     A, B = (replicas.now(x) for x in (node.A, node.B))
     product = MatMul(swap(A) if node.transA else A, swap(B) if node.transB else B)
     total = _factor(replicas.now(node.alpha), product)
@@ -174,7 +174,7 @@ def _gemm(node: Gemm, replicas: Replicas) -> Node:
 
 
 def _factor(scalar: Node, matrices: Node) -> Node:
-    """Matrices times a scalar, or each times its own."""
+    """Matrices times one scalar, or each times the scalar of its replica."""
     if isinstance(scalar, Constant) and scalar.value == 1:
         return matrices
     return Reshape(scalar, (*scalar.shape, 1, 1)) * matrices if scalar.ndim else scalar * matrices
@@ -202,4 +202,4 @@ _RULES: Mapping[type, Rule] = {
     Scan: scan,
     Cond: cond,
 }
-"""What has none runs in a loop over replicas."""
+"""The rules by op; an op without a rule runs in a loop over replicas."""

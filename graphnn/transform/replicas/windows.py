@@ -1,8 +1,8 @@
-"""Windows of replicas: pools over more samples, convolutions over more samples, channels or groups.
+"""Windows of replicas: pooling over more samples, and convolutions over more samples, channels or groups.
 
-A window never looks from one sample to another, nor a group of channels to another group. So replicas that only see
-other images are more samples; those that see the same images with other filters have more filters; those that differ
-in both are groups beside each other.
+A window never covers two samples, and a group of channels never reads another group. So replicas with other images
+become more samples. Replicas with the same images and other filters become more filters. Replicas that differ in both
+become more groups.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["convolution", "pool"]
 
 
 def pool(node: Node, replicas: Replicas) -> Node:
-    """The samples of all replicas, one behind the other."""
+    """The op over the samples of all replicas, one after the other."""
     joined = {x: _joined(replicas.of(x), 0) for x in node.operands}
     return _apart(node.with_operands(joined), 0, replicas.count)
 
 
 class _Axis(NamedTuple):
-    """The axis that replicas join, each with its part of every group where groups lie along it."""
+    """The axis along which replicas are joined; `grouped` says that groups of channels lie along it."""
 
     axis: int
     grouped: bool = False
@@ -36,14 +36,14 @@ _ALONE: Mapping[type, tuple[tuple[_Axis, _Axis], tuple[_Axis, _Axis]]] = {
     ConvTranspose: ((_Axis(0), _Axis(0)), (_Axis(1), _Axis(1, True))),
     ConvWeight: ((_Axis(1, True), _Axis(1)), (_Axis(1, True), _Axis(0, True))),
 }
-"""When one operand differs, the first or the second: the axis of it that replicas join, and that of the result."""
+"""If one operand differs, the first or the second: the axis along which it is joined, and that of the result."""
 
 _TOGETHER: Mapping[type, tuple[int, int, int]] = {Conv: (1, 0, 1), ConvTranspose: (1, 0, 1), ConvWeight: (1, 1, 0)}
-"""When both differ: the axes of the operands and of the result along which groups lie, of which there are more."""
+"""If both operands differ: the axes of the two and of the result along which groups lie."""
 
 
 def convolution(node: Conv | ConvTranspose | ConvWeight, replicas: Replicas) -> Node:
-    """One convolution for all, with each replica's bias, which is added behind where it alone differs from filters."""
+    """One convolution for all replicas. A bias that differs, though the filters do not, is added after it."""
     made, count, bias = replicas.made, replicas.count, getattr(node, "b", None)
     first, second = node.operands[:2]
     if bias in made and second not in made:
@@ -64,14 +64,14 @@ def convolution(node: Conv | ConvTranspose | ConvWeight, replicas: Replicas) -> 
 
 
 def _with(node: Any, first: Node, second: Node, bias: Node | None, groups: int) -> Any:
-    """The convolution of other operands."""
+    """The convolution with other operands."""
     attributes = {**node.attributes(), "groups": groups}
     attributes.pop("b", None)
     return type(node)(first, second, **attributes, **({} if bias is None else {"b": bias}))
 
 
 def _joined(node: Node, axis: int, groups: int = 1) -> Node:
-    """The replicas side by side along an axis, counted without them: within each group of it, where there are any."""
+    """The replicas joined along an axis (not counting their own), within each group of channels if there are groups."""
     count, *shape = node.shape
     split = (groups,) if groups > 1 else ()
     parts = Reshape(node, (count, *shape[:axis], *split, shape[axis] // groups, *shape[axis + 1 :]))
@@ -80,7 +80,7 @@ def _joined(node: Node, axis: int, groups: int = 1) -> Node:
 
 
 def _apart(node: Node, axis: int, count: int, groups: int = 1) -> Node:
-    """Such replicas one behind the other again, along a first axis of their own."""
+    """The inverse of `_joined`: the replicas along a first axis of their own again."""
     shape = node.shape
     split, part = (groups,) if groups > 1 else (), shape[axis] // (groups * count)
     parts = Reshape(node, (*shape[:axis], *split, count, part, *shape[axis + 1 :]))
