@@ -97,6 +97,18 @@ def test_images_and_filters_are_read_where_they_lie(how):
     agree(with_gradients(back, z=z, W=W), {"z": RNG.normal(size=(3, 5, 6, 6)), "W": given["W"]})
 
 
+@pytest.mark.parametrize("how", [{}, {"padding": 1}, {"stride": 2}, {"groups": 2}])
+def test_images_that_are_one_value_repeated(how):
+    """So lie the gradients of what was summed or averaged over positions: without a stride along them."""
+    x, W, z = gn.Input("x", ("N", 4, 6, 7)), gn.Input("W", (6, 4 // how.get("groups", 1), 3, 3)), gn.Input("z", (4, 1))
+    given = values(3, (4, 6, 7), W.shape, 1)
+    given["z"] = RNG.normal(size=(4, 1))
+    row = gn.Broadcast(gn.Reshape(z, (1, 4, 1, 1)), ("N", 4, 6, 7))
+    outputs = {"dx": gn.grad(gn.Sum(gn.Mean(gn.Conv(x, W, **how), axis=(2, 3)) ** 2), x)}
+    outputs |= with_gradients(gn.Conv(row, W, **how), z=z, W=W)
+    agree(outputs, {name: given[name] for name in ("x", "W", "z")}, 1e-4)
+
+
 def test_a_named_size_of_the_image():
     x, W = gn.Input("x", ("N", 2, "K"), dtype="float64"), gn.Input("W", (3, 2, 3), dtype="float64")
     outputs = with_gradients(gn.Conv(x, W, padding="same"), x=x, W=W)

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TypeAlias
 
 from ..nests import Axis, Nest
-from .maps import write_nest
+from .maps import load_along, write_nest
 from .products import WORD, Loops, Product
 from .reductions import Fold, fold, fold_values
 from .transposing import write_transposed
@@ -88,10 +88,10 @@ def samples_kernel(dtype: DType, arrays: int, actions: tuple[Action, ...]) -> st
 
 def _move(w: Writer, dtype: DType, moves: Moves, places: Sequence[str], tables: str) -> None:
     table, count = w.offset(tables, (w.word(), 1)), w.word()
-    how = fold("add", dtype, dtype)
+    nest, how = Nest(moves.axes, (dtype, dtype)), fold("add", dtype, dtype)
 
     def body(at: list[str], lanes: int, mask: str | None) -> None:
-        value = w.load(at[1], dtype, lanes, mask)
+        value = load_along(w, nest, at, 1, lanes, mask)
         if moves.added:
             value = _sum(w, how, w.load(at[0], dtype, lanes, mask), value, lanes)
         w.store(value, at[0], dtype, lanes, mask)
@@ -100,7 +100,7 @@ def _move(w: Writer, dtype: DType, moves: Moves, places: Sequence[str], tables: 
         pair = w.offset(table, (index, 2 * WORD.itemsize))
         by = w.load(pair, WORD), w.load(w.offset(pair, ("1", WORD.itemsize)), WORD)
         pointers = [w.offset(places[i], (b, 1)) for i, b in zip((moves.target, moves.source), by, strict=True)]
-        write_nest(w, Nest(moves.axes, (dtype, dtype)), pointers, body)
+        write_nest(w, nest, pointers, body)
 
 
 def _multiply(w: Writer, action: Multiplication, arrays: Sequence[str], tables: str) -> None:
