@@ -174,9 +174,15 @@ class Works(Placed, Generic[Kernel]):
 
         Raises:
             LabelError, NonFiniteError: as the check that it is says.
+            BackendError: naming the node that cannot be computed from its operands, with NumPy's words.
         """
         if work.error is not None:
             work.error()
+        elif work.step is not None:
+            step = self.plan.steps[work.step]
+            ins = tuple(self.arrays[operand] for operand in step.node.operands)
+            calls = self.numpy_calls(work.step, step, step.node.at(self.sizes), ins, self.arrays[step.node])
+            self.call(Work(work.step, calls=tuple(calls)))
         raise BackendError(f"{self.backend}: a kernel stopped without a reason.")
 
 

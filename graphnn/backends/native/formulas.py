@@ -132,11 +132,39 @@ class _Formula:
             case "abs":
                 negative = self.w.put(f"sub {kind} {zero}, {given[0]}")
                 return given[0] if sign == "u" else self.w.call("smax", dtype, self.lanes, given[0], negative)
+            case "pow":
+                return self._integer_power(dtype, *given)
             case "sign":
                 capped = self.w.call(f"{sign}min", dtype, self.lanes, given[0], one)
                 low = splat("-1", dtype, self.lanes)
                 return capped if sign == "u" else self.w.call("smax", dtype, self.lanes, capped, low)
         raise NoKernel(f"{function} of {dtype}")
+
+    def _integer_power(self, dtype: DType, x: str, y: str) -> str:
+        """The power by squaring, modulo 2 to the bits, as NumPy has it; a negative exponent stops the program.
+
+        Source: D. Knuth, The Art of Computer Programming, volume 2, section 4.6.3.
+        """
+        w, kind, truth = self.w, register_type(dtype, self.lanes), register_type(np.dtype(bool), self.lanes)
+        zero, one = (splat(str(n), dtype, self.lanes) for n in (0, 1))
+        if dtype.kind == "i":
+            w.leave(self._anywhere(w.put(f"icmp slt {kind} {y}, {zero}")), "1")
+        power, square, left = (w.variable(kind, start) for start in (one, x, y))
+        with w.repeat() as done:
+            bits = w.put(f"load {kind}, ptr {left}")
+            w.go_when(w.put(f"xor i1 {self._anywhere(w.put(f'icmp ne {kind} {bits}, {zero}'))}, true"), done)
+            by, so_far = w.put(f"load {kind}, ptr {square}"), w.put(f"load {kind}, ptr {power}")
+            odd = w.put(f"trunc {kind} {bits} to {truth}")
+            w.do(f"store {kind} {self._select(odd, w.put(f'mul {kind} {so_far}, {by}'), so_far, dtype)}, ptr {power}")
+            w.do(f"store {kind} {w.put(f'mul {kind} {by}, {by}')}, ptr {square}")
+            w.do(f"store {kind} {w.put(f'lshr {kind} {bits}, {one}')}, ptr {left}")
+        return w.put(f"load {kind}, ptr {power}")
+
+    def _anywhere(self, condition: str) -> str:
+        """Does it hold in any lane?"""
+        if self.lanes == 1:
+            return condition
+        return self.w.put(f"call i1 @llvm.vector.reduce.or.v{self.lanes}i1(<{self.lanes} x i1> {condition})")
 
     def _integer_remainder(self, dtype: DType, given: list[str], floored: bool) -> str:
         """The remainder; 0 by 0, and by -1, where the processor would stop. Floored, it has the divisor's sign."""
