@@ -68,7 +68,7 @@ def _closed(shown: Picture, depth: int) -> Picture:
     if not inside:
         return shown
     stands_for: dict[Box, Box] = {}
-    for run in _runs(_described(inside, shown.arrows)):
+    for run in _acyclic(_runs(_described(inside, shown.arrows)), shown.arrows):
         box = _one_box(run)
         stands_for.update((member, box) for scope in run for member in scope.boxes)
     boxes = tuple(dict.fromkeys(stands_for.get(box, box) for box in shown.boxes))
@@ -106,6 +106,23 @@ def _runs(scopes: Sequence[_Scope]) -> list[tuple[_Scope, ...]]:
     for _, equal in groupby(scopes, key=lambda scope: (scope.place[:-1], scope.alike)):
         run = tuple(equal)
         found += [run] if len(run) >= _RUN else [(scope,) for scope in run]
+    return found
+
+
+def _acyclic(runs: Sequence[tuple[_Scope, ...]], arrows: Sequence[Arrow]) -> list[tuple[_Scope, ...]]:
+    """The runs, apart again where what stands between two of a run would both follow and precede their one box."""
+    run_of = {box: i for i, run in enumerate(runs) for scope in run for box in scope.boxes}
+    follows: list[set[Box]] = [set() for _ in runs]
+    precedes: list[set[Box]] = [set() for _ in runs]
+    for tail, head, _ in arrows:
+        one, other = run_of.get(tail), run_of.get(head)
+        if one is not None and one != other:
+            follows[one].add(head)
+        if other is not None and one != other:
+            precedes[other].add(tail)
+    found: list[tuple[_Scope, ...]] = []
+    for run, after, before in zip(runs, follows, precedes, strict=True):
+        found += [run] if after.isdisjoint(before) else [(scope,) for scope in run]
     return found
 
 

@@ -1,7 +1,8 @@
 """Columns: how far along the flow each box of a picture stands, by longest path, partners in one column.
 
 The forward half flows from left to right. In the mirror the backward half flows from right to left, so its arrows
-count against the flow there, and a gradient stands in the column of the node that it differentiates.
+count against the flow there, and a gradient stands in the column of the node that it differentiates. An update stands
+in that of the gradient that it reads.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
-from .picture import Box, Picture
+from .picture import Arrow, Box, Picture
 
 __all__ = ["columns"]
 
@@ -24,16 +25,46 @@ def columns(shown: Picture, view: str) -> dict[Box, int]:
     after: list[set[int]] = [set() for _ in one]
     for arrow in shown.arrows:
         tail, head = one[place[arrow.tail]], one[place[arrow.head]]
-        if mirrored and arrow.head.half == arrow.tail.half != "forward":
-            tail, head = head, tail
-        elif mirrored and arrow.head.half != arrow.tail.half:
+        if mirrored and (arrow.head.half != arrow.tail.half or arrow.head.half == "update"):
             continue
+        if mirrored and arrow.head.half == "backward":
+            tail, head = head, tail
         if tail != head:
             after[tail].add(head)
     found = _pulled_in(_longest(after), after)
     if view == "backward":
         found = [max(found, default=0) - column for column in found]
-    return {box: found[one[i]] for box, i in place.items()}
+    column = {box: found[one[i]] for box, i in place.items()}
+    if mirrored and (updates := [box for box in shown.boxes if box.half == "update"]):
+        column |= _beneath(updates, shown.arrows, column)
+    left = min(column.values(), default=0)
+    return {box: at - left for box, at in column.items()}
+
+
+def _beneath(updates: Sequence[Box], arrows: Sequence[Arrow], column: Mapping[Box, int]) -> dict[Box, int]:
+    """The columns of updates, from the gradients that they read: what follows to the left, what else leads there right.
+
+    What follows several stands left of the one that is read least by others: its own chain, not a factor for all.
+    """
+    reads: dict[Box, list[Box]] = {box: [] for box in updates}
+    users: dict[Box, list[Box]] = {box: [] for box in updates}
+    for tail, head, _ in arrows:
+        if head in reads:
+            reads[head].append(tail)
+            if tail in users:
+                users[tail].append(head)
+    found: dict[Box, int] = {}
+    for box in updates:
+        above = [column[tail] for tail in reads[box] if tail not in users]
+        before = [tail for tail in reads[box] if tail in found]
+        if above:
+            found[box] = min(above)
+        elif before:
+            found[box] = found[min(before, key=lambda tail: len(users[tail]))] - 1
+    for box in reversed(updates):
+        if box not in found:
+            found[box] = max((found[head] for head in users[box] if head in found), default=-1) + 1
+    return found
 
 
 def _longest(after: Sequence[set[int]]) -> list[int]:

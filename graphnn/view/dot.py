@@ -21,7 +21,7 @@ _MANY = 200
 """With more boxes Graphviz is told to hurry: straight arrows, and fewer attempts to spare crossings."""
 LOOKS = {
     "input": {"shape": "ellipse", "fillcolor": "#cfe8f7"},
-    "parameter": {"shape": "cylinder", "fillcolor": "#fbe7a1"},
+    "parameter": {"shape": "cylinder", "labelloc": "b", "fillcolor": "#fbe7a1"},
     "constant": {"shape": "note", "fillcolor": "#eeeeee"},
     "forward": {"style": "filled,rounded", "fillcolor": "#ffffff"},
     "backward": {"shape": "octagon", "fillcolor": "#f6c9a8"},

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import groupby, pairwise
-from math import sqrt
+from math import ceil, sqrt
 from typing import NamedTuple
 
 from .layout import HEADING, PAD, Layout, text_width
@@ -47,7 +47,8 @@ class Folded:
         width, self._band = layout.size
         self._cuts: list[float] = []
         if fold and width > max(_LONG, _SLIM * self._band):
-            self._cut(max(_ROW, sqrt(_SHAPE * width * self._band)))
+            rows = ceil(width / max(_ROW, sqrt(_SHAPE * width * self._band)))
+            self._cut(width / rows)  # of about one length
         ends = [*self._cuts, width]
         self._width = max(end - self._start(row) for row, end in enumerate(ends))
         if shown.remark:

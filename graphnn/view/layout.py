@@ -13,10 +13,10 @@ from unicodedata import east_asian_width
 from .columns import columns, in_order
 from .picture import Box, Frame, Picture, outline
 
-__all__ = ["FAR", "GAP", "LANE", "HEADING", "LINE", "PAD", "Layout", "text_width"]
+__all__ = ["FAR", "GAP", "LANE", "HEADING", "LID", "LINE", "PAD", "Layout", "text_width"]
 
-LINE, PAD, HEADING, GAP = 14, 9, 18, 30
-"""In pixels: a line of text, the space inside a frame, its heading, and between columns."""
+LINE, PAD, HEADING, GAP, LID = 14, 9, 18, 30, 6
+"""In pixels: a line of text, the space inside a frame, its heading, between columns, and the lid of a parameter."""
 _LETTER = 6.4
 _LEAVES = ("input", "parameter", "constant", "saved")
 _LOWEST = LINE + 10.0 + PAD
@@ -207,8 +207,8 @@ def box_width(box: Box) -> float:
 
 
 def box_height(box: Box) -> float:
-    """How high a box is: as its lines."""
-    return len(box.lines) * LINE + 10.0
+    """How high a box is: as its lines, beneath the lid of a parameter."""
+    return len(box.lines) * LINE + 10.0 + (LID if box.kind == "parameter" else 0.0)
 
 
 def text_width(text: str) -> float:

@@ -100,7 +100,7 @@ def _half(graph: Graph, view: str) -> Picture:
     halves, inline, outputs = halves_of(graph), inline_words(graph), output_names(graph)
     drawn = [node for node in graph.nodes if halves[node] == view and node not in inline]
     read = {operand for node in drawn for operand in node.operands if operand not in inline}
-    frames = _Frames(graph)
+    frames = _Frames(graph, {})
     boxes: dict[Node, Box] = {}
     for node in sorted(read.union(drawn), key={node: i for i, node in enumerate(graph.nodes)}.__getitem__):
         name, half = f"n{len(boxes)}", halves[node]
@@ -131,7 +131,7 @@ def mirror(
     heads = named if heads is None else heads
     early = {op for node in graph.nodes if halves[node] == "forward" for op in node.operands}
     words = local_words(graph, halves, {**inline, **named}, keep | early)
-    frames = _Frames(graph)
+    frames = _Frames(graph, _served(graph, halves))
     boxes: dict[Node, Box] = {}
     arrows: list[Arrow] = []
     for node in graph.nodes:
@@ -149,6 +149,22 @@ def mirror(
                 beside = product[1] if product and product[0] is operand else ""
                 arrows.append(Arrow(boxes[operand], boxes[node], beside))
     return Picture(tuple(boxes.values()), tuple(arrows), _partners(boxes), "")
+
+
+def _served(graph: Graph, halves: Mapping[Node, str]) -> dict[Node, tuple[str, ...]]:
+    """The scope for which nodes of updates work: that of the parameters they lead to, where these share one.
+
+    State that an optimiser keeps beside a parameter stands in no scope, and counts as the parameter's.
+    """
+    scopes: dict[Node, set[tuple[str, ...]]] = {node: set() for node in graph.nodes if halves[node] == "update"}
+    for parameter, node in graph.updates.items():
+        if node in scopes and parameter.scope:
+            scopes[node].add(parameter.scope)
+    for node in reversed(graph.nodes):
+        for operand in node.operands if node in scopes else ():
+            if operand in scopes:
+                scopes[operand] |= scopes[node]
+    return {node: next(iter(found)) for node, found in scopes.items() if len(found) == 1}
 
 
 def _what(node: Node) -> str:
@@ -196,7 +212,8 @@ def _partners(boxes: Mapping[Node, Box]) -> tuple[tuple[Box, Box], ...]:
 class _Frames:
     """The frames around the nodes of a graph."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, served: Mapping[Node, tuple[str, ...]]) -> None:
+        self._served = served
         self._by_serial = {node.serial: node for node in sorted(graph.nodes, key=lambda node: bool(node.operands))}
         self._sharing = Counter(node.serial for node in graph.nodes)
 
@@ -204,7 +221,8 @@ class _Frames:
         """The scopes of the node; an adjoint is framed as that of its forward node, within the scopes they share."""
         # What a composite became shares its serial: two of one op in one scope are framed apart.
         composite = node.serial if self._sharing[node.serial] > 1 else -1
-        scopes = [Frame("scope", name, composite if name in Node.ops else -1) for name in node.scope]
+        names = node.scope or self._served.get(node, ())
+        scopes = [Frame("scope", name, composite if name in Node.ops else -1) for name in names]
         partner = None if node.adjoint_of is None else self._by_serial.get(node.adjoint_of)
         if partner is not None:
             shared = sum(

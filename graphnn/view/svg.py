@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from .fold import Folded
-from .layout import LINE, PAD
+from .layout import LID, LINE, PAD
 from .picture import Box, Picture
 from .routes import Point, Route
 from .sheet import Sheet, sheet_of
@@ -73,6 +73,7 @@ def _box(box: Box, layout: Folded) -> Iterator[str]:
     look = f'fill="{box.fill or _FILLS[box.kind]}" stroke="{_INK}"' + (' stroke-width="2.5"' if box.output else "")
     yield '<g class="node">'
     yield from _shape(box.kind, look, left, top, right, bottom)
+    top += LID if box.kind == "parameter" else 0
     for i, line in enumerate(box.lines):
         yield _text((left + right) / 2, top + 5 + LINE * (i + 0.75), line, "middle", bold=not i)
     yield "</g>"
@@ -92,7 +93,7 @@ def _shape(kind: str, look: str, left: float, top: float, right: float, bottom: 
         extra = {"saved": ' stroke-dasharray="3 2"', "forward": ' rx="7"'}.get(kind, "")
         yield f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}" {look}{extra}/>'
         if kind == "parameter":
-            yield f'<path d="M{left:.0f},{top + 3:.0f}H{right:.0f}" stroke="{_INK}"/>'
+            yield f'<path d="M{left:.0f},{top + LID:.0f}H{right:.0f}" stroke="{_INK}"/>'
 
 
 def _corners(kind: str, left: float, top: float, right: float, bottom: float) -> list[Point]:

@@ -5,6 +5,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.view.collapse import collapse
+from graphnn.view.columns import columns
 from graphnn.view.picture import picture
 
 
@@ -52,6 +53,26 @@ def test_equal_layers_are_one_box_with_their_number():
         ("t", "out = SoftmaxCE"),
     ]
     assert "96 scopes are closed: depth=1 opens one level more." in shown.remark
+
+
+def test_scopes_with_something_between_them_are_not_one_box():
+    h = gn.Input("x", ("N", 4))
+    for i in range(5):
+        with gn.scope(f"layer{i}"):
+            h = gn.MatMul(h, gn.Parameter("W", np.ones((4, 4))))
+        h = gn.Tanh(h)
+    shown = collapse(picture(gn.Graph(h), "forward"), 0)
+    assert [lines[0] for lines in heads(shown)].count("layer0") == 1 and len(shown.boxes) == 11
+    column = columns(shown, "forward")
+    assert all(column[arrow.tail] < column[arrow.head] for arrow in shown.arrows)
+
+
+def test_updates_close_with_the_layers_of_their_parameters():
+    loss = next(iter(blocks(60).outputs.values()))
+    graph = gn.Graph(loss, gn.Momentum(lr=0.1).updates(loss))
+    shown = collapse(picture(graph, "both"), 0)
+    updates = [box.lines for box in shown.boxes if box.half == "update"]
+    assert ("layer0 … layer59", "× 60", "10 nodes each") in updates and len(updates) < 10
 
 
 def test_a_layer_of_another_structure_parts_the_run():

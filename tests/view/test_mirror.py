@@ -7,6 +7,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.view import render as rendering
+from graphnn.view.columns import columns
 from graphnn.view.picture import picture
 
 
@@ -29,6 +30,21 @@ def test_mul_swaps_its_inputs():
     said = {arrow.text for arrow in shown.arrows if arrow.head.place[-1].text == "adjoint of Mul"}
     assert said == {"× Exp", "× MatMul₁"}
     assert [box.lines[0] for box in shown.boxes if box.lines[0].startswith("MatMul")][:2] == ["MatMul₁", "MatMul₂"]
+
+
+def test_an_update_stands_beneath_the_gradient_that_it_reads():
+    h = gn.Input("x", ("N", 2))
+    for name in ("U", "V", "W"):
+        h = gn.Tanh(h @ weight(2, 2, name=name))
+    loss = gn.Sum(h)
+    shown = picture(gn.Graph(loss, gn.Momentum(lr=0.1).updates(loss, max_grad=1.0)), "both")
+    column = columns(shown, "both")
+    crossing = [a for a in shown.arrows if a.head.half == "update" and a.tail.half == "backward"]
+    assert len(crossing) >= 3 and all(column[a.tail] == column[a.head] for a in crossing)
+    into = {box.lines[0][0]: column[box] for box in shown.boxes if box.lines[0][1:].startswith(" <-")}
+    gradients = {column[a.tail] for a in crossing}
+    assert sorted(into) == ["U", "V", "W"] and all(min(abs(at - g) for g in gradients) <= 3 for at in into.values())
+    assert min(column.values()) == 0
 
 
 def test_a_product_of_matrices_transposes():
