@@ -10,6 +10,7 @@ The pass comes after `group`: a ReLU, or a gradient, that is part of a larger fo
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
@@ -45,21 +46,31 @@ class _Layer:
     gates: dict[Node, Node | None] = field(default_factory=dict)
     """The gate, and what it lets through where that is all it does."""
 
+    @property
+    def whole(self) -> bool:
+        """Does ReLU read the product as it is, its bias added? Only then its result has the sign of the product."""
+        return len(self.relu.operands) == 1
+
+    @property
+    def place(self) -> Node:
+        """Where the step stands: before all gates, and behind the bias."""
+        return self.product if self.whole else self.relu
+
 
 class _Fusion:
     """One graph, rewritten layer by layer."""
 
     def __init__(self, graph: Graph) -> None:
         self.whole, self.roots = graph, set(graph.roots)
-        self.readers: dict[Node, list[Node]] = {}
+        self.readers: dict[Node, list[Node]] = defaultdict(list)
         for node in graph.nodes:
             for operand in dict.fromkeys(node.operands):
-                self.readers.setdefault(operand, []).append(node)
+                self.readers[operand].append(node)
         self.replaced: dict[Node, Node] = {}
 
     def graph(self) -> Graph:
         """The graph with its layers as steps."""
-        layers = {layer.relu: layer for node in self.whole.nodes if (layer := self._layer(node)) is not None}
+        layers = {layer.place: layer for node in self.whole.nodes if (layer := self._layer(node)) is not None}
         if not layers:
             return self.whole
         gates = {gate: (layer, inner) for layer in layers.values() for gate, inner in layer.gates.items()}
@@ -81,7 +92,8 @@ class _Fusion:
         if parts is None:
             return None
         layer = _Layer(*parts)
-        layer.gates.update(self._gates(layer))
+        if layer.whole:
+            layer.gates.update(self._gates(layer))
         if layer.product in self.roots or not {node, *layer.gates}.issuperset(self.readers[layer.product]):
             note(node, layer.product, "what ReLU reads is read elsewhere too")
             return None
@@ -106,7 +118,7 @@ class _Fusion:
         columns = layer.W.shape[1]
         masked = isinstance(columns, int) and not columns % LINE and any(map(self._fits, layer.gates.values()))
         bias = None if layer.b is None else self._new(layer.b)
-        with like(layer.relu):
+        with like(layer.place):
             step = RectifiedProduct(self._new(layer.x), self._new(layer.W), bias, masked)
         self._note("ReLU by its product", step, layer.product, layer.relu)
         if masked:

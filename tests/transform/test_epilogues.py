@@ -7,6 +7,7 @@ import pytest
 
 import graphnn as gn
 from graphnn.backends.numpy import PASSES
+from graphnn.ops.elementwise import Map
 from graphnn.transform.epilogues import epilogues
 from graphnn.transform.group import group
 from graphnn.transform.products import any_biases
@@ -135,3 +136,25 @@ def test_a_mask_has_its_first_bit_lowest_and_counts_neither_zero_nor_nan():
 def test_a_mask_of_other_columns_is_refused():
     with pytest.raises(gn.ShapeError, match="a mask has rows of 128 bits, and the product 10 columns"):
         RectifiedProduct(gn.Input("x", ("N", 3)), np.ones((3, 10)), None, True)
+
+
+def test_the_sign_before_a_bias_is_another_than_behind_it():
+    x, w = gn.Input("x", ("N", 6)), gn.Parameter("w", np.ones((6, 10)))
+    z = x @ w
+    y, sign = gn.ReLU(z + np.full(10, 2.0, "float32")), Map("where(z > 0, 1, 0.5)", ("z",), (z,))
+    f, plain, _ = compiled([y, sign])
+    given = {"x": np.full((2, 6), -0.1)}  # below 0 before the bias, above it behind
+    for one, other in zip(f(**given), plain(**given), strict=True):
+        np.testing.assert_allclose(one, other, 1e-6)
+
+
+def test_who_asks_the_sign_may_stand_before_relu():
+    x, g = gn.Input("x", ("N", 6)), gn.Input("g", ("N", 3))
+    w, v = gn.Parameter("w", np.ones((6, WHOLE))), gn.Parameter("v", np.ones((3, WHOLE)))
+    z = gn.Affine(x, w, np.zeros(WHOLE, "float32"))
+    dz = Map("g * where(x > 0, 1, 0)", ("g", "x"), (g @ v, z))
+    f, plain, made = compiled([dz, gn.ReLU(z)])
+    assert ops(made) == ["RectifiedProduct", "GatedProduct"]
+    given = {"x": np.random.default_rng(0).normal(size=(4, 6)), "g": np.ones((4, 3))}
+    for one, other in zip(f(**given), plain(**given), strict=True):
+        np.testing.assert_allclose(one, other, 1e-6)
