@@ -35,42 +35,48 @@ def lower_rectified(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -
     y, *mask = out if node.masked else (out,)
     if not y.size:
         return []
-    vector = bias[0][0] if bias else None
+    vector, bits = bias[0][0] if bias else None, mask[0] if mask else None
     if x.size:
         asked = Epilogue.RELU | (Epilogue.BIAS if bias else 0) | (Epilogue.MASK if mask else 0)
-        whole = at.multiply(x, w, y, epilogue=asked, vector=vector, mask=mask[0] if mask else None)
+        whole = at.multiply(x, w, y, epilogue=asked, vector=vector, mask=bits)
         if whole is not None:
             return [whole]
-    product = lower_product(x, w, y, at)
-    if mask:
-        given = [y, *mask, *([] if vector is None else [vector])]
-        words = [*map(at, given), *([] if vector is None else [vector.strides[0]])]
+    return [*lower_product(x, w, y, at), *_rectify(y, vector, bits, declared, at)]
+
+
+def _rectify(
+    y: np.ndarray, vector: np.ndarray | None, bits: np.ndarray | None, declared: Any, at: Site
+) -> Sequence[Launch]:
+    """What makes ReLU of a product in its place, the bias added, and writes the mask."""
+    if bits is not None:
+        words: list[int] = [at(y), at(bits), *([] if vector is None else [at(vector), vector.strides[0]])]
         kernel = _rectify_kernel(y.dtype, vector is not None)
-        return [*product, launch(kernel, [*words, mask[0].shape[1], mask[0].size], mask[0].size)]
+        return [launch(kernel, [*words, bits.shape[1], bits.size], bits.size)]
     if vector is None:
-        return [*product, *lower_map(language.parse("maximum(x, 0)"), ("x",), declared.shape, (y,), y, at)]
+        return lower_map(language.parse("maximum(x, 0)"), ("x",), declared.shape, (y,), y, at)
     rows = np.broadcast_to(vector, y.shape)
-    return [*product, *lower_map(language.parse("maximum(x + b, 0)"), ("x", "b"), declared.shape, (y, rows), y, at)]
+    return lower_map(language.parse("maximum(x + b, 0)"), ("x", "b"), declared.shape, (y, rows), y, at)
 
 
 def lower_gated(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launch | Multiply]:
     """What writes `x @ w` where the mask has 1, and 0 elsewhere; and the sums of its columns."""
     x, w, mask = ins
     y, *sums = out if node.summed else (out,)
-    if x.size and y.size:
-        asked = Epilogue.DRELU | (Epilogue.SUMS if sums else 0)
-        whole = at.multiply(x, w, y, epilogue=asked, vector=sums[0][0] if sums else None, mask=mask)
-        if whole is not None:
-            return [whole]
-    launches: list[Launch | Multiply] = []
-    if y.size:
-        kernel = _gate_kernel(y.dtype)
-        launches += [*lower_product(x, w, y, at), launch(kernel, [at(y), at(mask), mask.size], mask.size)]
+    folds: list[Launch] = []
     if sums:
         shape = (declared.x.shape[0], declared.W.shape[1])
-        how = Folded("add", language.name("x"), ("x",), y.dtype)
-        launches += lower_fold(how, shape, y.shape, (0,), [y], sums[0], at)
-    return launches
+        folds = lower_fold(Folded("add", language.name("x"), ("x",), y.dtype), shape, y.shape, (0,), [y], sums[0], at)
+    if not y.size:
+        return folds
+    if x.size and sums:
+        both = at.multiply(x, w, y, epilogue=Epilogue.DRELU | Epilogue.SUMS, vector=sums[0][0], mask=mask)
+        if both is not None:
+            return [both]
+    masked = at.multiply(x, w, y, epilogue=Epilogue.DRELU, mask=mask) if x.size else None
+    if masked is not None:
+        return [masked, *folds]
+    gate = launch(_gate_kernel(y.dtype), [at(y), at(mask), mask.size], mask.size)
+    return [*lower_product(x, w, y, at), gate, *folds]
 
 
 @cache
