@@ -1,4 +1,4 @@
-"""What every backend binds: a program that can be called, and looped."""
+"""Programs: what a backend binds a plan to. A program can be called, and run whole epochs."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from ..ir.leaf import Input
 from ..ir.spec import Size, Spec
 from ..plan.memory import Plan
 
-__all__ = ["AHEAD_STEPS", "Batches", "OnDevice", "Program", "batch_names", "batched", "best_times"]
+__all__ = ["AHEAD_STEPS", "Batches", "Epochs", "OnDevice", "Program", "batch_names", "batched", "best_times"]
 
 AHEAD_STEPS = 4096
-"""A loop that nobody watches may have the orders of so many steps before the first is run."""
+"""When nothing is called after each epoch, a loop may take the orders for so many steps at once."""
 _ROUNDS = 20
-"""A profile takes the best of so many."""
+"""The time of a step in a profile is the best of so many runs."""
 
 
 def batch_names(inputs: Mapping[str, Input]) -> set[str]:
-    """The named sizes along which a loop could cut these inputs into batches: it can when there is one."""
+    """The named sizes of first axes, along which a loop could cut these inputs into batches. It can if there is one."""
     firsts = (node.shape[0] for node in inputs.values() if node.shape)
     return {dim.name for dim in firsts if isinstance(dim, Size) and dim == Size(dim.name)}
 
 
 def batched(inputs: Mapping[str, Input], size_name: str) -> dict[str, Input]:
-    """The inputs that a loop cuts into batches."""
+    """The inputs that a loop cuts into batches, by name."""
     return {name: node for name, node in inputs.items() if node.shape and node.shape[0] == Size(size_name)}
 
 
 @dataclass(frozen=True)
 class Batches:
-    """The data of a loop: arrays whose first axis is cut into batches, and values that stay the same."""
+    """The data of a loop: arrays whose first axis is cut into batches, and arrays that are the same for every batch."""
 
     size_name: str
-    """The named size that a batch fixes."""
+    """The named size that is the number of samples in a batch."""
     data: Mapping[str, np.ndarray]
-    """Per input, all samples, in the input's dtype and C order."""
+    """For each input that is cut, all samples, in the dtype of the input and in C order."""
     fixed: Mapping[str, np.ndarray]
+    """For each other input, its array."""
     sizes: Mapping[str, int]
     """The other named sizes."""
     samples: int
@@ -54,44 +55,56 @@ class Batches:
         return {**self.sizes, self.size_name: min(self.batch_size, self.samples)}
 
     @property
+    def last_sizes(self) -> dict[str, int] | None:
+        """The named sizes for the last batch, if it is smaller than the others."""
+        rest = 0 if self.drop_last else self.samples % min(self.batch_size, self.samples)
+        return {**self.sizes, self.size_name: rest} if rest else None
+
+    @property
     def starts(self) -> range:
-        """Where each batch begins."""
+        """The number of the first sample of each batch."""
         stop = self.samples - self.samples % self.batch_size if self.drop_last else self.samples
         return range(0, stop, self.batch_size)
 
     def at(self, start: int, order: np.ndarray | None) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """What the step that begins at a sample is fed: arrays by input, and the named sizes."""
+        """The feeds of the step that begins at sample `start`, and its named sizes."""
         rows = slice(start, min(start + self.batch_size, self.samples))
         chosen = rows if order is None else order[rows]
         sizes = {**self.sizes, self.size_name: rows.stop - start}
         return {**self.fixed, **{name: array[chosen] for name, array in self.data.items()}}, sizes
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """The epochs that a program is to run: their data and orders, where results go, and whom to tell."""
+
+    batches: Batches
+    orders: Iterable[np.ndarray | None]
+    """The order of the samples in each epoch; None for the order of the data."""
+    records: Sequence[np.ndarray]
+    """For each scalar output, the array `(epochs, steps)` that it is written into."""
+    stop: Callable[[], bool]
+    """Called between steps: True ends the loop with KeyboardInterrupt."""
+    progress: Callable[[int], None]
+    """Called with the number of epochs done. It may change parameters, or end `orders`."""
+    ahead: int = 1
+    """How many orders may be taken before `progress` is called; with 1, an order is taken when its epoch begins."""
+    begin: int = 0
+    """The step at which the first epoch begins."""
+
+
 class Program(Protocol):
-    """A plan bound to memory and machine: what an executable holds."""
+    """A plan bound to memory and to a machine: what an executable runs."""
 
     check_finite: str | None
-    """What is watched for NaN and infinity: "loss", "all", or nothing."""
+    """What is watched for NaN and infinity: "loss", "all" nodes, or None."""
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
-        """Run once; the outputs, as copies."""
+        """Run once, and return copies of the outputs."""
         ...
 
-    def loop(
-        self,
-        batches: Batches,
-        orders: Iterable[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int = 1,
-    ) -> None:
-        """Run whole epochs: one order of the samples an epoch, None for their own.
-
-        Scalar outputs are written into `records`, (epochs, steps) each. `stop` is asked at step boundaries, and
-        `progress` told the number of epochs done: it may change parameters, or end the orders. Up to `ahead` orders
-        may be pulled before `progress` is told of the first of them; with 1, an order is pulled when its epoch begins.
-        """
+    def loop(self, epochs: Epochs) -> None:
+        """Run whole epochs."""
         ...
 
     def source(self) -> str:
@@ -103,44 +116,44 @@ class Program(Protocol):
         ...
 
     def assembly(self) -> str:
-        """The program as the processor's instructions.
+        """The program as instructions of the processor.
 
         Raises:
-            BackendError: where there are none.
+            BackendError: when there are none to show.
         """
         ...
 
     def notes(self) -> str:
-        """What the backend has to say about how it runs the plan, for `explain`; nothing, or some lines."""
+        """Remarks for `explain` on how the backend runs the plan; possibly none."""
         ...
 
     def kept(self) -> Sequence[Spec]:
-        """What is held beside arena and parameters while bound to a set of sizes: constants, tables."""
+        """The specs of what is held for a set of sizes beside the arena and the parameters: constants, tables."""
         ...
 
     def workspace(self) -> int:
-        """Bytes of scratch memory that the backend has beside these, one for all programs."""
+        """The bytes of scratch memory that all programs of the backend share."""
         ...
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
-        """Bytes that a shuffled loop takes beside those of a call, for batches of these sizes.
+        """The bytes that a shuffled loop takes in addition to a call, for batches of these sizes.
 
-        Without the number of samples, the most that it takes for any.
+        If the number of samples is None, the most that any number of samples takes.
         """
         ...
 
 
 @runtime_checkable
 class OnDevice(Protocol):
-    """A program whose results may stay where it runs, on a device."""
+    """A program that runs on a device, and can leave its results there."""
 
     def call_on_device(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[Any]:
-        """Run once; the outputs, as copies there: arrays of the device's own library."""
+        """Run once, and return copies of the outputs on the device, as arrays of its library."""
         ...
 
 
 def best_times(steps: Sequence[Any], run: Callable[[Any], None], plan: Plan) -> list[float]:
-    """Seconds for each bound step of a plan, the best of several rounds; parameters are put back."""
+    """The seconds of each bound step of a plan, the best of several runs. The parameters keep their values."""
     kept = [(p, p.value) for p in plan.graph.parameters.values()]
     best = [math.inf] * len(steps)
     try:

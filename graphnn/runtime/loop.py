@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..backends.program import AHEAD_STEPS, Batches, Program, batch_names, batched
+from ..backends.program import AHEAD_STEPS, Batches, Epochs, Program, batch_names, batched
 from ..errors import FeedError, ShapeError
 from ..ir.leaf import Input
 from ..ir.spec import Spec
@@ -96,7 +96,7 @@ class Loop:
                 if after_epoch and after_epoch({name: record[epochs - 1] for name, record in records.items()}):
                     rewind.stopped = True
 
-            self.program.loop(self.batches, rewind, list(records.values()), stop, done, ahead)
+            self.program.loop(Epochs(self.batches, rewind, list(records.values()), stop, done, ahead))
         return records
 
 

@@ -8,7 +8,7 @@ failed does nothing, so that everything stands as before the step that it belong
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from time import perf_counter
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ...errors import NonFiniteError
-from ..program import Batches
+from ..program import Epochs
 from ..stepping import next_budget
 from .bound import Bound
 from .captured import Captured
@@ -31,34 +31,26 @@ __all__ = ["Loop"]
 class Loop:
     """The epochs of one loop."""
 
-    def __init__(self, bound: Callable[[Mapping[str, int]], Bound], batches: Batches, device: Device) -> None:
-        self.batches, self.device = batches, device
-        size = min(batches.batch_size, batches.samples)
-        rest = 0 if batches.drop_last else batches.samples % size
-        self.full = bound({**batches.sizes, batches.size_name: size})
-        self.odd = bound({**batches.sizes, batches.size_name: rest}) if rest else None
-        self.steps = len(batches.starts)
+    def __init__(self, bound: Callable[[Mapping[str, int]], Bound], epochs: Epochs, device: Device) -> None:
+        self.epochs, self.batches, self.device = epochs, epochs.batches, device
+        last = self.batches.last_sizes
+        self.full = bound(self.batches.first_sizes)
+        self.odd = bound(last) if last else None
+        self.steps = len(self.batches.starts)
 
     @property
     def whole(self) -> bool:
         """Is every step in kernels?"""
         return self.full.whole and (self.odd is None or self.odd.whole)
 
-    def run(
-        self,
-        orders: Iterator[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int,
-    ) -> None:
-        """Run epochs in the orders given, as many at a time as may be pulled ahead; see `Program.loop`."""
-        done = 0
+    def run(self) -> None:
+        """Run the epochs, as many at a time as their orders may be taken ahead."""
+        done, orders = 0, iter(self.epochs.orders)
         running: _Running | None = None
-        while pulled := list(islice(orders, ahead)):
-            running = running or _Running(self, len(pulled), pulled[0] is not None, records)
-            running.run(pulled, done, stop, progress)
-            done += len(pulled)
+        while taken := list(islice(orders, self.epochs.ahead)):
+            running = running or _Running(self, len(taken), taken[0] is not None)
+            running.run(taken, done)
+            done += len(taken)
 
 
 class Steps(Protocol):
@@ -72,13 +64,13 @@ class Steps(Protocol):
 class _Running:
     """A loop on the device, with what its steps read and write there: data, orders, records."""
 
-    def __init__(self, loop: Loop, epochs: int, shuffled: bool, records: Sequence[np.ndarray]) -> None:
-        self.loop, self.device, self.records = loop, loop.device, records
+    def __init__(self, loop: Loop, epochs: int, shuffled: bool) -> None:
+        self.loop, self.device, self.records = loop, loop.device, loop.epochs.records
         self.room = loop.full.room
         batches, device = loop.batches, loop.device
         self.data = {name: _sent(array, device) for name, array in (*batches.data.items(), *batches.fixed.items())}
         self.order = device.allocate(8 * epochs * batches.samples) if shuffled else None
-        self.kept = [device.allocate(epochs * loop.steps * record.itemsize) for record in records]
+        self.kept = [device.allocate(epochs * loop.steps * record.itemsize) for record in self.records]
         full, odd = self._step(loop.full), self._step(loop.odd) if loop.odd else []
         self.steps: Steps = make_tiny(loop.full, full, odd, loop.steps) or Captured(loop.full, full, odd, loop.steps)
         self.budget = 1
@@ -103,10 +95,8 @@ class _Running:
             )
         return launches
 
-    def run(
-        self, orders: Sequence[np.ndarray | None], done: int, stop: Callable[[], bool], progress: Callable[[int], None]
-    ) -> None:
-        """Run epochs, of which so many were done before."""
+    def run(self, orders: Sequence[np.ndarray | None], done: int) -> None:
+        """Run epochs together; `done` epochs came before."""
         given = [order for order in orders if order is not None]
         if self.order is not None:
             self.device.upload(self.order.ptr, np.ascontiguousarray(np.concatenate(given), np.int64))
@@ -122,9 +112,9 @@ class _Running:
             self.budget = next_budget(self.budget, perf_counter() - begun)
             self._keep(done, told, epochs)
             for epoch in range(told, epochs):
-                progress(done + epoch + 1)
+                self.loop.epochs.progress(done + epoch + 1)
             told = epochs
-            if stop():
+            if self.loop.epochs.stop():
                 raise KeyboardInterrupt
 
     def _wait(self, done: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes, out_of_memory, show_bytes, whole
 from ..bindings import Bindings
 from ..block import Block, aligned_bytes
-from ..program import AHEAD_STEPS, Batches, batch_names, batched, best_times
+from ..program import AHEAD_STEPS, Epochs, batch_names, batched, best_times
 from ..stepping import run_in_python
 from .blaslt import ONES_BYTES
 from .bound import Bound, Room
@@ -86,27 +86,19 @@ class CupyProgram:
             raise out_of_memory("cupy", self.plan, sizes, f", and copies of the results {copies}") from error
         return results
 
-    def loop(
-        self,
-        batches: Batches,
-        orders: Iterable[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int = 1,
-    ) -> None:
+    def loop(self, epochs: Epochs) -> None:
         """Run whole epochs: on the device alone where every step has a kernel."""
         try:
-            loop = Loop(self.bound, batches, open_device())
+            loop = Loop(self.bound, epochs, open_device())
             if loop.whole:
-                loop.run(iter(orders), records, stop, progress, ahead)
+                loop.run()
                 return
         except MemoryError as error:
-            sizes = batches.first_sizes
-            data = show_bytes(self.loop_bytes(sizes, batches.samples))
+            sizes = epochs.batches.first_sizes
+            data = show_bytes(self.loop_bytes(sizes, epochs.batches.samples))
             raise out_of_memory("cupy", self.plan, sizes, f", and all samples with their orders {data}") from error
         with np.errstate(all="ignore"):
-            run_in_python(self.bound, batches, orders, records, stop, progress)
+            run_in_python(self.bound, epochs)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, its launches included, the best of several; parameters are put back."""

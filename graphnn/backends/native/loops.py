@@ -8,7 +8,7 @@ hold addresses in an input move through the data.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import NonFiniteError
 from ...plan.memory import Plan
-from ..program import Batches
+from ..program import Batches, Epochs
 from ..stepping import next_budget, run_in_python
 from .bound import Bound
 from .driver import LOOP_WORDS, RUN_WORDS, gather_kernel, loop_kernel
@@ -29,33 +29,21 @@ _DONE, _TIRED, _STOPPED, _FAILED = range(4)
 _SMALL_ROW = 256
 """Rows of up to so many bytes are copied by a kernel of their own."""
 
-Orders = Iterable["np.ndarray | None"]
 
-
-def run_loop(
-    bound: Callable[[Mapping[str, int]], Bound],
-    batches: Batches,
-    orders: Orders,
-    records: Sequence[np.ndarray],
-    stop: Callable[[], bool],
-    progress: Callable[[int], None],
-    ahead: int,
-    begin: int = 0,
-) -> None:
-    """Run epochs in the orders given, the first of them from the step `begin` on; see `Program.loop`."""
-    batches = _aligned(batches)
-    size = min(batches.batch_size, batches.samples)
-    odd_rows = 0 if batches.drop_last else batches.samples % size
-    full = bound({**batches.sizes, batches.size_name: size})
-    odd = bound({**batches.sizes, batches.size_name: odd_rows}) if odd_rows else full
-    if full.whole and odd.whole:
-        loop = _Loop(full, odd, batches, records, odd_rows > 0)
+def run_loop(bound: Callable[[Mapping[str, int]], Bound], epochs: Epochs) -> None:
+    """Run epochs; see `Program.loop`."""
+    epochs = replace(epochs, batches=_aligned(epochs.batches))
+    last = epochs.batches.last_sizes
+    full = bound(epochs.batches.first_sizes)
+    odd = bound(last) if last else None
+    if full.whole and (odd is None or odd.whole):
+        loop = _Loop(full, odd, epochs)
         try:
-            loop.run(iter(orders), stop, progress, ahead, begin)
+            loop.run()
         finally:
             loop.put_back()
     else:
-        run_in_python(bound, batches, orders, records, stop, progress, begin)
+        run_in_python(bound, epochs)
 
 
 @dataclass(frozen=True)
@@ -131,21 +119,21 @@ def _only(parts: Parts, plan: Plan) -> Part:
 class _Loop:
     """A loop in machine code."""
 
-    def __init__(self, full: Bound, odd: Bound, batches: Batches, records: Sequence[np.ndarray], has_odd: bool) -> None:
-        self.batches, self.records = batches, records
+    def __init__(self, full: Bound, odd: Bound | None, epochs: Epochs) -> None:
+        self.epochs, batches, records = epochs, epochs.batches, epochs.records
         self.words = np.zeros(len(LOOP_WORDS), np.int64)
         self.flag = np.zeros(1, np.int64)
         base = address_of(self.words)
         self.full = _Run(full, batches, records, base)
-        self.odd = _Run(odd, batches, records, base) if has_odd else self.full
-        self.runs = [self.full, self.odd] if has_odd else [self.full]
+        self.odd = self.full if odd is None else _Run(odd, batches, records, base)
+        self.runs = [self.full] if odd is None else [self.full, self.odd]
         self.steps = len(batches.starts)
         self._set("steps", self.steps)
         self._set("size", min(batches.batch_size, batches.samples))
         self._set("samples", batches.samples)
         self._set("full", address_of(self.full.words))
         self._set("odd", address_of(self.odd.words))
-        self._set("last", self.steps - 1 if has_odd else -1)
+        self._set("last", -1 if odd is None else self.steps - 1)
         self._set("stop", address_of(self.flag))
 
     def _set(self, name: str, value: int) -> None:
@@ -154,37 +142,24 @@ class _Loop:
     def _get(self, name: str) -> int:
         return int(self.words[LOOP_WORDS.index(name)])
 
-    def run(
-        self,
-        orders: Iterator[np.ndarray | None],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int,
-        begin: int,
-    ) -> None:
-        """Epochs, as many at a time as may be pulled ahead."""
-        done, budget = 0, 1
-        self._set("step", begin)  # where an epoch ends, the driver leaves 0 there
-        while pulled := list(islice(orders, ahead)):
-            budget = self._epochs(pulled, done, budget, stop, progress)
-            done += len(pulled)
+    def run(self) -> None:
+        """Run the epochs, as many at a time as their orders may be taken ahead."""
+        done, budget, orders = 0, 1, iter(self.epochs.orders)
+        self._set("step", self.epochs.begin)  # where an epoch ends, the driver leaves 0 there
+        while taken := list(islice(orders, self.epochs.ahead)):
+            budget = self._together(taken, done, budget)
+            done += len(taken)
 
-    def _epochs(
-        self,
-        orders: list[np.ndarray | None],
-        done: int,
-        budget: int,
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-    ) -> int:
+    def _together(self, orders: list[np.ndarray | None], done: int, budget: int) -> int:
+        """Run epochs together, of which `done` came before, and return the new budget of steps."""
         shuffled = orders[0] is not None
-        together = _together(orders)
+        one_array = _one_array(orders)
         self._place(shuffled)
-        self._set("shuffled", address_of(together) if together is not None else 0)
+        self._set("shuffled", address_of(one_array) if one_array is not None else 0)
         self._set("epochs", len(orders))
         self._set("epoch", 0)
         for run in self.runs:
-            run.record[:, 1] = run.record_starts + [done * self.steps * r.itemsize for r in self.records]
+            run.record[:, 1] = run.record_starts + [done * self.steps * r.itemsize for r in self.epochs.records]
         run_steps, words, told = driver(loop_kernel), self.words.ctypes.data, 0
         status = _TIRED
         while status == _TIRED:
@@ -196,10 +171,10 @@ class _Loop:
                 budget = next_budget(budget, took)
             while told < self._get("epoch"):
                 told += 1
-                progress(done + told)
+                self.epochs.progress(done + told)
             if status == _FAILED:
                 self._fail(done, orders)
-            if stop():
+            if self.epochs.stop():
                 raise KeyboardInterrupt
         return budget
 
@@ -218,14 +193,15 @@ class _Loop:
     def _fail(self, done: int, orders: list[np.ndarray | None]) -> None:
         epoch, step, entry = self._get("epoch"), self._get("step"), self._get("failed")
         run = self.odd if step == self._get("last") else self.full
-        run.bound.feed(self.batches.at(self.batches.starts[step], orders[epoch])[0])  # they were read where they are
+        batches = self.epochs.batches
+        run.bound.feed(batches.at(batches.starts[step], orders[epoch])[0])  # they were read where they are
         try:
             run.bound.fail((run.before if entry > 0 else run.after).works[abs(entry) - 1])
         except NonFiniteError as error:
             raise NonFiniteError(f"epoch {done + epoch + 1}, step {step + 1}: {error}") from None
 
 
-def _together(orders: Sequence[np.ndarray | None]) -> np.ndarray | None:
+def _one_array(orders: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """The orders one after the other, as the driver reads them; None for the samples' own."""
     given = [order for order in orders if order is not None]
     if not given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes
 from ..bindings import Bindings
 from ..block import Block, aligned_bytes
-from ..program import AHEAD_STEPS, Batches, batch_names, best_times
+from ..program import AHEAD_STEPS, Epochs, batch_names, best_times
 from .bound import Bound
 from .driver import loop_kernel
 from .loops import run_loop
@@ -51,23 +51,11 @@ class NativeProgram:
             self.bound(sizes).step(feeds, lambda outputs: results.extend(array.copy() for array in outputs))
         return results
 
-    def loop(
-        self,
-        batches: Batches,
-        orders: Iterable[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int = 1,
-        begin: int = 0,
-    ) -> None:
-        """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel.
-
-        The first of them goes on at the step `begin`.
-        """
+    def loop(self, epochs: Epochs) -> None:
+        """Run whole epochs: in machine code, from one look at Ctrl-C to the next, where every step has a kernel."""
         fetch_for_writing(self.plan.graph.parameters.values())
         with np.errstate(all="ignore"):
-            run_loop(self.bound, batches, orders, records, stop, progress, ahead, begin)
+            run_loop(self.bound, epochs)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 
 import numpy as np
@@ -18,7 +19,7 @@ from ...plan.memory import Plan
 from ...plan.usage import kept_for_sizes
 from ..block import Block, aligned_bytes
 from ..numpy import NumpyProgram
-from ..program import Batches
+from ..program import Epochs
 from .program import NativeProgram
 
 __all__ = ["WaitingProgram", "begin"]
@@ -71,32 +72,23 @@ class WaitingProgram:
         self._slow = None
         return self._fast
 
-    def loop(
-        self,
-        batches: Batches,
-        orders: Iterable[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int = 1,
-    ) -> None:
+    def loop(self, epochs: Epochs) -> None:
         """Run whole epochs, on NumPy up to the step after which the kernels are ready."""
-        sizes, steps = batches.first_sizes, len(batches.starts)
-        done, begin, rest = 0, 0, iter(orders)
+        sizes, steps = epochs.batches.first_sizes, len(epochs.batches.starts)
+        done, begin, rest = 0, epochs.begin, iter(epochs.orders)
 
-        def remaining() -> list[np.ndarray]:
-            return [record[done:] for record in records]
-
-        def told(epochs: int) -> None:
-            progress(done + epochs)
+        def remaining(orders: Iterable[np.ndarray | None]) -> Epochs:
+            before = done
+            records = [record[before:] for record in epochs.records]
+            return replace(epochs, orders=orders, records=records, progress=lambda n: epochs.progress(before + n))
 
         while not begin and (program := self._at_hand(sizes)) is not self._fast:
             order = list(islice(rest, 1))
             if not order:
                 return
-            watch = _Watch(stop, lambda: self.ready(sizes), steps)
+            watch = _Watch(epochs.stop, lambda: self.ready(sizes), steps)
             try:
-                program.loop(batches, order, remaining(), watch, told)
+                program.loop(replace(remaining(order), stop=watch))
                 done += 1
             except KeyboardInterrupt:
                 if not watch.switches:
@@ -106,7 +98,7 @@ class WaitingProgram:
         first = list(islice(rest, 1))
         if first:
             self._slow = None
-            program.loop(batches, chain(first, rest), remaining(), stop, told, ahead, begin)
+            program.loop(replace(remaining(chain(first, rest)), begin=begin))
 
     def source(self) -> str:
         """The kernels."""

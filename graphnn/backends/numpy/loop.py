@@ -46,12 +46,11 @@ class Loop:
         graph = program.plan.graph
         self.inputs = {name: graph.inputs[name] for name in batches.data}
         self.fixed: dict[Node, np.ndarray] = {graph.inputs[name]: value for name, value in batches.fixed.items()}
-        size = min(batches.batch_size, batches.samples)
-        self.size = size
-        self.full = self._bound(size)
-        odd = batches.samples % size
-        if odd and not batches.drop_last:
-            self._bound(odd)  # now, so that what memory it needs is known before the first step
+        self.size = size = batches.first_sizes[batches.size_name]
+        self.full = program.bound(batches.first_sizes)
+        last = batches.last_sizes
+        if last:
+            program.bound(last)  # now, so that the memory it needs is allocated before the first step
         rows = gather_rows(size, sum(a[:1].nbytes for a in batches.data.values()), batches.samples)
         self.chunk = rows if rows == batches.samples else rows - rows % size
         self.gathered: dict[str, np.ndarray] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from ...plan.memory import Plan
 from ...plan.usage import constants_of, kept_for_sizes
 from ..bindings import Bindings
 from ..block import Block, aligned_bytes
-from ..program import Batches, batch_names, batched, best_times
+from ..program import Epochs, batch_names, batched, best_times
 from .bound import Bound
 from .loop import Loop, gather_rows
 
@@ -48,22 +48,14 @@ class NumpyProgram:
             bound.run(calls, lambda: results.extend([array.copy() for array in calls.outputs]))
         return results
 
-    def loop(
-        self,
-        batches: Batches,
-        orders: Iterable[np.ndarray | None],
-        records: Sequence[np.ndarray],
-        stop: Callable[[], bool],
-        progress: Callable[[int], None],
-        ahead: int = 1,
-    ) -> None:
-        """Run whole epochs over bound batches: nothing is allocated from the second epoch on."""
+    def loop(self, epochs: Epochs) -> None:
+        """Run whole epochs. From the second epoch on, nothing is allocated."""
         fetch_for_writing(self.plan.graph.parameters.values())
-        runner = Loop(self, batches, records)
+        runner = Loop(self, epochs.batches, epochs.records)
         with np.errstate(all="ignore"):
-            for epoch, order in enumerate(orders):
-                runner.epoch(epoch, order, stop)
-                progress(epoch + 1)
+            for epoch, order in enumerate(epochs.orders):
+                runner.epoch(epoch, order, epochs.stop)
+                epochs.progress(epoch + 1)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
         """Seconds for each step of the plan, the best of several; parameters are put back."""
