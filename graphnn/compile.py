@@ -37,27 +37,32 @@ def compile(
 ) -> Executable:
     """Compile outputs, and updates of parameters, into an `Executable`: a function of the inputs by name.
 
-    `outputs` is a node, a sequence or a mapping, and results take the same form. `updates` maps parameters to
-    their next values: all read the old values, and land together after the outputs are computed. `backend` is one
-    of `gn.backends()`. `passes` is "default", "exact" (the same bits as without), "none", or a sequence.
-    `check_finite` watches "loss" (the scalar outputs of programs with updates), "all" nodes, or None. With
-    `wait=False` a native program begins on NumPy, and goes on in machine code once that is compiled.
+    - `outputs` is a node, a sequence or a mapping of nodes; results have the same form.
+    - `updates` maps parameters to their next values. All updates are computed from the old values, and are written
+      together after the outputs are computed.
+    - `backend` is one of the names in `gn.backends()`.
+    - `passes` is "default", "exact" (only passes that keep every bit), "none", or a sequence of passes.
+    - `check_finite` says what is watched for NaN and infinity: "loss" (the scalar outputs of a program with updates),
+      "all" (every node), or None.
+    - With `wait=False`, a native program begins on NumPy, and changes to machine code when that is compiled.
 
-    `memory_budget`, a number of bytes or text such as "32MiB", is met or refused: arena, state, constants and, in
-    a loop, its buffers stay within it, if need be by another order of the steps and by computing values again, with
-    the same bits. It is met for sizes when they are first fed, or at once for those that are given beside it, as in
-    `("32MiB", {"N": 256})`, and for a program without named sizes.
+    `memory_budget` is a number of bytes, or text such as "32MiB". The arena, the state, the constants and, in a loop,
+    its buffers then stay within it, or an error is raised. If need be, the steps run in another order, and values are
+    computed again instead of being kept; the bits stay the same. This is decided for named sizes when they are first
+    fed. It is decided at once for sizes that are given with the budget, as in `("32MiB", {"N": 256})`, and for a
+    program without named sizes.
 
-    `precision` is None, everything in its declared dtype, or "mixed_float16" or "mixed_bfloat16" for a graph of
-    float32: products read operands of 16 bits, what the backward half reads waits in 16 bits, and weights stay
-    float32. Optimisers take `scaling=gn.LossScaling()` for it. On the cupy backend it may be "tf32" or "bf16" too:
-    products of float32 on its tensor cores, with 10 or 7 bits of each factor's mantissa, and all else as declared.
+    `precision` is None (everything is computed in its declared dtype), or for a graph of float32, "mixed_float16" or
+    "mixed_bfloat16". Then products read operands of 16 bits, values for the backward half are kept in 16 bits, and
+    weights stay float32; give the optimiser `scaling=gn.LossScaling()` for float16. On the cupy backend, it may also be
+    "tf32" or "bf16": tensor cores compute products of float32 with 10 or 7 bits of each factor's mantissa.
 
     Raises:
-        GraphError: for a cycle, a duplicate name, an update of something else than a parameter, unknown options.
+        GraphError: for a cycle, a duplicate name, an update of another node than a parameter, or an unknown option.
         ShapeError: when an update has another spec than its parameter.
-        DTypeError: when `precision` asks for float32 weights and one is of another float type.
-        BackendError: when the backend does not work here, or a budget is too small, naming the smallest one found.
+        DTypeError: when `precision` asks for float32 weights and a weight has another float dtype.
+        BackendError: when the backend does not work on this machine, or when the budget is too small; the message then
+            names the smallest budget found.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ("N",))
@@ -74,7 +79,7 @@ def compile(
         declared = Graph(outputs, updates)
         taken = select(passes, chosen.passes)
         if check_finite == "all" and isinstance(passes, str):
-            taken = tuple(p for p in taken if not p.fuses)  # what a step holds inside could not be watched
+            taken = tuple(p for p in taken if not p.fuses)  # values inside a fused step could not be watched
         bind = chosen.bind if wait or chosen.begin is None else chosen.begin
         if precision is not None and precision in chosen.precisions:
             bind = chosen.precisions[precision]
@@ -92,13 +97,13 @@ def compile(
 
 
 def _with(policy: Pass, passes: Sequence[Pass]) -> tuple[Pass, ...]:
-    """The passes with that of a policy: last, but before elementwise steps become one, so that backends agree."""
+    """The passes with that of a precision: last, but before elementwise steps are fused, so that backends agree."""
     at = passes.index(group) if group in passes else len(passes)
     return (*passes[:at], policy, *passes[at:])
 
 
 def _stages(declared: Graph, passes: Sequence[Pass]) -> list[Stage]:
-    """The graph as declared, and after each pass."""
+    """The stages: the graph as declared, and after each pass."""
     stages = [Stage("declared", "", declared)]
     with remembering():
         for p in passes:

@@ -1,7 +1,7 @@
-"""Every error a user can meet.
+"""All errors that graphnn raises for users.
 
-Each derives from `GraphNNError`, and from the built-in exception that code written without graphnn in mind
-would catch. A message names the node, both culprits with their shapes and source lines, and the likely mend.
+Each derives from `GraphNNError`, and from the built-in exception that other code would expect. A message names the
+node, both culprits with their shapes and source lines, and the likely mend.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ __all__ = [
 
 
 class GraphNNError(Exception):
-    """The root of every error graphnn raises on purpose."""
+    """The base of all errors that graphnn raises."""
 
 
 class ShapeError(GraphNNError, ValueError):
-    """Shapes that do not fit together, while declaring or when feeding."""
+    """Shapes that do not fit together, in a declaration or in feeds."""
 
 
 class DTypeError(GraphNNError, TypeError):
-    """A dtype that an op, a feed or a gradient cannot take."""
+    """A dtype that an op, an input or a gradient cannot take."""
 
 
 class GraphError(GraphNNError, ValueError):
-    """A graph that makes no sense: a cycle, a duplicate name, a node that is not reached."""
+    """A graph or an option that makes no sense, such as a cycle, a duplicate name, or a node that is not reached."""
 
 
 class FeedError(GraphNNError, ValueError):
-    """An input that is missing, unknown, or that cannot be read as its declaration says."""
+    """A feed that is missing or unknown, or that does not fit the declaration of its input."""
 
 
 class LabelError(GraphNNError, ValueError):
-    """A class label or an index outside its range; negative ones never wrap around."""
+    """A class label or an index that is out of range; negative ones do not count from the end."""
 
 
 class NonFiniteError(GraphNNError, ArithmeticError):
-    """A NaN or an infinity where `check_finite` watches for one.
+    """A NaN or an infinity in a value that `check_finite` watches.
 
-    Where the node that made it was found, `node` is that node, `direction` the half it stands in (forward, backward or
-    update), and in a loop `epoch` and `batch` count from 1. `gn.write_repro(error, "nan.py")` then writes a script that
-    makes the value again with NumPy alone, from the `evidence`.
+    If the node that made it was found, `node` is that node, and `direction` is the half of the graph that it belongs to
+    ("forward", "backward" or "update"). In a loop, `epoch` and `batch` say when it happened, counted from 1. From the
+    `evidence`, `gn.write_repro(error, "nan.py")` writes a script that reproduces the value with NumPy alone.
     """
 
     node: Any = None
@@ -63,7 +63,7 @@ class NonFiniteError(GraphNNError, ArithmeticError):
 
 
 class BackendError(GraphNNError, RuntimeError):
-    """A backend that is not available here, or a step that failed in one."""
+    """A backend that does not work on this machine, or a step that failed in it."""
 
 
 class RenderError(GraphNNError, RuntimeError):
@@ -71,8 +71,8 @@ class RenderError(GraphNNError, RuntimeError):
 
 
 class CheckpointError(GraphNNError, RuntimeError):
-    """A file of weights that cannot be written, read, or does not fit."""
+    """A file of weights that cannot be written or read, or that does not fit."""
 
 
 class FormatError(GraphNNError, ValueError):
-    """A file or text that is not what its name claims."""
+    """A file or text that is not in the expected format."""

@@ -1,1 +1,1 @@
-"""Backends: plan in, program out. What a program is, which backends there are, and whether each works here."""
+"""Backends: each turns a plan into a program. Here is what a program is, and which backends work on this machine."""

@@ -1,4 +1,4 @@
-"""Bindings: what a plan is bound to for a few sets of sizes, over one block of memory."""
+"""Bindings: a plan, bound for several sets of sizes, over one block of memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ Memory = TypeVar("Memory")
 Bound = TypeVar("Bound")
 
 _KEPT = 8
-"""Sets of sizes that stay bound: a few batch sizes alternate, as in training and evaluation."""
+"""The number of sets of sizes that stay bound, since a few batch sizes may alternate, as in training and evaluation."""
 
 
 class Bindings(Generic[Memory, Bound]):
-    """What `bind` makes of a block's memory and of sizes, kept; a block that has grown has everything bound anew."""
+    """What `bind` returns for a block of memory and for sizes, kept for the next call with these sizes.
+
+    When the block grows, its memory is elsewhere, and everything is bound again.
+    """
 
     def __init__(
         self, backend: str, plan: Plan, block: Block[Memory], bind: Callable[[Memory, dict[str, int]], Bound]
@@ -34,13 +37,13 @@ class Bindings(Generic[Memory, Bound]):
         return iter(self._kept.values())
 
     def at(self, sizes: Mapping[str, int]) -> Bound:
-        """What is bound for these sizes.
+        """What is bound for these sizes, now or by a former call.
 
         Raises:
-            BackendError: when there is not enough memory, with the bytes needed.
+            BackendError: when there is not enough memory; the message says how much is needed.
         """
         key = tuple(sorted(sizes.items()))
-        if self._memory is not self.block.memory:  # which has grown since
+        if self._memory is not self.block.memory:  # the block has grown since
             self._forget()
         found = self._kept.get(key)
         if found is None:
@@ -53,7 +56,7 @@ class Bindings(Generic[Memory, Bound]):
         return found
 
     def _roomy(self, sizes: Mapping[str, int]) -> Memory:
-        """The memory, large enough for these sizes."""
+        """The memory of the block, once it is large enough for these sizes."""
         needed = self._plan.offsets(sizes)[1]
         if not self.block.holds(needed):
             self._forget()
@@ -63,10 +66,10 @@ class Bindings(Generic[Memory, Bound]):
         return self._memory
 
     def _forget(self) -> None:
-        """Let all go that holds the old memory, before there is more."""
+        """Release all that holds the old memory, before new memory is allocated."""
         self._kept.clear()
         self._memory = None
 
     def any(self) -> Bound:
-        """What is bound for some sizes."""
+        """What is bound for any sizes."""
         return next(iter(self), None) or self.at(some_sizes(self._plan.graph))

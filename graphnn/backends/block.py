@@ -1,4 +1,4 @@
-"""Blocks: the memory in which programs lay their arenas."""
+"""Blocks: the memory in which the arenas of programs lie."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ Memory = TypeVar("Memory")
 
 
 class Block(Generic[Memory]):
-    """Memory of one program, or of several that never run at once; `allocate` makes some of so many bytes.
+    """The memory of one program, or of several that never run at the same time.
 
-    It grows by becoming another: what was bound to it lies elsewhere then, and is bound anew.
+    `allocate` makes memory of a given number of bytes. To grow, a block allocates new memory: all that was bound to the
+    old memory has to be bound again.
     """
 
     def __init__(self, allocate: Callable[[int], Memory]) -> None:
         self._allocate = allocate
-        self._lock = threading.Lock()  # one of several programs may be bound in a thread of its own
+        self._lock = threading.Lock()  # one of several programs may be bound in another thread
         self.size = -1
-        """Bytes; none yet."""
+        """The number of bytes; -1 before the first are allocated."""
         self.memory: Memory | None = None
 
     def holds(self, needed: int) -> bool:
-        """Is it large enough?"""
+        """Is the memory large enough?"""
         return needed <= self.size
 
     def grow(self, needed: int) -> Memory:
-        """The memory, once it is large enough."""
+        """The memory, which is allocated anew unless it is large enough."""
         with self._lock:
             if self.memory is None or not self.holds(needed):
-                self.memory, self.size = None, -1  # the old one goes before the new one comes
+                self.memory, self.size = None, -1  # release the old memory before allocating the new
                 self.memory, self.size = self._allocate(needed), needed
             return self.memory
 
 
 def aligned_bytes(size: int) -> np.ndarray:
-    """Uninitialised bytes that begin at a cache line."""
+    """An array of uninitialised bytes that begins at a cache line."""
     raw = np.empty(size + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size]

@@ -1,4 +1,4 @@
-"""What the backends that write kernels of their own share."""
+"""What the backends that generate kernels have in common."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["DType", "Fold", "NoKernel", "fold"]
 DType: TypeAlias = np.dtype[Any]
 
 
-class NoKernel(Exception):  # noqa: N818 - it says what there is not; never seen by a user
-    """There is no kernel for this: the step runs on NumPy, for the reason given."""
+class NoKernel(Exception):  # noqa: N818 - it is an answer, and no user sees it
+    """There is no kernel for a step, for the reason given; it runs on NumPy."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A function of two values, folded over many: its ufunc, what it is carried in, and what comes out."""
+    """A reduction by a function of two values: its ufunc; the dtypes of elements, running value and result."""
 
     ufunc: str
     source: DType
@@ -27,6 +27,6 @@ class Fold:
 
 
 def fold(ufunc: str, source: DType, result: DType) -> Fold:
-    """The fold of a ufunc; of halves in single precision, as NumPy does."""
+    """The fold of a ufunc. Half floats are carried in single precision, as in NumPy."""
     carried = np.dtype(np.float32) if result.kind == "f" and result.itemsize == 2 else result
     return Fold(ufunc, source, carried, result)

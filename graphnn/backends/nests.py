@@ -1,7 +1,8 @@
-"""Loop nests: the axes that several arrays share, with as few of them left as their strides allow.
+"""Loop nests: the axes that several arrays share, merged into as few loops as their strides allow.
 
-A nest is a structure without numbers, but for axes that are short and of a fixed size in the program: those are
-unrolled. One structure is one kernel, whatever the named sizes are; what varies is passed in words.
+A nest holds no sizes and strides, except the sizes of axes that are short and fixed in the program: loops over those
+are unrolled. So there is one kernel for a nest whatever the named sizes are. Sizes and strides that vary are arguments
+of the kernel, its "words".
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from .kernels import DType
 __all__ = ["Axis", "Nest", "Stride", "line_axes", "make_axes", "make_nest"]
 
 Stride: TypeAlias = Literal["none", "dense", "any"]
-"""Along an axis an array stays in place, steps from element to neighbour, or by any number of bytes."""
+"""How an array moves along an axis: not at all, from an element to its neighbour, or by any number of bytes."""
 
 UNROLLED = 64
-"""Fixed axes of up to so many elements are written out."""
+"""Loops over fixed axes of at most so many elements are unrolled."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One loop: its size where that is fixed and small, and how each array moves along it."""
+    """One loop: its size if that is fixed and small, else None; and how each array moves along it."""
 
     size: int | None
     strides: tuple[Stride, ...]
@@ -36,7 +37,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Nest:
-    """Axes, outermost first, and the dtypes of the arrays."""
+    """The axes of several arrays, outermost first, and the dtypes of the arrays."""
 
     axes: tuple[Axis, ...]
     dtypes: tuple[DType, ...]
@@ -44,7 +45,7 @@ class Nest:
 
 @dataclass
 class _Run:
-    """Neighbouring axes that every array walks as if they were one."""
+    """Neighbouring axes that are one loop, since every array is laid out along them as along one axis."""
 
     size: int
     fixed: bool
@@ -52,10 +53,10 @@ class _Run:
 
 
 def make_nest(shape: tuple[Dim, ...], arrays: Sequence[np.ndarray]) -> tuple[Nest, list[int]]:
-    """The nest of arrays of one shape (0-d ones stay in place), and its numbers: sizes and strides that vary.
+    """The nest of arrays of one shape (or 0-d), and its words: the sizes and strides that vary.
 
-    `shape` says which axes have a named size: those are never left out or unrolled, so that the structure is the
-    same for every size.
+    `shape` says which axes have a named size. Those are never left out or unrolled, so that the nest is the same for
+    every size.
     """
     nest, words = _nest(shape, tuple([(a.shape, a.strides, a.dtype) for a in arrays]))
     return nest, list(words)
@@ -76,7 +77,7 @@ def _nest(
 def make_axes(
     dims: Sequence[Dim], numbers: Sequence[int], moves: Sequence[Sequence[int]], dtypes: Sequence[DType]
 ) -> tuple[tuple[Axis, ...], list[int]]:
-    """Axes, outermost first, from their sizes as declared and in numbers, and how each array moves along them."""
+    """The axes, outermost first, and their words, from the declared sizes, the numbers, and the strides of arrays."""
     runs: list[_Run] = []
     for dim, size, along in zip(dims, numbers, moves, strict=True):
         fixed = isinstance(dim, int)
@@ -105,7 +106,7 @@ def make_axes(
 def line_axes(
     dims: Sequence[Dim], shape: Sequence[int], axis: int, arrays: Sequence[np.ndarray]
 ) -> tuple[tuple[Axis, ...], list[int], int]:
-    """The axes beside one along which arrays of one rank have lines, their words, and how many lines there are."""
+    """For arrays cut into lines along one axis: the other axes, their words, and the number of lines."""
     others = [a for a in range(len(shape)) if a != axis]
     numbers = [shape[a] for a in others]
     moves = [[array.strides[a] for array in arrays] for a in others]

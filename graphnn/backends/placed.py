@@ -1,7 +1,7 @@
-"""A plan placed in memory: for one set of sizes, the array of every value, for a backend to compute into.
+"""A plan placed in memory: the array of every value, for one set of sizes.
 
-Arrays are views of the one arena, of parameters, or of what is known before the run; views of values are made here,
-once. Compiled backends read addresses and strides off them.
+The arrays are parts of the one arena, the storage of parameters, values known before the run, and views of all these.
+Compiled backends take addresses and strides from them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ __all__ = ["Placed"]
 
 
 class Placed:
-    """The arrays of a plan's values, for one set of sizes.
+    """The arrays of all values of a plan, for one set of sizes.
 
-    A body lies in the arena of the plan around it: `offsets` say where its slots begin, and `given` has the arrays
-    of its captured placeholders.
+    A body lies in the arena of the plan around it. For a body, `offsets` says where its slots begin in that arena, and
+    `given` holds the arrays of its captured placeholders.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Placed:
         self.outputs = [self.arrays[node] for node in plan.graph.outputs.values()]
 
     def _in_slot(self, slot: int, spec: Spec) -> np.ndarray:
-        """The array of a spec in a slot."""
+        """The array for a value of a spec in a slot."""
         shape = self._shapes.get(spec)
         if shape is None:
             shape = self._shapes[spec] = spec.concrete(self.sizes)
@@ -58,7 +58,7 @@ class Placed:
 
     def memory(self, slot: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         """The array of that shape and dtype in a slot."""
-        # One object for one place: where a step overwrites its operand, NumPy need not look for an overlap.
+        # One object for each place: then NumPy need not look for overlaps when a step overwrites an operand.
         found = self._places.get((slot, shape, dtype))
         if found is None:
             start = self.offsets[slot]
@@ -89,7 +89,7 @@ class Placed:
                     arrays[node] = self._in_slot(value.slots[0], spec)
 
     def view(self, node: Node, arrays: Mapping[Node, Any]) -> Any:
-        """The view that a node is, of where its operand lies."""
+        """The array of a node that is a view, made from that of its operand."""
         operand = arrays[node.operands[0]]
         view = node.at(self.sizes).forward(np, *(arrays[operand] for operand in node.operands))
         both = isinstance(view, np.ndarray) and isinstance(operand, np.ndarray)
@@ -98,28 +98,31 @@ class Placed:
         return view
 
     def working_memory(self, i: int, step: Step, node: Node) -> tuple[np.ndarray, ...]:
-        """The scratch and tables of the plan's i-th step."""
+        """The arrays for scratch and tables of the i-th step of the plan."""
         if not step.scratch:
             return self._tables[i]
         return (*map(self._in_slot, step.scratch, node.scratch()), *self._tables[i])
 
     def numpy_calls(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> list[Call]:
-        """The plan's i-th step as NumPy calls; bodies of loops and branches are bound as the backend binds them."""
+        """The i-th step of the plan as NumPy calls. Bodies of loops and branches are bound as the backend does it."""
         working = self.working_memory(i, step, node)
         if not step.bodies:
             return list(node.bind(np, ins, out, working))
         return list(node.bind_bodies(np, ins, out, working, self.bodies(i, step, ins)))
 
     def bodies(self, i: int, step: Step, ins: tuple[Any, ...]) -> tuple[Program, ...]:
-        """The bodies of the plan's i-th step, bound as the backend binds them."""
+        """The bodies of the i-th step of the plan, bound as the backend does it."""
         placed = self.placed_bodies(step, ins)
-        key = (i, *(id(array) for _, _, given in placed for array in given.values()))  # a body keeps what it captures
+        key = (
+            i,
+            *(id(array) for _, _, given in placed for array in given.values()),
+        )  # a body is bound to what it captures
         if key not in self._bodies:
             self._bodies[key] = tuple(self.bind_body(*parts) for parts in placed)
         return self._bodies[key]
 
     def placed_bodies(self, step: Step, ins: tuple[Any, ...]) -> list[tuple[Plan, Sequence[int], Mapping[Any, Any]]]:
-        """Of each body of a step its plan, where its slots begin, and the arrays that it captures."""
+        """For each body of a step: its plan, the offsets of its slots, and the arrays of its captured placeholders."""
         placed: list[tuple[Plan, Sequence[int], Mapping[Any, Any]]] = []
         for body, planned in zip(step.node.bodies(), step.bodies, strict=True):
             start = self.offsets[planned.slot]
@@ -129,13 +132,14 @@ class Placed:
         return placed
 
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> Program:
-        """The program of a body that lies in the same arena."""
+        """Bind a body that lies in the same arena."""
         raise NotImplementedError(f"{type(self).__module__} does not bind bodies.")
 
     def landings(self, arrays: Mapping[Node, Any] | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The copies, in order, that land updates at the end: (to, from); views of parameters are saved before any.
+        """The copies (target, source) that write updates after all steps, in order.
 
-        `arrays` says where values lie when inputs are read elsewhere.
+        Updates that are views of parameters are first copied aside. `arrays` holds the arrays of all values, if inputs
+        are not read from the arena.
         """
         arrays = self.arrays if arrays is None else arrays
         saves: list[tuple[np.ndarray, np.ndarray]] = []
@@ -153,7 +157,7 @@ class Placed:
     def watched(
         self, check_finite: str | None, arrays: Mapping[Node, Any] | None = None
     ) -> list[tuple[str, Node, np.ndarray]]:
-        """The outputs that must be finite before updates land: name, node, array."""
+        """The outputs that must be finite before updates are written: name, node and array of each."""
         arrays = self.arrays if arrays is None else arrays
         return [
             (name, node, arrays[node])
@@ -162,7 +166,7 @@ class Placed:
         ]
 
     def feed(self, feeds: Mapping[str, np.ndarray]) -> None:
-        """Copy the inputs to their places."""
+        """Copy the inputs into their arrays."""
         for name, node in self.plan.graph.inputs.items():
             np.copyto(self.arrays[node], feeds[name], casting="same_kind")
 
@@ -170,7 +174,7 @@ class Placed:
 def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) -> Any:
     with np.errstate(all="ignore"):
         value = node.at(sizes).forward(np, *(arrays[operand] for operand in node.operands))
-    if node.view(False) is None and not isinstance(value, tuple):  # then it has memory of its own, as was foretold
+    if node.view(False) is None and not isinstance(value, tuple):  # then it has memory of its own, as the plan says
         shared = any(np.may_share_memory(value, arrays[operand]) for operand in node.operands)
         return np.array(value) if shared else np.asarray(value)
     return value

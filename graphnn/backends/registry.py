@@ -17,15 +17,15 @@ __all__ = ["Backend", "backends", "find_backend"]
 
 @dataclass(frozen=True)
 class Backend:
-    """A way to run plans: its passes, its binding, and why it does not work here, if so."""
+    """A way to run plans: its passes, the function that binds a plan, and the reason if it does not work here."""
 
     passes: Sequence[Pass]
     bind: Callable[[Plan, str | None], Program]
     problem: Callable[[], str | None]
     precisions: Mapping[str, Callable[[Plan, str | None], Program]] = field(default_factory=dict)
-    """The same with products of float32 computed in another precision, by its name."""
+    """Functions that bind a plan with float32 products in another precision, by the name of the precision."""
     begin: Callable[[Plan, str | None], Program] | None = None
-    """Binds a program that runs at once, and better when what it needs has been compiled: `wait=False`."""
+    """For `wait=False`: binds a program that runs at once, and faster when its kernels have been compiled."""
 
 
 def _works() -> None:
@@ -33,7 +33,7 @@ def _works() -> None:
 
 
 def _native() -> Backend:
-    from . import native  # a door: a program on NumPy need not wait for it
+    from . import native  # a door: programs on NumPy need not wait for it
 
     return Backend(native.PASSES, native.bind, native.problem, begin=native.begin)
 
@@ -53,7 +53,7 @@ _BACKENDS: dict[str, Callable[[], Backend]] = {
 
 
 def backends() -> dict[str, str]:
-    """Each backend by name: "ok", or the reason why it does not work here.
+    """For each backend by name: "ok", or the reason why it does not work here.
 
     >>> import graphnn as gn
     >>> gn.backends()["numpy"]
@@ -66,7 +66,7 @@ def find_backend(name: str) -> Backend:
     """The backend of that name.
 
     Raises:
-        BackendError: when there is none of that name, or it does not work here.
+        BackendError: when there is no such backend, or when it does not work here.
     """
     if name not in _BACKENDS:
         raise BackendError(f"there is no backend {name!r}: choose one of {', '.join(map(repr, _BACKENDS))}.")

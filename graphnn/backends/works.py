@@ -1,7 +1,7 @@
-"""A plan as works: its steps, checks and landings for one set of sizes, in kernels where there are some.
+"""Works: a plan for one set of sizes as a list of things to do, each of which calls kernels or NumPy.
 
-Backends that write kernels share this: which work a step is, what is checked before and after it, what lands at the
-end. How an op becomes kernels is each backend's own.
+The works are the steps of the plan, the checks before and after them, and the copies that write updates at the end.
+They are the same for all backends that generate kernels; by which kernels an op is computed is up to the backend.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ Kernel = TypeVar("Kernel")
 
 @dataclass(frozen=True)
 class Work(Generic[Kernel]):
-    """One thing to do: kernels, or NumPy calls; the step it belongs to, and the error when a kernel stops there."""
+    """One thing to do, by kernels or by NumPy calls, for a step of the plan or for none."""
 
     step: int | None
     kernels: tuple[Kernel, ...] = ()
     calls: tuple[Call, ...] = ()
     error: Call | None = None
+    """Raises the error when one of the kernels stops the program."""
     operands: tuple[np.ndarray, ...] = ()
-    """What NumPy calls read, and `results` what they write."""
+    """The arrays that NumPy calls read; `results` are those that they write."""
     results: tuple[np.ndarray, ...] = ()
 
 
 class Works(Placed, Generic[Kernel]):
-    """The works of a plan for one set of sizes; a backend says by which kernels an op is computed."""
+    """The works of a plan for one set of sizes. A backend defines by which kernels an op is computed."""
 
     backend: str
     """The backend's name, for errors."""
@@ -61,32 +62,32 @@ class Works(Placed, Generic[Kernel]):
         super().__init__(plan, arena, sizes, offsets, given)
         self.check = check
         self.reasons: dict[Node, str] = {}
-        """Why a step runs on NumPy."""
+        """For each step that runs on NumPy, the reason."""
         self.works = [self._work(i, step) for i, step in enumerate(plan.steps)]
         done = plan.outputs_done
         watch = [self._watch(name, node, array) for name, node, array in self.watched(check)]
         self.works_before = [*(w for group in self.works[:done] for w in group), *watch]
-        """What makes the outputs, and looks whether they are finite."""
+        """The works that compute the outputs, and check that they are finite."""
         self.works_after = [*(w for group in self.works[done:] for w in group), *self._landings()]
-        """What comes after the outputs are taken: the rest of the steps, and the landings of updates."""
+        """The works after the outputs are taken: the remaining steps, and the copies that write updates."""
 
     # What a backend says -----------------------------------------------------------------------------------------
 
     def lower(
         self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
     ) -> Sequence[Kernel]:
-        """The kernels that write the node's value into `out`; NoKernel where there are none.
+        """The kernels that write the value of a node into `out`. NoKernel is raised if there are none.
 
-        `working` is the memory that the plan keeps for the step: the op's scratch, free between steps, then its tables.
+        `working` holds the arrays for the op's scratch, which is used by other steps too, and those for its tables.
         """
         raise NotImplementedError
 
     def lower_bodies(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> Work[Kernel]:
-        """The work of the plan's i-th step, a loop or branch; NoKernel where its bodies are not all in kernels."""
+        """The work of the i-th step, a loop or branch. NoKernel is raised unless its bodies are all in kernels."""
         raise NoKernel("the op has no kernel")
 
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Kernel]:
-        """The kernels that copy an array, whatever its layout."""
+        """The kernels that copy an array of any layout."""
         raise NotImplementedError
 
     def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Kernel]:
@@ -153,10 +154,10 @@ class Works(Placed, Generic[Kernel]):
     # Errors ------------------------------------------------------------------------------------------------------
 
     def call(self, work: Work[Kernel]) -> None:
-        """Make the NumPy calls of a work.
+        """Run the NumPy calls of a work.
 
         Raises:
-            BackendError: naming the node, when one fails.
+            BackendError: when a call fails; the message names the node.
         """
         try:
             for call in work.calls:
@@ -173,7 +174,7 @@ class Works(Placed, Generic[Kernel]):
         """Raise the error of a work whose kernel stopped the program.
 
         Raises:
-            LabelError, NonFiniteError: as the check that it is says.
+            LabelError, NonFiniteError: for the check that failed.
             BackendError: naming the node that cannot be computed from its operands, with NumPy's words.
         """
         if work.error is not None:
@@ -187,6 +188,6 @@ class Works(Placed, Generic[Kernel]):
 
 
 def _flat(ins: Iterable[Any]) -> Iterable[np.ndarray]:
-    """The arrays among operands, those of several results one by one."""
+    """The arrays of operands, one by one: an operand with several results has several."""
     for array in ins:
         yield from array if isinstance(array, tuple) else (array,)

@@ -1,7 +1,7 @@
-"""Bisection: which pass changed a result, and which rule of it, at which node.
+"""Bisection: find the pass that changed a result, and in it the rule and the node.
 
-The passes are applied one more at a time until a result differs; then the pass is repeated with fewer and fewer of
-its answers, to find the one after which it does.
+The passes are applied one after the other until a result differs. That pass is then repeated with a limit on the number
+of its replacements, and bisection finds the replacement that makes the difference.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ __all__ = ["Finding", "bisect"]
 
 Run = Callable[[Graph], Mapping[str, np.ndarray]]
 _TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
-"""By the bytes of a float: what a pass that is not exact may change, absolutely and relatively to the largest."""
+"""By the bytes of a float dtype, the tolerances for a pass that is not exact: absolute, and relative to the largest."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The pass that changed a result; prints as a sentence."""
+    """The pass that changed a result, found by `Executable.bisect`; prints as a sentence."""
 
     culprit: Pass
     rule: str | None
-    """The rule, in words; None for a pass that is not made of rules."""
+    """The name of the rule in words; None for a pass that is not made of rules."""
     node: Node | None
-    """The node that the rule was asked about."""
+    """The node that the rule replaced."""
     answer: Node | None
+    """The node that it was replaced by."""
     result: str
-    """The output, or the parameter after its update, that differs the most."""
+    """The result that differs the most: an output, or a parameter after its update."""
     difference: float
-    """The largest difference there; infinite where one is finite and the other not."""
+    """The largest difference of its elements; infinite if an element is finite in only one of the two."""
 
     def __str__(self) -> str:
         at = ""
@@ -53,11 +54,11 @@ class Finding:
 def bisect(
     declared: Graph, passes: Sequence[Pass], run: Run, rtol: float | None = None, atol: float | None = None
 ) -> Finding | None:
-    """The first pass after which a result differs from that before it, or None.
+    """The first pass after which a result differs from that before it; None if there is none.
 
-    `run` gives the results of a graph by name. An exact pass must keep the bits; another one may change a result
-    within the tolerances, by default those of its dtype. A required pass that is still to come is applied for the
-    run alone.
+    `run` returns the results of a graph by name. An exact pass must keep every bit. Any other pass may change a result
+    within the tolerances, by default those for its dtype. Before each run, the required passes that are still to come
+    are applied as well.
     """
     graph, before = declared, run(_runnable(declared, passes))
     for i, p in enumerate(passes):
@@ -88,7 +89,7 @@ def _culprit(
     before: Mapping[str, np.ndarray],
     tolerances: tuple[float | None, float | None],
 ) -> Fired | None:
-    """The answer of a rule that makes the difference: with those up to it there is one, without it there is none."""
+    """The replacement that makes the difference: with it and those before it, results differ; without it, not."""
     good, bad = 0, len(record.fired)
     if not bad or not _differs(p, graph, bad, run, before, tolerances):
         return None
@@ -120,7 +121,7 @@ def _worst(
     rtol: float | None,
     atol: float | None,
 ) -> tuple[str, float] | None:
-    """The result that differs the most, beyond what the pass may change, and by how much."""
+    """The result that differs the most, by more than the pass may change, and the difference; None if none does."""
     found = [(name, _difference(value, after[name])) for name, value in before.items()]
     beyond = [(name, by) for name, by in found if by > _allowed(before[name], p, rtol, atol)]
     return max(beyond, key=lambda pair: pair[1], default=None)
@@ -139,7 +140,7 @@ def _difference(a: np.ndarray, b: np.ndarray) -> float:
 def _allowed(value: np.ndarray, p: Pass, rtol: float | None, atol: float | None) -> float:
     if value.dtype.kind != "f" or (p.numerics == "exact" and rtol is None and atol is None):
         return 0.0
-    if p.numerics == "rounding":  # to change results is what it is for
+    if p.numerics == "rounding":  # its purpose is to change results
         return math.inf
     default = _TOLERANCE[value.dtype.itemsize]
     finite = value[np.isfinite(value)]
@@ -149,7 +150,7 @@ def _allowed(value: np.ndarray, p: Pass, rtol: float | None, atol: float | None)
 
 @contextmanager
 def kept_parameters(graph: Graph) -> Iterator[None]:
-    """Around runs that update parameters: they have their values back afterwards."""
+    """A context manager that writes the old values of all parameters back at the end."""
     kept = [(p, p.value) for p in graph.parameters.values()]
     try:
         yield

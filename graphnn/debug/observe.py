@@ -1,4 +1,4 @@
-"""Observing: what nodes come to on some feeds, each computed plainly, for pages that show a run."""
+"""Observing: the values of nodes on some feeds, for pages that show a run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["observe", "observer"]
 
 
 def observe(nodes: Iterable[Node], feeds: Mapping[str, ArrayLike]) -> dict[Node, np.ndarray]:
-    """The value of each node, as the NumPy program without any pass computes it; parameters stay as they are.
+    """The value of each node, computed on NumPy without any pass. Parameters keep their values.
 
-    All values are held at once. An op with several results has no value of its own, its results have.
+    All values are in memory at the same time. A node with several results is left out; its `Item` nodes have values.
 
     Raises:
         FeedError, ShapeError, DTypeError, LabelError: when the feeds are not those of the inputs, as for a call.
@@ -34,5 +34,5 @@ def observe(nodes: Iterable[Node], feeds: Mapping[str, ArrayLike]) -> dict[Node,
 
 
 def observer(feeds: Mapping[str, ArrayLike]) -> Callable[[Iterable[Node]], dict[Node, np.ndarray]]:
-    """`observe` on these feeds, still to be told which nodes."""
+    """The function `observe` for given feeds: it takes nodes and returns their values."""
     return partial(observe, feeds=feeds)

@@ -1,8 +1,8 @@
-"""Recorded NumPy: an array module that computes as NumPy does, and writes down each call as a line of source.
+"""Recording NumPy: an array module that computes like NumPy, and writes down each call as a line of source.
 
-An op's `forward(xp, *arrays)` is handed a `Recorder` for `xp` and `Recorded` arrays, which take part in NumPy's
-protocols, so that functions an op calls on `numpy` itself are written down too. What NumPy alone cannot say, such as a
-function of another library, is refused, and whoever records keeps the value as data instead.
+The `forward(xp, *arrays)` of an op is called with a `Recorder` as `xp` and with `Recorded` arrays. These implement
+NumPy's protocols, so functions that an op calls on `numpy` itself are recorded too. A call that NumPy alone cannot
+make, such as one of another library, raises `Unsayable`; the caller then keeps the value as data.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["Recorded", "Recorder", "Unsayable"]
 
 
 class Unsayable(Exception):  # noqa: N818 - it is an answer, not a fault
-    """Something that cannot be written as a call of NumPy."""
+    """Raised for something that cannot be written as a call of NumPy."""
 
 
 class Recorder:
-    """NumPy, written down: `lines` of source, and the `data` they read by name.
+    """NumPy with a record of its calls: `lines` of source, and the `data` that they read by name.
 
     >>> import numpy as np
     >>> from graphnn.debug.recorder import Recorder
@@ -42,28 +42,28 @@ class Recorder:
         self._made = 0
 
     def given(self, array: Any) -> Recorded:
-        """An array that the lines read from the data."""
+        """A recorded array that the source reads from the data."""
         return self._assigned(self._stored(np.asarray(array)), np.asarray(array))
 
     def __getattr__(self, name: str) -> Any:
         return _part(self, f"np.{name}", getattr(np, name))
 
     def call(self, text: str, function: Callable[..., Any], args: Sequence[Any], named: Mapping[str, Any]) -> Any:
-        """The result of a call, which is written down under `text`."""
+        """Call a function, which the source calls `text`, and record the call."""
         said = [self._say(a) for a in args] + [f"{key}={self._say(value)}" for key, value in named.items()]
         return self.keep(f"{text}({', '.join(said)})", function(*_plain(list(args)), **_plain(dict(named))))
 
     def write(self, target: Recorded, key: Any, value: Any) -> None:
-        """Write into a recorded array."""
+        """Write into a recorded array, and record it."""
         self.lines.append(f"{target.name}[{self._say(key)}] = {self._say(value)}")
         target.value[_plain(key)] = _plain(value)
 
     def read(self, source: Recorded, key: Any) -> Any:
-        """A part of a recorded array."""
+        """Read a part of a recorded array, and record it."""
         return self.keep(f"{source.name}[{self._say(key)}]", source.value[_plain(key)])
 
     def keep(self, text: str, value: Any) -> Any:
-        """The result of what `text` says: arrays under a name, several of them each under its own."""
+        """Record `text` as the source of a value. Arrays become recorded arrays with names."""
         if isinstance(value, (np.ndarray, np.generic)):
             return self._assigned(text, np.asarray(value))
         if value is None:
@@ -88,7 +88,7 @@ class Recorder:
         return f'data["{name}"]'
 
     def _say(self, value: Any) -> str:
-        """A value as source: numbers and names made here, never text of a user's."""
+        """A value as source text. It is made of numbers and of names from here, never of names from the user."""
         if isinstance(value, Recorded):
             return value.name
         if isinstance(value, (np.ndarray, np.generic)):
@@ -114,7 +114,7 @@ class Recorder:
 
 
 class Recorded(NDArrayOperatorsMixin):
-    """An array under a name: what is done with it is written down."""
+    """An array with a name in the source: all that is done with it is recorded."""
 
     def __init__(self, recorder: Recorder, name: str, value: np.ndarray) -> None:
         self.recorder, self.name, self.value = recorder, name, value
@@ -170,7 +170,7 @@ class Recorded(NDArrayOperatorsMixin):
 
 
 class _Recording:
-    """A function or a namespace of NumPy whose calls are written down."""
+    """A function or a namespace of NumPy whose calls are recorded."""
 
     def __init__(self, recorder: Recorder, text: str, part: Any) -> None:
         self._recorder, self._text, self._part = recorder, text, part
@@ -188,7 +188,7 @@ def _part(recorder: Recorder, text: str, part: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """The same with NumPy's own arrays."""
+    """A value, or a nest of values, with NumPy arrays in place of recorded ones."""
     if isinstance(value, Recorded):
         return value.value
     if isinstance(value, (tuple, list)):

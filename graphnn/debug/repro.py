@@ -1,4 +1,4 @@
-"""Repros: a failed step as a script that needs NumPy alone, with the data it was fed beside it."""
+"""Repros: a script that reproduces a failed step with NumPy alone, from data in a file beside it."""
 
 from __future__ import annotations
 
@@ -39,20 +39,21 @@ print(bad, "of", sum(np.size(part) for part in parts), "elements are not finite"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a step that went wrong was computed from, and the node of its graph that is to blame."""
+    """The node that is to blame for a failed step, and the values from which it was computed."""
 
     node: Node
     leaves: Mapping[Node, np.ndarray]
-    """The inputs as fed, and the parameters as they stood before the step."""
+    """The values of the inputs, and those of the parameters before the step."""
     sizes: Mapping[str, int]
 
 
 def write_repro(error: NonFiniteError, path: str | os.PathLike[str]) -> str:
-    """Write a script that reproduces a NaN or infinity with NumPy alone, and its data beside it; the script's path.
+    """Write a script that reproduces a NaN or infinity with NumPy alone, and return its path.
 
-    `error` is what a training raised, and names a node; `path` ends in `.py`, and the data in `.npz`. The script
-    computes what that node depends on from the batch and the parameters of the failed step, a line for each call of
-    NumPy, with the declaring lines in comments. A value that NumPy alone cannot compute stands in the data.
+    `error` is an error that a training raised and that names a node. `path` ends in `.py`; the data is written beside
+    the script, in a file that ends in `.npz`. From the batch and the parameters of the failed step, the script computes
+    the node and all that it depends on. It has one line for each call of NumPy, and comments with the user's source
+    lines. A value that NumPy alone cannot compute is read from the data.
 
     Raises:
         GraphError: when the error names no node, or `path` does not end in `.py`.
@@ -91,7 +92,7 @@ def write_repro(error: NonFiniteError, path: str | os.PathLike[str]) -> str:
 
 
 def _recorded(evidence: Evidence) -> tuple[Recorder, str]:
-    """The calls of NumPy that lead to the node to blame, and the name that its value has there."""
+    """The recorded calls that compute the node that is to blame, and the name of its value there."""
     recorder = Recorder()
     values: dict[Node, Any] = {}
     with np.errstate(all="ignore"):
@@ -115,7 +116,7 @@ def _value(recorder: Recorder, node: Node, values: Mapping[Node, Any], evidence:
         made = bound.forward(recorder, *operands)
         parts = made if isinstance(made, tuple) else (made,)
         written = all(isinstance(part, Recorded) for part in parts)
-    except Exception:  # an op may do anything with what is no array of NumPy's; the plain call below is the judge
+    except Exception:  # an op may fail on recorded arrays in any way; the plain call below decides
         written = False
     if written:
         return made
@@ -131,5 +132,5 @@ def _plain_value(value: Any) -> Any:
 
 
 def _harmless(text: str) -> str:
-    """Text that stays inside a comment or a string, whatever a user's names hold."""
+    """The text with special characters escaped, so that it cannot end a comment or a string."""
     return text.encode("unicode_escape").decode()

@@ -1,4 +1,4 @@
-"""Feeds: what a user passes for the inputs, read as the inputs were declared, or refused by name."""
+"""Feeds: the arrays that a user passes for the inputs, checked and cast as the inputs were declared."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Feeds:
         self.inputs = graph.inputs
         known = {name for node in graph.inputs.values() for name in node.spec.sizes}
         self.free_sizes = tuple(name for name in graph.sizes if name not in known)
-        """Named sizes that no input has: a program is fed them as numbers, by name."""
+        """The named sizes that no input has. They are fed by name, as numbers."""
         self._labelled = [step.node for step in plan.steps]
         self._bounded = bounded(plan.graph)
 
     def read(self, given: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-        """The arrays by input, and the named sizes; nothing is copied that need not be.
+        """The arrays by input, and the named sizes. Arrays are copied only if they have to be cast.
 
         Raises:
-            FeedError, ShapeError, DTypeError, LabelError: naming the input.
+            FeedError, ShapeError, DTypeError, LabelError: for a feed that does not fit; the message names the input.
         """
         self.check_names(given)
         sizes = self.numbers(given)
@@ -50,7 +50,7 @@ class Feeds:
         return arrays, sizes
 
     def numbers(self, given: Mapping[str, Any]) -> dict[str, int]:
-        """The sizes fed by name."""
+        """The named sizes that are fed by name."""
         for name in self.free_sizes:
             if isinstance(given[name], bool) or not isinstance(given[name], (int, np.integer)) or given[name] < 0:
                 raise FeedError(f"size {name} is fed {given[name]!r}; it must be a number, 0 or more.")
@@ -74,7 +74,7 @@ class Feeds:
             raise FeedError("; ".join(parts) + ".")
 
     def array(self, node: Input, value: Any) -> np.ndarray:
-        """One feed as an array of its input's dtype: floats are cast, integers when that is exact."""
+        """One feed as an array of the dtype of its input. Floats are cast; integers are cast if that is exact."""
         try:
             array = np.asarray(value)
         except ValueError as error:
@@ -84,7 +84,7 @@ class Feeds:
         return _cast(array, node.dtype, node.name, node.spec)
 
     def check_sizes(self, sizes: Mapping[str, int]) -> None:
-        """Refuse numbers for the named sizes that leave less than nothing of a slice, or nothing for a maximum."""
+        """Refuse named sizes with which a dimension would be negative, such as that of a slice."""
         for dim, node in self._bounded.items():
             number, name = dim(sizes), dim.name
             if number < 0:
@@ -95,7 +95,7 @@ class Feeds:
                 )
 
     def check_labels(self, arrays: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> None:
-        """Refuse class labels out of range, in inputs that are read as labels."""
+        """Refuse class labels that are out of range, in inputs that are read as labels."""
         checked = set()
         for node in self._labelled:
             found = node.class_labels(sizes)

@@ -1,4 +1,4 @@
-"""The memory of a program before any run: what it will allocate, to the byte, and the largest size that fits."""
+"""The memory footprint of a program, known to the byte before any run; and the largest size that fits in memory."""
 
 from __future__ import annotations
 

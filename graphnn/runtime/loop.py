@@ -1,4 +1,4 @@
-"""Loops: data cut into batches, in the orders that `shuffle` means, for whole epochs."""
+"""Loops: cut data into batches, put the samples of each epoch in order, and run whole epochs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Shuffle: TypeAlias = "int | np.random.Generator | np.random.RandomState | np.nda
 
 
 class Loop:
-    """A program with its data, checked once and run for any orders."""
+    """A program with its data, which is checked once and can be run in any orders."""
 
     def __init__(
         self, feeds: Feeds, program: Program, data: Mapping[str, Any], batch_size: int, drop_last: bool
@@ -43,10 +43,10 @@ class Loop:
         self.scalars = {name: node for name, node in graph.outputs.items() if not node.shape}
 
     def orders(self, shuffle: Shuffle, epochs: int, done: int) -> Iterator[np.ndarray | None]:
-        """The order of the samples in each epoch, drawn when its turn comes; `done` epochs came before.
+        """The order of the samples in each epoch, drawn when the epoch begins; `done` epochs came before.
 
         Raises:
-            FeedError: when `shuffle` is none of what it may be, or an order names a sample that is not there.
+            FeedError: when `shuffle` is of a wrong type, or when an order names a sample that is not there.
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise FeedError(f"epochs is {epochs!r}; it must be a number, 0 or more.")
@@ -82,9 +82,9 @@ class Loop:
     def run(
         self, rewind: Rewind, epochs: int, progress: Any = None, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
-        """Run so many epochs; the scalar outputs by name, `(epochs, steps)` each.
+        """Run epochs, and return the scalar outputs by name, `(epochs, steps)` each.
 
-        `after_epoch` gets the scalar outputs of each epoch when it is done, and may return True to end the loop.
+        `after_epoch` is called after each epoch with its scalar outputs by name, and may return True to end the loop.
         """
         records = {name: np.zeros((epochs, self.steps), node.dtype) for name, node in self.scalars.items()}
         ahead = 1 if after_epoch else max(1, AHEAD_STEPS // self.steps)
@@ -101,12 +101,12 @@ class Loop:
 
 
 def _seeded(seed: int, epoch: int) -> np.random.Generator:
-    """A generator that is a function of seed and epoch: counter-based, so that any epoch is as near as the first."""
+    """A generator that depends on seed and epoch alone. It is counter-based, so it need not draw for epochs before."""
     return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, epoch], np.uint64)))
 
 
 def _reshuffled(shuffle: np.random.RandomState, samples: int, epochs: int) -> Iterator[np.ndarray]:
-    """Each epoch's permutation applied to the order of the one before."""
+    """Orders of which each is a permutation of the one before."""
     order = np.arange(samples)
     for _ in range(epochs):
         order = order[shuffle.permutation(samples)]
@@ -114,11 +114,11 @@ def _reshuffled(shuffle: np.random.RandomState, samples: int, epochs: int) -> It
 
 
 def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_last: bool) -> Batches:
-    """The data of a loop, each array checked against its input.
+    """The data of a loop, with each array checked against its input.
 
     Raises:
-        FeedError: for names, lengths, emptiness or a batch size that make no sense.
-        ShapeError, DTypeError, LabelError: naming the input.
+        FeedError: for missing or unknown names, different lengths, no samples, or a wrong batch size.
+        ShapeError, DTypeError, LabelError: for an array that does not fit; the message names the input.
     """
     feeds.check_names(data)
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
@@ -180,7 +180,10 @@ def _one_length(arrays: Mapping[str, np.ndarray]) -> int:
 
 @contextmanager
 def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C noted while inside, for a loop to end at a step boundary; a second one stops at once."""
+    """A context manager that notes Ctrl-C, so that a loop can end between two steps; pressed again, it stops at once.
+
+    It gives a function that says whether Ctrl-C was pressed.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
@@ -204,7 +207,10 @@ def _interrupts() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def showing(progress: Any, epochs: int) -> Iterator[Callable[[int], None]]:
-    """What to tell the number of epochs done: nothing, a function of the user's, or a bar that logs turn off."""
+    """A context manager that gives a function to be called with the number of epochs done.
+
+    That is the user's own function, one that moves a progress bar, or one that does nothing.
+    """
     if progress is None or progress is False:
         yield lambda done: None
     elif callable(progress):

@@ -1,4 +1,4 @@
-"""A profile: how long each step of a plan takes."""
+"""Profiles: the time that each step of a plan takes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Profile"]
 
 @dataclass(frozen=True)
 class Profile:
-    """Seconds for each step of a plan; prints as a table, the slowest first."""
+    """The seconds that each step of a plan takes; prints as a table, the slowest step first."""
 
     plan: Plan
     seconds: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Averages of weights: an exponential moving average beside the parameters, kept by the training step itself."""
+"""Averages of weights: an exponential moving average of the parameters, computed by the training step itself."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = ["Average"]
 class Average:
     """An exponential moving average of weights: `Average(decay=0.999)`.
 
-    After each step `a <- decay * a + (1 - decay) * p`, with the new p; at first a is p. `updates` adds that to an
-    optimiser's; `applied` lends the averages to the parameters for as long as a `with` statement lasts.
+    After each step, `a <- decay * a + (1 - decay) * p` with the new p; at first, a is p. `updates` adds these updates
+    to those of an optimiser. Inside a `with` block of `applied`, the parameters have the averages as their values.
     Source: B. Polyak and A. Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992.
 
     Raises:
@@ -40,10 +40,10 @@ class Average:
             raise GraphError(f"Average: decay is {decay!r}; it lies between 0 and 1.")
         self.decay = decay
         self.averages: dict[Parameter, Parameter] = {}
-        """The parameter that holds each trainable parameter's average."""
+        """For each trainable parameter, the parameter that holds its average."""
 
     def updates(self, updates: Mapping[Parameter, Node]) -> dict[Parameter, Node]:
-        """The updates, with those of the averages of all trainable parameters among them."""
+        """The updates, and those of the averages of all trainable parameters."""
         extended = dict(updates)
         for parameter, node in updates.items():
             if parameter.trainable:
@@ -57,7 +57,7 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The parameters hold their averages inside, and their own values again afterwards."""
+        """A context manager inside which the parameters have their averages as values."""
         kept = {parameter: parameter.value for parameter in self.averages}
         try:
             for parameter, held in self.averages.items():

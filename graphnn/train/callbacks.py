@@ -1,8 +1,8 @@
-"""Callbacks: what a trainer does after every epoch beside training.
+"""Callbacks: functions that a trainer calls after every epoch.
 
-A callback is any function of the trainer; one that returns True ends the training. An object may also have `finish`,
-called when the training ends, in whatever way; `state`, which gives what it remembers as arrays by name, and `go_on`,
-which takes that back when a training is resumed; and `last = True`, to be called after the others.
+A callback is any function of the trainer. If it returns True, the training ends. A callback that is an object may also
+have: `finish`, which is called when the training ends in any way; `state`, which returns its state as arrays by name,
+and `go_on`, which takes that state when a training is resumed; and `last = True`, to be called after the others.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ __all__ = ["CSVLog", "Checkpoint", "EarlyStopping"]
 
 
 class EarlyStopping:
-    """Ends training when a number of the history stops getting better, and puts the best weights back.
+    """Ends training when a number of the history no longer improves, and restores the best weights.
 
-    `EarlyStopping(monitor="val_loss", patience=10, min_delta=0.0, mode="min", restore_best=True)`: `patience` epochs
-    without an improvement of more than `min_delta`; `mode` says whether better is less ("min") or more ("max").
+    `EarlyStopping(monitor="val_loss", patience=10, min_delta=0.0, mode="min", restore_best=True)`: it
+    ends after `patience` epochs without an improvement of more than `min_delta`. `mode` is "min" if less is better, and
+    "max" if more is better.
     Source: L. Prechelt, Early Stopping - But When?, 1998.
 
     Raises:
@@ -51,12 +52,12 @@ class EarlyStopping:
         self.monitor, self.patience, self.min_delta, self.restore_best = monitor, patience, min_delta, restore_best
         self.sign = 1.0 if mode == "min" else -1.0
         self.best = self.sign * math.inf
-        """The best number so far."""
+        """The best value so far."""
         self.best_epoch = 0
         self._weights: dict[str, np.ndarray] = {}
 
     def __call__(self, trainer: Trainer) -> bool:
-        """Has it stopped getting better?"""
+        """Return True when the number has not improved for `patience` epochs."""
         value = float(trainer.history[self.monitor][-1])
         if self.sign * value < self.sign * self.best - self.min_delta:
             self.best, self.best_epoch = value, trainer.epoch
@@ -64,18 +65,18 @@ class EarlyStopping:
         return trainer.epoch - self.best_epoch >= self.patience
 
     def finish(self, trainer: Trainer) -> None:
-        """Put the best weights back; a training that was broken off keeps its own, to go on with."""
+        """Restore the best weights. After an error or Ctrl-C, the last weights are kept, to go on with."""
         if self.restore_best and not trainer.fitting:
             for name, value in self._weights.items():
                 trainer.model.parameters[name].value = value
 
     def state(self) -> dict[str, np.ndarray]:
-        """The best number, its epoch and its weights."""
+        """The best value, its epoch, and its weights."""
         weights = {f"weights.{name}": value for name, value in self._weights.items()}
         return {"best": np.array(self.best), "best_epoch": np.array(self.best_epoch), **weights}
 
     def go_on(self, state: Mapping[str, np.ndarray]) -> None:
-        """Remember what `state` gave."""
+        """Continue from a state."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
         self._weights = {n.removeprefix("weights."): a for n, a in state.items() if n.startswith("weights.")}
 
@@ -83,8 +84,8 @@ class EarlyStopping:
 class Checkpoint:
     """Saves the whole training every so many epochs: `Checkpoint(path, every=1)`; `trainer.resume(path)` goes on.
 
-    Each save replaces the one before when it is complete, so a kill at any moment leaves a whole file. It is called
-    after the other callbacks, whose memory of the epoch is saved too.
+    A file is replaced only when the new one is complete, so there is a complete file even if the process is killed. It
+    is called after the other callbacks, because it saves their state too.
     """
 
     last = True
@@ -101,43 +102,43 @@ class Checkpoint:
 
 
 class CSVLog:
-    """Keeps a CSV file of the history, a row an epoch, whole after every epoch: `CSVLog(path)`."""
+    """Writes the history into a CSV file after every epoch: `CSVLog(path)`."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
 
     def __call__(self, trainer: Trainer) -> None:
-        """Write the rows so far."""
+        """Write the rows."""
         trainer.history.to_csv(self.path)
 
 
 def finish(callback: Any, trainer: Trainer) -> None:
-    """Tell a callback that training ended, if it wants to know."""
+    """Call `finish` of a callback, if it has one."""
     ending = getattr(callback, "finish", None)
     if ending is not None:
         ending(trainer)
 
 
 def in_turn(callbacks: Sequence[Any]) -> list[Any]:
-    """The callbacks as they are called: in order, but those that say so after the others."""
+    """The callbacks in the order in which they are called: those with `last = True` after the others."""
     return sorted(callbacks, key=lambda callback: bool(getattr(callback, "last", False)))
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What one callback remembers: its kind, and arrays by name."""
+    """The state of a callback: its kind, and arrays by name."""
 
     kind: str
     state: Mapping[str, np.ndarray]
 
 
 def remembered(callbacks: Sequence[Any]) -> list[Memory]:
-    """What those callbacks remember that can say so."""
+    """The states of those callbacks that have `state` and `go_on`."""
     return [Memory(type(c).__name__, c.state()) for c in callbacks if hasattr(c, "state") and hasattr(c, "go_on")]
 
 
 def go_on(callbacks: Sequence[Any], memories: Sequence[Memory]) -> None:
-    """Hand memories back: each to the next callback of its kind."""
+    """Give each state to the next callback of its kind."""
     waiting = list(callbacks)
     for memory in memories:
         mine = next((c for c in waiting if type(c).__name__ == memory.kind), None)

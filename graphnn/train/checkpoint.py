@@ -1,4 +1,4 @@
-"""Files of weights: safetensors, written whole or not at all, with a checksum; read whole or not at all."""
+"""Files of weights, in the safetensors format with a checksum. They are written and read completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ from ..ir.dtype import as_dtype
 __all__ = ["load", "save"]
 
 GRAPH = "graphnn.graph"
-"""The note that holds a model's graph."""
+"""The name of the note that holds the graph of a model."""
 _CHECKSUM = "graphnn.sha256"
 _FORMAT = {"graphnn.format": "1"}
-"""Says that a checksum must be there: one damaged byte cannot make both marks disappear."""
+"""The name of a note that says that the file has a checksum: a damaged byte cannot remove both."""
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What storing floats in a narrower dtype cost: each array's largest change, relative to its largest value."""
+    """The loss of accuracy by storing floats in a narrower dtype: for each array, its relative error.
+
+    That is the largest change of an element, divided by the largest element.
+    """
 
     dtype: str
     bytes_before: int
@@ -46,14 +49,14 @@ class Rounding:
 
 
 def save(path: str | os.PathLike[str], thing: Any, dtype: DTypeLike | None = None) -> Rounding | None:
-    """Write the arrays of a Model (and its graph), an Executable or a mapping to a safetensors file.
+    """Write the arrays of a Model (with its graph), an Executable or a mapping into a safetensors file.
 
-    `dtype` stores float arrays in another dtype: `"float16"` takes a quarter of float64's space, with almost no loss of
-    accuracy; what it cost is returned, and prints. The file appears under its name when it is complete, so a crash
-    leaves the old one, or the new one.
+    `dtype` stores float arrays in another dtype: `"float16"` takes a quarter of the space of float64, with almost no
+    loss of accuracy. The loss is returned, and can be printed. The file appears under its name only when it is
+    complete, so after a crash there is either the old file or the new one.
 
     Raises:
-        CheckpointError: when the file cannot be written, or `thing` holds no arrays.
+        CheckpointError: when the file cannot be written, or when `thing` has no arrays.
 
     >>> import graphnn as gn, numpy as np, tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "w.safetensors")
@@ -80,7 +83,7 @@ def _rounding(arrays: Mapping[str, np.ndarray], stored: Mapping[str, np.ndarray]
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
-    """Write arrays and notes to a safetensors file, whole or not at all, with a checksum over both.
+    """Write arrays and notes into a safetensors file, completely or not at all, with a checksum over both.
 
     Raises:
         CheckpointError: when the file cannot be written.
@@ -92,13 +95,13 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray], notes:
 
 
 def load(path: str | os.PathLike[str], thing: Any) -> None:
-    """Read a file of weights into a Model, an Executable or a mapping of arrays, in place: all of it or nothing.
+    """Read a file of weights into the arrays of a Model, an Executable or a mapping: all of it, or nothing.
 
-    Floats are cast to the dtype they had.
+    Floats are cast to the dtype of the array that they are written into.
 
     Raises:
-        CheckpointError: when the file is missing, damaged or foreign, or its names or shapes do not fit, all of
-            them listed; nothing has changed then.
+        CheckpointError: when the file is missing, damaged, or of another kind, or when names or shapes do not fit; the
+            message lists all of these. No array has changed then.
     """
     stored, notes = read(path)
     wanted = _arrays_of(thing)
@@ -110,10 +113,10 @@ def load(path: str | os.PathLike[str], thing: Any) -> None:
 
 
 def check_fit(path: str | os.PathLike[str], stored: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> None:
-    """Refuse a file whose names, shapes or dtypes are not those wanted, listing every misfit.
+    """Check that a file has the wanted names, shapes and dtypes.
 
     Raises:
-        CheckpointError: when there is one.
+        CheckpointError: listing all that do not fit.
     """
     problems = _misfits(stored, wanted)
     if problems:
@@ -121,7 +124,7 @@ def check_fit(path: str | os.PathLike[str], stored: Mapping[str, np.ndarray], wa
 
 
 def _arrays_of(thing: Any) -> dict[str, np.ndarray]:
-    """The arrays by name; those of a mapping are its own, so that they can be written into."""
+    """The arrays of a Model, Executable or mapping, by name. They are the arrays themselves, to be written into."""
     if isinstance(thing, Mapping):
         found = dict(thing)
     elif hasattr(thing, "parameters"):
@@ -168,7 +171,7 @@ def _stored(name: str, array: np.ndarray, dtype: DTypeLike | None) -> np.ndarray
 
 
 def _digest(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> str:
-    """A SHA-256 over notes, names, dtypes, shapes and data, in order of the names."""
+    """The SHA-256 of notes, names, dtypes, shapes and data, in order of the names."""
     total = hashlib.sha256(json.dumps(sorted(notes.items())).encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -178,7 +181,7 @@ def _digest(arrays: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> str:
 
 
 def _write_whole(path: Path, data: bytes) -> None:
-    """To a temporary name beside, to the disk, then under its name."""
+    """Write a file under a temporary name, flush it to the disk, and then rename it."""
     temporary: str | None = None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -209,10 +212,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The arrays and notes of a safetensors file; those of another tool have no checksum and are read without.
+    """The arrays and notes of a safetensors file. A file of another tool has no checksum, and is read without.
 
     Raises:
-        CheckpointError: when it cannot be read, is damaged, or holds what graphnn does not read.
+        CheckpointError: when it cannot be read, is damaged, or has a dtype that graphnn does not support.
     """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:

@@ -1,4 +1,4 @@
-"""Clipping gradients: by the norm over all of them, or element by element."""
+"""Clipping gradients: by their global norm, or element by element."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["clip_by_global_norm", "clip_by_value"]
 
 
 def clip_by_global_norm(gradients: Sequence[Node], max_grad: float) -> list[Node]:
-    """Gradients scaled so that the norm over all of them is at most `max_grad`.
+    """Gradients scaled so that their global norm, over all of them together, is at most `max_grad`.
 
     `rate = max_grad / (norm + 1e-6)`, applied when below 1.
     Source: R. Pascanu, T. Mikolov and Y. Bengio, On the difficulty of training recurrent neural networks, 2013.
@@ -33,7 +33,7 @@ def clip_by_global_norm(gradients: Sequence[Node], max_grad: float) -> list[Node
 
 
 def clip_by_value(gradients: Sequence[Node], max_value: float) -> list[Node]:
-    """Gradients with each element brought into -max_value..max_value.
+    """Gradients with each element clipped to the range -max_value..max_value.
 
     Raises:
         GraphError: when `max_value` is not positive.

@@ -1,4 +1,4 @@
-"""Data sets to learn on, and orders to learn in. All of them are functions of their seed, the same everywhere."""
+"""Data sets, and orders of samples. Each depends only on its seed, and is the same on every machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _CLASSES, _POINTS = 3, 100
 
 
 def spiral(seed: int = 1984, one_hot: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """The spiral: 3 classes of 100 points in the plane that no straight line separates.
+    """The spiral data set: 3 classes of 100 points in the plane, which straight lines cannot separate.
 
-    Returns the points, float64 (300, 2), and their labels, int64 (300,), or one-hot rows (300, 3). Point i of class
-    j lies at rate = i/100 from the centre, at the angle 4·j + 4·rate + 0.2·(a standard-normal draw); the draws come
-    from NumPy's legacy generator in the order of the points, so the set is the same everywhere.
+    Returns the points, float64 (300, 2), and their labels, int64 (300,), or with `one_hot`, rows (300, 3). Point i of
+    class j is at the distance rate = i/100 from the centre, at the angle 4·j + 4·rate + 0.2·(a standard-normal draw).
+    The draws are those of NumPy's legacy generator, in the order of the points.
 
     >>> import graphnn as gn
     >>> x, t = gn.data.spiral()
@@ -37,9 +37,9 @@ def spiral(seed: int = 1984, one_hot: bool = False) -> tuple[np.ndarray, np.ndar
 
 
 def circles(points: int = 300, noise: float = 0.05, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Two circles, one inside the other: points, float64 (points, 2), and labels 0 (outer) and 1 (inner), int64.
+    """Two circles, one inside the other: points, float64 (points, 2), and labels, int64, 0 outside and 1 inside.
 
-    The inner one has half the radius; `noise` is the deviation of the normal noise on each coordinate.
+    The inner one has half the radius. `noise` is the standard deviation of noise that is added to each coordinate.
 
     >>> import graphnn as gn
     >>> x, t = gn.data.circles(noise=0.0)
@@ -72,12 +72,12 @@ def _noisy(points: np.ndarray, noise: float, seed: int) -> np.ndarray:
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-    """Scikit-learn's bundled handwritten digits: float64 (1797, 8, 8) in 0..1, and labels 0..9, int64 (1797,).
+    """The handwritten digits of scikit-learn: float64 (1797, 8, 8) in 0..1, and labels 0..9, int64 (1797,).
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998.
 
     Raises:
-        GraphError: when scikit-learn is not installed, with the command that installs it.
+        GraphError: when scikit-learn is not installed; the message has the command that installs it.
 
     >>> import graphnn as gn
     >>> x, t = gn.data.digits()
@@ -93,22 +93,22 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Characters(NamedTuple):
-    """A text as numbers: `ids`, int64, one a character, and the `alphabet` that they index."""
+    """A text as numbers: `ids`, int64, has one number for each character, its index in `alphabet`."""
 
     ids: np.ndarray
     alphabet: str
 
     def decode(self, ids: ArrayLike) -> str:
-        """The text that some numbers stand for."""
+        """The text for some numbers."""
         return "".join(self.alphabet[i] for i in np.asarray(ids).reshape(-1))
 
     def windows(self, length: int, stride: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Stretches of so many characters, (windows, length), and beside each the same one character further.
+        """Pieces of the text, (windows, length), and for each the piece that begins one character later.
 
-        `stride` is how far apart they begin; by default they lie end to end.
+        The pieces begin `stride` characters apart; by default, each begins where the one before ends.
 
         Raises:
-            FeedError: when the text is too short for one.
+            FeedError: when the text is too short for one piece.
         """
         stride = length if stride is None else stride
         starts = np.arange(0, len(self.ids) - length, stride)
@@ -119,7 +119,7 @@ class Characters(NamedTuple):
 
 
 def text(source: str | os.PathLike[str]) -> Characters:
-    """A text file as numbers: its characters in order, and the alphabet of those that occur, sorted.
+    """A text file as numbers. The alphabet is made of the characters that occur, sorted.
 
     Raises:
         FormatError: when the file is not text in UTF-8, or is empty.
@@ -142,7 +142,7 @@ def text(source: str | os.PathLike[str]) -> Characters:
 
 
 def split(*arrays: ArrayLike, part: float = 1 / 3, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Arrays cut in two along their samples, in one random order: for each the larger part, then the held-out one.
+    """Shuffle samples and split them in two: for each array, the part to learn from, then the held-out part.
 
     `split(x, t)` gives `x_train, x_test, t_train, t_test`.
 
@@ -169,9 +169,9 @@ def split(*arrays: ArrayLike, part: float = 1 / 3, seed: int = 0) -> tuple[np.nd
 
 
 def balanced(labels: ArrayLike, epochs: int, seed: int = 0) -> np.ndarray:
-    """Orders in which every class comes up equally often: int64 (epochs, samples), for `shuffle`.
+    """Orders in which every class is equally frequent, int64 (epochs, samples), to be passed as `shuffle`.
 
-    Each epoch draws as many samples as there are, the rarer classes repeatedly: of a class all before any again.
+    Each epoch has as many samples as the data. Samples of rarer classes occur several times in it.
 
     Raises:
         FeedError: when labels are not integers in one dimension, or there are none.

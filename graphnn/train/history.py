@@ -1,4 +1,4 @@
-"""What a training run was like: one row an epoch, for reading, plotting and files."""
+"""The history of a training: a table with a row for each epoch."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["History"]
 
 
 class History(Sequence[dict[str, float]]):
-    """The epochs of a trainer, each a row of numbers by name: `epoch`, `loss`, `seconds`, and what was measured.
+    """A table with a row for each epoch of a training: `epoch`, `loss`, `seconds`, and all that was measured.
 
-    `history["val_loss"]` is a column as an array, NaN where an epoch has no such number; `history[-1]` is the last
-    row. Printing shows a table.
+    `history["val_loss"]` is a column as an array, with NaN for an epoch that has no such number. `history[-1]` is the
+    last row. Printing shows the table.
 
     >>> from graphnn.train.history import History
     >>> h = History()
@@ -35,12 +35,12 @@ class History(Sequence[dict[str, float]]):
         self.rows: list[dict[str, float]] = list(rows)
 
     def add(self, row: dict[str, float]) -> None:
-        """One more epoch."""
+        """Add a row."""
         self.rows.append(row)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of the numbers, in order of first appearance."""
+        """The names of the columns, in order of first appearance."""
         return tuple(dict.fromkeys(name for row in self.rows for name in row))
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ class History(Sequence[dict[str, float]]):
         return show_history(self, str(self) if self.rows else repr(self))
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as a CSV file, a column a name.
+        """Write the table into a CSV file, with the names of the columns in the first line.
 
         Raises:
             CheckpointError: when the file cannot be written.

@@ -1,7 +1,7 @@
-"""Metrics: how good scores are, as one number. Each is a function of scores and labels.
+"""Metrics: functions of scores and labels that say how good the scores are.
 
-`scores` are what a model predicts: (N, C) for classes, of any shape for numbers. `labels` are integers (N,) or
-one-hot rows (N, C) for classes, of the scores' shape for numbers.
+`scores` are the predictions of a model: (N, C) for C classes, or numbers of any shape. For classes, `labels` are
+integers (N,) or one-hot rows (N, C); for numbers, they have the shape of the scores.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ __all__ = ["accuracy", "confusion", "f1", "mean_absolute_error", "mean_squared_e
 
 
 def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The part of rows whose highest score is that of their label.
+    """The fraction of rows whose highest score is that of the label.
 
     Raises:
         ShapeError: when there are not as many labels as rows.
-        FeedError: when there are none.
+        FeedError: when there are no rows.
 
     >>> from graphnn import metrics
     >>> metrics.accuracy([[2, 1], [0, 3], [5, 4]], [0, 1, 1]).__round__(3)
@@ -30,7 +30,7 @@ def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def top_k(scores: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
-    """The part of rows whose label is among the k highest scores.
+    """The fraction of rows whose label is among the k highest scores.
 
     >>> from graphnn import metrics
     >>> metrics.top_k([[3, 2, 1], [1, 2, 3]], [1, 0], k=2)
@@ -42,9 +42,9 @@ def top_k(scores: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
 
 
 def f1(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The mean over classes of the harmonic mean of precision and recall; 0 for a class that never occurs.
+    """The macro F1 score: the harmonic mean of precision and recall, averaged over classes; 0 for an absent class.
 
-    Source: C. van Rijsbergen, Information Retrieval, 1979, chapter 7; the mean is the "macro" one.
+    Source: C. van Rijsbergen, Information Retrieval, 1979, chapter 7.
 
     >>> from graphnn import metrics
     >>> metrics.f1([[2, 1], [0, 3], [5, 4]], [0, 1, 1]).__round__(3)
@@ -57,7 +57,7 @@ def f1(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def confusion(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
-    """How many rows of each label (the rows) have their highest score at each class (the columns).
+    """The confusion matrix: for each label (row), how often each class (column) has the highest score.
 
     >>> from graphnn import metrics
     >>> metrics.confusion([[2, 1], [0, 3], [5, 4]], [0, 1, 1])
@@ -71,7 +71,7 @@ def confusion(scores: ArrayLike, labels: ArrayLike) -> np.ndarray:
 
 
 def perplexity(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The exponential of the mean cross-entropy of softmax: how many equally likely classes are as hard to guess.
+    """The perplexity: the exponential of the mean cross-entropy of softmax, as hard as so many equally likely classes.
 
     >>> from graphnn import metrics
     >>> metrics.perplexity([[0.0, 0.0, 0.0]], [1]).__round__(6)
@@ -84,7 +84,7 @@ def perplexity(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def mean_squared_error(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The mean of squared differences.
+    """The mean of the squared differences.
 
     >>> from graphnn import metrics
     >>> metrics.mean_squared_error([1.0, 2.0], [1.0, 4.0])
@@ -95,7 +95,7 @@ def mean_squared_error(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def mean_absolute_error(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The mean of absolute differences.
+    """The mean of the absolute differences.
 
     >>> from graphnn import metrics
     >>> metrics.mean_absolute_error([1.0, 2.0], [1.0, 4.0])
@@ -106,7 +106,7 @@ def mean_absolute_error(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def r2(scores: ArrayLike, labels: ArrayLike) -> float:
-    """The part of the labels' variance that the scores explain: 1 for a perfect fit, 0 for the mean.
+    """The coefficient of determination R²: the fraction of the labels' variance that the scores explain, at most 1.
 
     >>> from graphnn import metrics
     >>> metrics.r2([1.0, 2.0, 3.0], [1.0, 2.0, 4.0]).__round__(3)

@@ -1,4 +1,4 @@
-"""Models: the nodes of a network that training and prediction need, by name."""
+"""Models: a network as its input, labels, scores and loss."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Metric: TypeAlias = Callable[[np.ndarray, np.ndarray], float]
 class Model:
     """A network as its input, labels, scores and loss: `Model(x, t, scores, loss)`.
 
-    Its parameters are found from the scores and the loss. Prediction runs the inference form on NumPy unless
-    another backend is named.
+    The parameters are found from the scores and the loss. Prediction uses the inference form, in which for example
+    dropout does nothing. It runs on NumPy unless another `backend` is given.
 
     Raises:
         GraphError: when x or t is not an Input, or the scores do not depend on x.
@@ -59,11 +59,11 @@ class Model:
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
-        """The parameters by name, those that are not trained included."""
+        """All parameters by name, including those that are not trained."""
         return self.graph.parameters
 
     def predict(self, X: ArrayLike) -> np.ndarray:  # noqa: N803 - the mission's letter for many samples
-        """The scores of samples, `(N, ...)`: the class is the argmax of each row."""
+        """The scores of samples, `(N, ...)`. The predicted class is the argmax of each row."""
         if self._predict is None:
             form = inference.run(Graph({"scores": self.scores}))[0]
             self._predict = compile(form.outputs["scores"], backend=self.backend)
@@ -71,7 +71,7 @@ class Model:
         return result
 
     def accuracy(self, X: ArrayLike, T: ArrayLike) -> float:  # noqa: N803
-        """The part of samples whose highest score is that of their label; labels are integers or one-hot rows.
+        """The fraction of samples whose highest score is that of their label. Labels are integers or one-hot rows.
 
         Raises:
             ShapeError: when there are not as many labels as samples.
@@ -84,10 +84,10 @@ class Model:
         T: ArrayLike,  # noqa: N803
         metrics: Mapping[str, Metric] | None = None,
     ) -> dict[str, float]:
-        """The loss on samples in inference form, and metrics of their scores, by name.
+        """The loss and the metrics on samples, by name, in inference form.
 
-        `metrics` are functions of scores and labels, such as those of `gn.metrics`; by default the accuracy where
-        labels are integers, and nothing else.
+        `metrics` maps names to functions of scores and labels, such as those of `gn.metrics`. By default, it is the
+        accuracy if labels are integers, and nothing else.
 
         Raises:
             FeedError, ShapeError, LabelError: for data that does not fit the model.
@@ -102,14 +102,14 @@ class Model:
         return {"loss": float(found["loss"]), **measured}
 
     def save(self, path: str | os.PathLike[str], dtype: Any = None) -> checkpoint.Rounding | None:
-        """Write graph and weights to a safetensors file; `gn.load_model` makes the model again from it alone.
+        """Write the graph and the weights into a safetensors file, from which `gn.load_model` can rebuild the model.
 
-        `dtype="float16"` stores the weights in a half or a quarter of the space, and returns what that cost.
+        `dtype="float16"` stores the weights in half or a quarter of the space, and returns the loss of accuracy.
 
         Raises:
             CheckpointError: when the file cannot be written.
-            FormatError: when an op of the user's own has an attribute that no file can hold; `gn.save` of a mapping
-                stores weights alone.
+            FormatError: when an op of the user has an attribute that cannot be stored in a file. To store weights
+                alone, use `gn.save` with a mapping.
         """
         return checkpoint.save(path, self, dtype)
 

@@ -1,9 +1,9 @@
-"""Layers: functions that declare named, scoped, initialised pieces of a net, and return the node they end in.
+"""Layers: functions that declare a part of a net with its initialised parameters, and return its last node.
 
-Each opens a scope of its name, declares its parameters there, and draws their first values from an explicit seed
-together with their full name, so that a net is a function of its seeds and two layers differ. Nothing keeps a list of
-parameters: they are found from the loss. Calling a layer twice under one name makes two nodes of one name, which a
-graph refuses; to share weights, declare the parameters once and write `x @ W + b`.
+Each layer opens a scope of its name and declares its parameters in it. Their first values are drawn from a seed and
+from their full name, so two layers with the same seed differ, and a net depends only on its seeds. There is no list of
+parameters: they are found from the loss. Calling a layer twice with one name declares two parameters of the same name,
+which a graph refuses. To share weights, declare the parameters once and write `x @ W + b`.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ __all__ = [
 ]  # fmt: skip
 
 Init: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
-"""From a shape and a generator to the first value of a weight."""
+"""A function that takes a shape and a random generator, and returns the first value of a weight."""
 
 
 def xavier(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Normal, with variance 2 / (fan in + fan out): for tanh, sigmoid and softmax.
+    """Normal values with variance 2 / (fan in + fan out): for layers before tanh, sigmoid or softmax.
 
     Source: X. Glorot and Y. Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010,
     equation 12.
@@ -57,7 +57,7 @@ def xavier(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def he(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Normal, with variance 2 / fan in: for rectifiers.
+    """Normal values with variance 2 / fan in: for layers before rectifiers.
 
     Source: K. He, X. Zhang, S. Ren and J. Sun, Delving Deep into Rectifiers, 2015, equation 10.
 
@@ -69,7 +69,7 @@ def he(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def normal(deviation: float = 0.01) -> Init:
-    """Normal, with a given deviation.
+    """Normal values with a given standard deviation.
 
     >>> import graphnn as gn, numpy as np
     >>> round(float(gn.nn.normal(0.5)((1000,), np.random.default_rng(0)).std()), 1)
@@ -79,7 +79,7 @@ def normal(deviation: float = 0.01) -> Init:
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many values a weight gathers from, and spreads to: (in, out), or kernels (out, in, ...)."""
+    """Fan in and fan out: how many values a weight (in, out) or a kernel (out, in, ...) reads, and how many read it."""
     if len(shape) < 2:
         return prod(shape) or 1, 1
     if len(shape) == 2:
@@ -101,7 +101,7 @@ def _features(x: Node, axis: int, layer: str) -> int:
 
 
 def affine(x: Node, units: int, name: str = "affine", *, bias: bool = True, init: Init = xavier, seed: int = 0) -> Node:
-    """`x @ W + b`: features (..., k) to (..., units), with weights by `init` and a zero bias.
+    """A linear layer `x @ W + b` from features (..., k) to (..., units). `init` draws W, and b is zero at first.
 
     Raises:
         ShapeError: when the last axis of x is not a fixed number.
@@ -125,10 +125,10 @@ def mlp(
     init: Init = he,
     seed: int = 0,
 ) -> Node:
-    """Affine layers of some widths, with an activation between them; the last is left as scores.
+    """A multi-layer perceptron: linear layers of the given widths with an activation between them, none after the last.
 
     Raises:
-        GraphError: when there are no widths.
+        GraphError: when no width is given.
 
     >>> import graphnn as gn
     >>> gn.nn.mlp(gn.Input("x", ("N", 2)), [16, 16, 3], activation=gn.Tanh).shape
@@ -157,9 +157,9 @@ def conv(
     init: Init = he,
     seed: int = 0,
 ) -> Node:
-    """A convolution of images (N, C, height, width) or sequences (N, C, length) to so many channels.
+    """A convolution of images (N, C, height, width) or sequences (N, C, length) that gives `channels` channels.
 
-    `kernel` is the size of its window, one number for all axes or one each; the rest is as for `Conv`.
+    `kernel` is the size of the filters: one number for all axes, or one for each. The rest is as for `Conv`.
 
     Raises:
         ShapeError: when the channels are not a fixed number that `groups` divides.
@@ -177,7 +177,7 @@ def conv(
 
 
 def embedding(ids: Node, count: int, width: int, name: str = "embedding", *, seed: int = 0) -> Node:
-    """Rows of a table of `count` vectors, by integers (...): (..., width).
+    """An embedding: for integers (...), the rows of a table of `count` vectors, (..., width).
 
     >>> import graphnn as gn
     >>> gn.nn.embedding(gn.Input("ids", ("N", 5), dtype="int64"), 100, 8).shape
@@ -188,7 +188,7 @@ def embedding(ids: Node, count: int, width: int, name: str = "embedding", *, see
 
 
 def layer_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
-    """Features along the last axis brought to mean 0 and variance 1, then scaled and shifted.
+    """Layer normalisation: features along the last axis get mean 0 and variance 1, then a learned scale and shift.
 
     >>> import graphnn as gn
     >>> list(gn.Graph(gn.nn.layer_norm(gn.Input("x", ("N", 4)))).parameters)
@@ -200,7 +200,7 @@ def layer_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
 
 
 def rms_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
-    """Features along the last axis divided by their root mean square, then scaled.
+    """RMS normalisation: features along the last axis are divided by their root mean square, then get a learned scale.
 
     >>> import graphnn as gn
     >>> gn.nn.rms_norm(gn.Input("x", ("N", 4))).shape
@@ -211,7 +211,9 @@ def rms_norm(x: Node, name: str = "norm", *, epsilon: float = 1e-5) -> Node:
 
 
 def batch_norm(x: Node, name: str = "norm", *, momentum: float = 0.9, epsilon: float = 1e-5) -> Node:
-    """Channels, along axis 1, brought to mean 0 and variance 1 over the batch; by running statistics when predicting.
+    """Batch normalisation: channels (axis 1) get mean 0 and variance 1 over the batch, then a learned scale and shift.
+
+    When predicting, running averages of the mean and the variance are used instead of those of the batch.
 
     >>> import graphnn as gn
     >>> [p.name for p in gn.Graph(gn.nn.batch_norm(gn.Input("x", ("N", 4)))).parameters.values() if p.trainable]
@@ -226,7 +228,7 @@ def batch_norm(x: Node, name: str = "norm", *, momentum: float = 0.9, epsilon: f
 
 
 def dropout(x: Node, rate: float = 0.5, name: str = "dropout", *, seed: int | None = None) -> Node:
-    """Elements dropped with probability `rate` while learning; nothing when predicting.
+    """Dropout: elements are set to zero with probability `rate` while learning, and kept when predicting.
 
     >>> import graphnn as gn
     >>> gn.nn.dropout(gn.Input("x", ("N", 4)), 0.2).op
@@ -240,9 +242,9 @@ _GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
 def recurrent(x: Node, units: int, cell: str = "lstm", name: str = "recurrent", *, seed: int = 0) -> Node:
-    """Sequences (N, T, k) through a recurrent cell, step by step: its outputs, (N, T, units).
+    """A recurrent layer: the outputs (N, T, units) of a cell that goes through sequences (N, T, k) step by step.
 
-    `cell` is "rnn", "lstm" or "gru". The states begin at zero. One cell is compiled, whatever the length.
+    `cell` is "rnn", "lstm" or "gru". The states are zero at first. The cell is compiled once for all lengths.
 
     Raises:
         GraphError: for another cell.
@@ -284,11 +286,12 @@ def _twice(h: Node) -> tuple[Node, Node]:
 def attention(
     x: Node, heads: int, name: str = "attention", *, causal: bool = False, mask: Node | None = None, seed: int = 0
 ) -> Node:
-    """Self-attention with several heads over sequences (N, T, d), d divided by `heads`: (N, T, d).
+    """Self-attention with several heads: from sequences (N, T, d) to (N, T, d).
 
-    `softmax(q k' / sqrt(d / heads)) v` a head, of projections q, k and v of x; the heads side by side are projected
-    once more. `causal` keeps each place from those after it, which needs a fixed T; `mask`, bool and broadcastable to
-    (N, heads, T, T), is true where a place may look. Source: A. Vaswani et al., Attention Is All You Need, 2017.
+    Each head computes `softmax(q k' / sqrt(d / heads)) v`, where q, k and v are projections of x to d / heads features.
+    The heads are joined and projected once more. With `causal`, no position attends to later ones; T must be a fixed
+    number then. `mask` is of bools, broadcasts to (N, heads, T, T), and is true where a position may attend to another.
+    Source: A. Vaswani et al., Attention Is All You Need, 2017.
 
     Raises:
         ShapeError: when x is not (N, T, d) with a fixed d that `heads` divides, or T is named and `causal` asked for.
@@ -329,9 +332,11 @@ def transformer_block(
     activation: Callable[[Node], Node] = ReLU,
     seed: int = 0,
 ) -> Node:
-    """Attention and a two-layer perceptron, each normalised before and added to what it was given: (N, T, d).
+    """A transformer block, (N, T, d): attention, then a two-layer perceptron.
 
-    `widen` is how much wider the perceptron's hidden layer is; `rate` drops elements of each part while learning.
+    Each of the two is applied to the normalised value, and its result is added to the value before it.
+
+    The hidden layer of the perceptron has `widen` times d units. `rate` is the dropout after each of the two.
     Source: R. Xiong et al., On Layer Normalization in the Transformer Architecture, 2020 (the "pre-norm" block).
 
     >>> import graphnn as gn

@@ -1,7 +1,7 @@
-"""Optimisers: rules that build graphs. `updates` maps each parameter, and each state, to the node of its next value.
+"""Optimisers: update rules as graphs. `updates` maps each parameter, and each state, to the node of its next value.
 
-The learning rate is a runtime scalar and the number of steps taken is state, so neither a new rate nor a schedule
-recompiles anything, and a whole training loop runs without leaving the program.
+The learning rate is a runtime scalar, and the number of steps taken is a state. So neither a new rate nor a schedule
+recompiles anything, and a whole training loop runs inside the compiled program.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from .scaling import LossScaling
 __all__ = ["SGD", "Group", "Momentum", "Nesterov", "Optimizer", "Schedule", "trainable_parameters"]
 
 Schedule: TypeAlias = Callable[[Node], Node]
-"""From the number of steps taken, a float64 scalar node, to the factor on the learning rate."""
+"""A function from the number of steps taken, a float64 scalar node, to the factor for the learning rate."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that an optimiser treats in their own way: `Group(params, lr_scale=1.0, **options)`.
+    """Parameters with options of their own: `Group(params, lr_scale=1.0, **options)`.
 
-    `lr_scale` multiplies the learning rate; other options replace those of the optimiser, such as
-    `weight_decay=0.0` for biases.
+    `lr_scale` multiplies the learning rate. Other options, such as `weight_decay=0.0` for biases, replace those of the
+    optimiser.
 
     >>> import graphnn as gn
     >>> W, b = gn.Parameter("W", 1.0), gn.Parameter("b", 1.0)
@@ -58,14 +58,15 @@ class Group:
 
 
 class Optimizer:
-    """The base of update rules: a subclass answers `step`, how one parameter moves.
+    """The base of optimisers: a subclass defines `step`, the update of one parameter.
 
-    `lr` is the learning rate; `schedule` a function from the number of steps taken to a factor on it, such as those
-    of `gn.schedules`; `groups` are parameters treated in their own way; `accumulate` gathers the gradients of so many
-    batches, and moves by their mean; `name` prefixes the state's names, so that two optimisers fit into one program.
+    `lr` is the learning rate. `schedule` is a function from the number of steps taken to a factor for the learning
+    rate, such as those of `gn.schedules`. `groups` are parameters with options of their own. With `accumulate`, the
+    gradients of so many batches are added up, and one step is taken with their mean. `name` is a prefix for the names
+    of the state, so that two optimisers can be in one program.
 
-    A rule keeps what it must remember in `self.state(parameter, "velocity")`, and asks for the number of steps taken
-    by `self.taken()`.
+    In `step`, `self.state(parameter, "velocity")` is a value that is carried from step to step, and `self.taken()` is
+    the number of steps taken.
 
     Raises:
         GraphError: when an option makes no sense.
@@ -102,11 +103,11 @@ class Optimizer:
     # What a rule may use -----------------------------------------------------------------------------------------
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
-        """The next value of a parameter, and of the state that its rule keeps."""
+        """The next values of a parameter and of its state."""
         raise NotImplementedError(f"{type(self).__name__} does not say how a parameter moves: define step(...).")
 
     def state(self, parameter: Parameter, name: str) -> Parameter:
-        """An array of the parameter's shape and dtype, zero at first, that the rule carries from step to step."""
+        """A state of the parameter: an array of its shape and dtype, zero at first, carried from step to step."""
         return self._remembered(
             parameter, f"{parameter.name}.{name}", np.zeros(parameter.storage.shape, parameter.dtype)
         )
@@ -127,7 +128,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        """The learning rate; assigning changes it in every program compiled from this optimiser."""
+        """The learning rate. Assigning changes it in every program that is compiled from this optimiser."""
         held = self._states.get((None, "lr"))
         return self._initial_lr if held is None else float(held.value)
 
@@ -140,10 +141,10 @@ class Optimizer:
 
     @property
     def rate(self) -> Parameter:
-        """The parameter that holds the learning rate, once `updates` was asked for.
+        """The parameter that holds the learning rate, once `updates` was called.
 
         Raises:
-            GraphError: when it was not.
+            GraphError: when `updates` was not called yet.
         """
         held = self._states.get((None, "lr"))
         if held is None:
@@ -167,13 +168,13 @@ class Optimizer:
     ) -> dict[Parameter, Node]:
         """The updates that lower a scalar loss: a mapping from parameters and state to their next values.
 
-        `params` are by default the trainable parameters that the loss depends on. `max_value` clips each element of
-        the gradients, `max_grad` then the gradients by their global norm. `scaling` scales the loss while it is
-        differentiated, and leaves steps out whose gradients overflow: for mixed precision.
+        `params` are by default the trainable parameters that the loss depends on. `max_value` clips each element of the
+        gradients; then `max_grad` clips the gradients by their global norm. `scaling` is for mixed precision: it scales
+        the loss that is differentiated, and skips steps whose gradients overflow.
 
         Raises:
             ShapeError: when the loss is not a scalar.
-            GraphError: when it depends on no trainable parameter, or not on one given.
+            GraphError: when it depends on no trainable parameter, or not on one of `params`.
         """
         targets = trainable_parameters(loss) if params is None else list(params)
         if not targets:
@@ -201,11 +202,11 @@ class Optimizer:
         return updates
 
     def _rules(self, targets: Sequence[Parameter]) -> dict[Parameter, tuple[Optimizer, float]]:
-        """For the parameters of groups, this optimiser with the group's options, and the factor on its rate."""
+        """For each parameter in a group: this optimiser with the options of the group, and the factor for the rate."""
         rules: dict[Parameter, tuple[Optimizer, float]] = {}
         known = set(targets)
         for group in self.groups:
-            rule = copy.copy(self)  # the state is shared: it stands in the same mapping
+            rule = copy.copy(self)  # it shares the mapping that holds the state
             for option, value in group.options.items():
                 if not hasattr(rule, option):
                     raise GraphError(f"{type(self).__name__} has no option '{option}', which a group sets.")
@@ -223,7 +224,7 @@ class Optimizer:
     def _accumulated(
         self, targets: Sequence[Parameter], gradients: list[Node]
     ) -> tuple[list[Node], Callable[[dict[Parameter, Node]], dict[Parameter, Node]]]:
-        """The gradients to move by, and what makes the moves wait until enough batches have been gathered."""
+        """The gradients for a step, and a function that makes updates wait until enough batches are added up."""
         if self.accumulate == 1:
             return gradients, lambda moves: moves
         batch = self._remembered(None, "batches", np.int64(0))
@@ -268,7 +269,7 @@ class SGD(Optimizer):
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
-        """A step against the gradient, or along the velocity that gradients have built up."""
+        """A step against the gradient, or with momentum, along the velocity."""
         g = gradient + self.weight_decay * parameter if self.weight_decay else gradient
         if not self.momentum:
             return {parameter: parameter - lr * g}
@@ -295,7 +296,7 @@ class Momentum(Optimizer):
         self.momentum = momentum
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
-        """Along the velocity."""
+        """A step along the velocity."""
         v = self.state(parameter, "velocity")
         new_v = self.momentum * v - lr * gradient
         return {v: new_v, parameter: parameter + new_v}
@@ -315,7 +316,7 @@ class Nesterov(Momentum):
     """
 
     def step(self, parameter: Parameter, gradient: Node, lr: Node) -> Mapping[Parameter, Node]:
-        """Along the velocity, looking one step ahead."""
+        """A step along the velocity, with a look one step ahead."""
         m = self.momentum
         v = self.state(parameter, "velocity")
         new_v = m * v - lr * gradient

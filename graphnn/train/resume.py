@@ -1,4 +1,4 @@
-"""Resuming: a whole training in one file, and orders of samples that go on where they were."""
+"""Resuming: a whole training in one file, and orders of samples that continue where they stopped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOTE = "graphnn.training"
 
 
 class Orders:
-    """The orders of a training's epochs, with what is needed to go on with them elsewhere."""
+    """The orders of the epochs of a training, with the state that is needed to continue them in another process."""
 
     def __init__(self) -> None:
         self._source: Any = None
@@ -31,7 +31,7 @@ class Orders:
         self._found: dict[str, Any] | None = None
 
     def of(self, shuffle: Shuffle, samples: int, epochs: int) -> Shuffle | Iterator[np.ndarray]:
-        """What a loop is to shuffle by: for a generator, its orders from where a resumed training was."""
+        """The `shuffle` for a loop. A generator is first set to the state that it had in a resumed training."""
         self._source = shuffle if isinstance(shuffle, (np.random.Generator, np.random.RandomState)) else None
         found, self._found = self._found, None
         if self._source is not None and found and found["kind"] == type(self._source).__name__:
@@ -49,18 +49,18 @@ class Orders:
             yield order
 
     def note(self) -> dict[str, Any]:
-        """Where the orders stand, in words that JSON holds."""
+        """The state of the generator, as values for JSON."""
         if self._source is None:
             return {}
         return {"kind": type(self._source).__name__, "state": _as_lists(_get_state(self._source))}
 
     @property
     def order(self) -> np.ndarray | None:
-        """The last order, for those that depend on it."""
+        """The last order, if the next one depends on it."""
         return self._order
 
     def go_on(self, note: dict[str, Any], order: np.ndarray | None) -> None:
-        """Stand where a note says."""
+        """Continue from the state in a note, and from the last order."""
         self._found, self._order = note or None, order
 
 
@@ -104,14 +104,14 @@ def write_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
         "history": trainer.history.rows,
         "orders": trainer.orders.note(),
         "callbacks": [memory.kind for memory in memories],
-        "ended": trainer.fitting and trainer.ended,  # a `fit` that is over does not keep the next one from training
+        "ended": trainer.fitting and trainer.ended,  # a `fit` that is over does not prevent the next one
         "optimizer": type(trainer.optimizer).__name__,
     }
     checkpoint.write(path, arrays, {_NOTE: json.dumps(note)})
 
 
 def read_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
-    """Read what `write_training` wrote, all of it or nothing."""
+    """Read what `write_training` wrote: all of it, or nothing."""
     arrays, notes = checkpoint.read(path)
     if _NOTE not in notes:
         raise CheckpointError(f"{os.fspath(path)} holds weights, not a training: gn.load reads those into a model.")
@@ -135,5 +135,5 @@ def read_training(path: str | os.PathLike[str], trainer: Trainer) -> None:
 
 
 def _taken(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    """The arrays whose names begin so, taken out and named by the rest."""
+    """Take out the arrays whose names have a prefix, and return them by the rest of their names."""
     return {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Loss scaling: gradients too small for 16 bits are brought into range, and steps that overflow are left out."""
+"""Loss scaling: gradients that are too small for 16 bits are scaled up, and steps that overflow are skipped."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["LossScaling"]
 class LossScaling:
     """Dynamic loss scaling: `LossScaling(initial=2.0**15, growth=2.0, backoff=0.5, every=2000, least=1.0)`.
 
-    The loss is multiplied by the scale before it is differentiated, and the gradients are divided by it. Where one of
-    them is not finite, the whole step is left out: parameters and the optimiser's state keep their values, and the
-    scale is multiplied by `backoff`. After `every` good steps in a row it is multiplied by `growth`. Scale and count
-    are state of the program, so a compiled loop follows them without leaving it, and checkpoints hold them.
+    The loss is multiplied by the scale before it is differentiated, and the gradients are divided by it. If one of them
+    is not finite, the step is skipped: the parameters and the optimiser's state keep their values, and the scale is
+    multiplied by `backoff`. After `every` good steps in a row, the scale is multiplied by `growth`. The scale and the
+    count of good steps are state of the compiled program, and checkpoints contain them.
 
-    At the scale `least` an overflow is no matter of scaling any more: the step is not left out then, so that
-    `check_finite` sees what came of it, and blames the node.
+    At the smallest scale `least`, an overflow has another cause than scaling. Then the step is not skipped, so that
+    `check_finite` notices the overflow and blames the node.
     Source: P. Micikevicius et al., Mixed Precision Training, 2018, section 3.2.
 
     Raises:
@@ -60,15 +60,15 @@ class LossScaling:
         self.good_steps = Parameter("good_steps", np.int64(0), dtype="int64", trainable=False)
 
     def scaled(self, loss: Node) -> Node:
-        """What is to be differentiated."""
+        """The scaled loss, which is to be differentiated."""
         return loss * self.scale.cast(loss.dtype)
 
     def unscaled(self, gradients: Sequence[Node]) -> list[Node]:
-        """The gradients of the loss from those of the scaled loss."""
+        """The gradients of the loss, from those of the scaled loss."""
         return [Mul(g, 1 / self.scale.cast(g.dtype)) for g in gradients]
 
     def guarded(self, updates: Mapping[Parameter, Node], gradients: Sequence[Node]) -> dict[Parameter, Node]:
-        """The updates, left out when one of the scaled gradients is not finite; and those of the scale."""
+        """The updates, which are skipped when a scaled gradient is not finite; and those of the scale."""
         bad = reduce(Or, [_not_finite(g) for g in gradients])
         left_out = bad & (self.scale > self.least)
         guarded: dict[Parameter, Node] = {p: Where(left_out, p, node) for p, node in updates.items()}
@@ -84,6 +84,6 @@ class LossScaling:
 
 
 def _not_finite(gradient: Node) -> Node:
-    """Does it hold an infinity or NaN? A maximum is NaN when any element is."""
+    """Does it hold an infinity or NaN? A maximum is NaN when an element is."""
     largest = Max(Abs(gradient)) if gradient.shape else Abs(gradient)
     return ~(largest < Constant(np.inf, dtype=gradient.dtype))

@@ -1,8 +1,8 @@
-"""Schedules: factors on the learning rate, as functions of the number of steps taken.
+"""Schedules: factors for the learning rate, as functions of the number of steps taken.
 
-A schedule takes that number as a float64 scalar node and returns a scalar node, so it is a part of the training step:
-it costs no recompilation, and a compiled loop follows it without leaving the program. Any function that builds nodes
-is one; any function of numbers becomes one by `tabulated`.
+A schedule takes that number as a float64 scalar node, and returns a scalar node. So it is a part of the compiled
+training step, and nothing is recompiled when the rate changes. Any function that builds such a node is a schedule;
+`tabulated` makes one from a function of numbers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["cosine", "exponential", "one_cycle", "preview", "steps", "tabulated"
 
 
 def steps(every: int, factor: float = 0.1) -> Schedule:
-    """The rate times `factor` after every so many steps.
+    """A factor that is multiplied by `factor` after every `every` steps.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.steps(2, 0.5), 5)
@@ -37,7 +37,7 @@ def steps(every: int, factor: float = 0.1) -> Schedule:
 
 
 def exponential(decay: float, every: int = 1) -> Schedule:
-    """The rate times `decay ** (t / every)`, smoothly.
+    """The factor `decay ** (t / every)` after t steps.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.exponential(0.5), 3)
@@ -48,7 +48,7 @@ def exponential(decay: float, every: int = 1) -> Schedule:
 
 
 def cosine(total: int, floor: float = 0.0) -> Schedule:
-    """From 1 to `floor` along half a cosine over `total` steps, and `floor` from there on.
+    """A factor that falls from 1 to `floor` along half a cosine, over `total` steps, and then stays there.
 
     Source: I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017, equation 5.
 
@@ -65,7 +65,7 @@ def cosine(total: int, floor: float = 0.0) -> Schedule:
 
 
 def warm_up(length: int, then: Schedule | None = None) -> Schedule:
-    """From 1/length to 1 in so many steps; after that `then`, which counts from 0 there, or 1.
+    """A factor that rises from 1/length to 1 in `length` steps; then 1, or the schedule `then`, counted from there.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.warm_up(2, gn.schedules.exponential(0.5)), 5)
@@ -81,10 +81,10 @@ def warm_up(length: int, then: Schedule | None = None) -> Schedule:
 
 
 def one_cycle(total: int, rise: float = 0.3, first: float = 0.04, last: float = 1e-4) -> Schedule:
-    """From `first` up to 1 in the part `rise` of `total` steps, and down to `last`, each along half a cosine.
+    """A factor that rises from `first` to 1 in the fraction `rise` of `total` steps, and falls to `last` in the rest.
 
-    The learning rate is the peak. Source: L. Smith and N. Topin, Super-Convergence: Very Fast Training of Neural
-    Networks Using Large Learning Rates, 2018.
+    Both follow half a cosine. The learning rate of the optimiser is the peak. Source: L. Smith and N. Topin,
+    Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2018.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.one_cycle(10, rise=0.5), 11)[[0, 5, 10]].round(2)
@@ -105,9 +105,9 @@ def one_cycle(total: int, rise: float = 0.3, first: float = 0.04, last: float = 
 
 
 def tabulated(function: Callable[[int], float] | Sequence[float], total: int | None = None) -> Schedule:
-    """Any function of the number of steps taken, computed for the first `total` of them; the last value from there on.
+    """A schedule from a function of the number of steps, computed for the first `total` steps; then its last value.
 
-    A sequence of factors is taken as it is.
+    It may also be a sequence of factors.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.tabulated(lambda t: 1.0 if t % 2 else 0.5, total=3), 4)
@@ -131,7 +131,7 @@ def tabulated(function: Callable[[int], float] | Sequence[float], total: int | N
 
 
 def preview(schedule: Schedule, total: int) -> np.ndarray:
-    """The factors of the first `total` steps, to look at before training with them.
+    """The factors of a schedule for the first `total` steps, to look at before training.
 
     >>> import graphnn as gn
     >>> gn.schedules.preview(gn.schedules.cosine(2), 3).round(3)

@@ -1,4 +1,4 @@
-"""Streams: batches that come from an iterable, the next one prepared in a thread while one is trained on."""
+"""Streams: batches from an iterable, of which a thread prepares the next while the present one is trained on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AHEAD = 2
 
 
 def read_batch(batch: Any, x: str, t: str) -> dict[str, ArrayLike]:
-    """The feeds that a batch is: a mapping as it is, or a pair of samples and labels.
+    """The feeds for a batch, which is a mapping of feeds, or a pair of samples and labels.
 
     Raises:
         FeedError: for anything else.
@@ -31,12 +31,12 @@ def read_batch(batch: Any, x: str, t: str) -> dict[str, ArrayLike]:
 
 
 def prefetched(batches: Iterable[Any], ahead: int = _AHEAD) -> Iterator[Any]:
-    """The same items in the same order, fetched by a thread that is up to `ahead` of them in front.
+    """The items of an iterable, in order. A thread fetches up to `ahead` items in advance.
 
-    What the iterable raises is raised here, in its turn. The thread ends with the iteration, however that ends.
+    An error that the iterable raises is raised here, at its position. The thread ends when the iteration ends.
 
     Raises:
-        FeedError: when it cannot be iterated over.
+        FeedError: when the argument is not an iterable.
     """
     if not isinstance(batches, Iterable):
         raise FeedError(f"{type(batches).__name__} is no iterable of batches; with arrays, pass the labels too.")

@@ -1,4 +1,4 @@
-"""Sweeps: one net trained from many seeds and with many learning rates, all at once in one compiled program."""
+"""Sweeps: one net is trained with many seeds and learning rates at the same time, in one compiled program."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["Sweep", "sweep"]
 
 
 class Sweep:
-    """What a sweep found: a replica for each seed and rate, with its losses and its weights; prints as a table."""
+    """The result of a sweep: the losses and weights of a replica for each seed and rate. It prints as a table."""
 
     def __init__(
         self, model: Model, replicas: Sequence[tuple[Any, float]], losses: np.ndarray, weights: Mapping[str, np.ndarray]
@@ -35,17 +35,17 @@ class Sweep:
         self.lrs = np.array([lr for _, lr in replicas])
         """The learning rate of each replica."""
         self.losses = losses
-        """The mean loss of each epoch, `(replicas, epochs)`; NaN from where a replica diverged."""
+        """The mean loss of each epoch, `(replicas, epochs)`; NaN from the epoch on in which a replica diverged."""
         self.weights = weights
-        """The weights by name, those of all replicas stacked along a first axis."""
+        """The weights by name, stacked for all replicas along a first axis."""
         self._model = model
 
     @property
     def best(self) -> int:
-        """The replica whose last loss is the least.
+        """The number of the replica with the smallest last loss.
 
         Raises:
-            GraphError: when every one diverged.
+            GraphError: when all replicas diverged.
         """
         last = self.losses[:, -1]
         if not np.isfinite(last).any():
@@ -53,14 +53,14 @@ class Sweep:
         return int(np.argmin(np.where(np.isfinite(last), last, np.inf)))
 
     def model(self, replica: int | None = None) -> Model:
-        """The model, with the weights of a replica written into it; of the best unless said."""
+        """The model with the weights of a replica, by default of the best, which are written into its parameters."""
         chosen = self.best if replica is None else replica
         for name, parameter in self._model.parameters.items():
             parameter.value = self.weights[name][chosen]
         return self._model
 
     def accuracy(self, X: ArrayLike, T: ArrayLike) -> np.ndarray:  # noqa: N803 - the mission's letters
-        """The accuracy of each replica on samples and labels; the model's weights stay what they are."""
+        """The accuracy of each replica on samples and labels. The parameters of the model keep their values."""
         kept = {name: parameter.value for name, parameter in self._model.parameters.items()}
         try:
             return np.array([self.model(replica).accuracy(X, T) for replica in range(len(self.lrs))])
@@ -97,15 +97,15 @@ def sweep(
     drop_last: bool = False,
     backend: str = "numpy",
 ) -> Sweep:
-    """Train a net once for each pair of a seed and a learning rate, all in one program, and say how each went.
+    """Train a net once for each pair of a seed and a learning rate, all in one program.
 
-    `declare(seed)` gives the model: the same graph for every seed, with other weights. `optimizer` is as for a
-    `Trainer`; `lrs` are by default its own rate. Every replica sees the same batches, in the order that `shuffle`
-    says, and ends where a training of its own in that order would, up to rounding. One that diverges is NaN from there,
-    and the others go on. Nets of any ops can be swept; those without a rule for replicas run in a loop over them.
+    `declare(seed)` returns the model: for every seed the same graph, with other weights. `optimizer` is as for a
+    `Trainer`; `lrs` is by default its own rate. Every replica sees the same batches, in the order that `shuffle` says,
+    and has the result of a separate training in that order, up to rounding. If a replica diverges, its values become
+    NaN, and the others go on. Nets may contain any op; an op that has no rule for replicas runs in a loop over them.
 
-    Small nets gain the most: declaring, compiling and entering each step are paid once for all replicas. What a step
-    computes is computed for each, so a net whose products keep the processor busy gains little more than that.
+    Small nets gain most, because the costs of declaring, compiling and starting each step occur once for all replicas.
+    The arithmetic is done for each replica, so a net that keeps the processor busy gains little.
 
     Raises:
         GraphError: when seeds make different graphs, or there is nothing to sweep.
@@ -135,7 +135,7 @@ def sweep(
     updates[total] = total + model.loss.cast(total.dtype)
     values = {p: np.stack([models[i].parameters[p.name].storage for i, _ in replicas]) for p in _differing(models)}
     values[optimizer.rate] = np.array([lr for _, lr in replicas], optimizer.rate.dtype)
-    # Stabilised as a training of its own would be: what composites are made of is stable, and needs it no more.
+    # Stabilised before composites are expanded, as in a separate training: their expansions are stable already.
     graph, stacked = replicate(stabilise.run(Graph({}, updates))[0], values, len(replicas))
     passes = [p for p in find_backend(backend).passes if p is not stabilise]
     program = compile(graph.outputs, graph.updates, backend=backend, passes=passes, check_finite=None)
@@ -157,7 +157,7 @@ def sweep(
 
 
 def _differing(models: Sequence[Model]) -> list[Parameter]:
-    """The first model's parameters that are trained, or begin with other values in another model."""
+    """The parameters of the first model that are trained, or that have other values in another model."""
     first, *others = models
     return [
         p

@@ -1,4 +1,4 @@
-"""The trainer: fits a model by an optimiser, through the compiled loop, and keeps what the training was like."""
+"""The trainer: fits a model with an optimiser, through the compiled loop, and keeps the history of the training."""
 
 from __future__ import annotations
 
@@ -33,9 +33,8 @@ Callback: TypeAlias = "Callable[[Trainer], Any]"
 class Trainer:
     """Trains a model: `Trainer(model, optimizer, backend="numpy", average=None, precision=None)`, then `fit`.
 
-    `average` keeps an exponential moving average of the weights beside them. `precision` is that of `gn.compile`:
-    "mixed_float16" comes with dynamic loss scaling, "mixed_bfloat16" needs none. The weights stay float32, and so does
-    prediction.
+    `average` keeps an exponential moving average of the weights. `precision` is as for `gn.compile`: "mixed_float16"
+    turns on dynamic loss scaling, which "mixed_bfloat16" does not need. Weights and predictions stay float32.
 
     Raises:
         GraphError: when the optimizer is none, such as a class that was not called.
@@ -62,29 +61,29 @@ class Trainer:
         self.model, self.optimizer, self.backend, self.average = model, optimizer, backend, average
         self.precision = precision
         self.scaling = LossScaling() if precision == "mixed_float16" else None
-        """The loss scaling of mixed float16; assign another one before the first `fit`."""
+        """The loss scaling for mixed float16. To use another one, assign it before the first `fit`."""
         self.loss_list: list[float] = []
-        """The average loss between log lines."""
+        """For each log line, the average loss since the line before."""
         self.history = History()
-        """One row an epoch: its number, the mean loss, the seconds since `fit` began, and the validation's numbers."""
+        """A row for each epoch: its number, mean loss, seconds since `fit` began, and results of validation."""
         self.epoch = 0
-        """How many epochs were completed."""
+        """How many epochs are completed."""
         self.eval_interval: int | None = None
         self.pending: list[float] = []
         """The losses since the last log line."""
         self.orders = Orders()
         self.callbacks: Sequence[Callback] = ()
-        """Those of the `fit` under way, or of the last one."""
+        """The callbacks of the present or last `fit`."""
         self.ended = False
         """Did a callback end the training?"""
         self.fitting = False
-        """Is a `fit` under way, or was the last one broken off by an error or Ctrl-C?"""
+        """Is a `fit` running, or was the last one ended by an error or Ctrl-C?"""
         self.memories: list[Memory] = []
-        """What the callbacks of a resumed training remembered, for those of the next `fit`."""
+        """The state of the callbacks of a resumed training, for the callbacks of the next `fit`."""
         self._programs: dict[tuple[float | None, float | None], Executable] = {}
 
     def program(self, max_grad: float | None = None, max_value: float | None = None) -> Executable:
-        """The compiled training step: its output is the loss, its updates are the optimiser's."""
+        """The compiled training step. Its output is the loss, and its updates are those of the optimiser."""
         key = (max_grad, max_value)
         if key not in self._programs:
             updates = self.optimizer.updates(
@@ -114,24 +113,26 @@ class Trainer:
     ) -> None:
         """Train for `max_epoch` further epochs of mini-batches.
 
-        `x` and `t` are arrays, memory-mapped ones included. Without `t`, `x` is an iterable of batches, each a pair
-        or a mapping of feeds, gone through once an epoch (or a function that gives a fresh one); the next batch is
-        prepared in a thread while one is trained on.
+        `x` and `t` are arrays, which may be memory-mapped. Or `t` is None, and `x` is an iterable of batches, or a
+        function that returns one. It is iterated over once in each epoch. A batch is a pair (x, t) or a mapping of
+        feeds. A thread prepares the next batch while the model is trained on the present one.
 
-        Where the iteration of an epoch, counted from 0, is a multiple of `eval_interval`, a line is printed and the
-        average loss since the last line appended to `loss_list`; None prints nothing. `max_value` clips each element
-        of the gradients, `max_grad` then all of them by their global norm. `shuffle` is as for `Executable.loop`.
+        When the iteration of an epoch, counted from 0, is a multiple of `eval_interval`, a line is printed, and the
+        average loss since the last line is appended to `loss_list`. With None, nothing is printed. `max_value` clips
+        each element of the gradients; then `max_grad` clips the gradients by their global norm. `shuffle` is as for
+        `Executable.loop`.
 
-        After each epoch a row is added to `history`, with loss and `metrics` on `validation`, a pair (x, t); then
-        each callback is called with the trainer, and training ends when one returns True. `progress` is called with
-        the number of epochs done, or is True: a bar on a terminal, one line an epoch elsewhere.
+        After each epoch, a row is added to `history`. It has the loss and the `metrics` on `validation`, which is a
+        pair (x, t). Then each callback is called with the trainer; if one returns True, training ends. `progress` is a
+        function that is called with the number of epochs done; or it is True, for a bar on a terminal, or elsewhere for
+        one line in each epoch.
 
-        Ctrl-C ends training after the step it is in, and raises; `fit` again goes on.
+        Ctrl-C ends training after the step that is running, and raises KeyboardInterrupt. Call `fit` again to go on.
 
         Raises:
-            FeedError, ShapeError, LabelError: for data that does not fit the model; nothing was trained then.
-            NonFiniteError: when the loss, or a parameter, becomes NaN or infinite; the parameters stand at the last
-                good step, and the error names the node.
+            FeedError, ShapeError, LabelError: for data that does not fit the model. Nothing is trained then.
+            NonFiniteError: when the loss or a parameter becomes NaN or infinite. The parameters are then as after the
+                last good step, and the error names the node.
         """
         if eval_interval is not None and eval_interval < 1:
             raise FeedError(f"eval_interval is {eval_interval!r}; it must be 1 or more, or None.")
@@ -157,7 +158,7 @@ class Trainer:
                 finish(callback, self)
 
     def _call_back(self, callbacks: Sequence[Callback]) -> bool:
-        """Call these from now on; do they go on where those of a resumed training were?"""
+        """Set the callbacks, and return whether they go on from the state of a resumed training."""
         self.callbacks = callbacks
         memories, self.memories = self.memories, []
         go_on(callbacks, memories)
@@ -183,27 +184,27 @@ class Trainer:
             yield read_batch(batch, self.model.x.name, self.model.t.name)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw the losses: into a file, returning its path, or as a figure that a notebook shows."""
+        """Draw the losses into a file and return its path; or without a path, return a figure for a notebook."""
         return plot.loss(self.loss_list, path, eval_interval=self.eval_interval)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the whole training to a file: weights, optimiser state, counters, order, losses and history.
 
         Raises:
-            CheckpointError: when the file cannot be written; the one before is whole then.
+            CheckpointError: when the file cannot be written. A former file of that name is then unchanged.
         """
         write_training(path, self)
 
     def resume(self, path: str | os.PathLike[str]) -> None:
-        """Read back what `save` wrote, all of it or nothing; `fit` then goes on as if it had never ended.
+        """Read back what `save` wrote: all of it, or nothing. The next `fit` goes on as if training had not stopped.
 
-        A training that is resumed and runs to its end has the bits of one that was never interrupted. A Generator or
-        RandomState given to `fit` for shuffling is set to where it was, and callbacks given to it remember what those
-        of their kind did: early stopping its best weights and how long it has waited. Where a callback had ended the
-        training, that `fit` only finishes it.
+        A training that is resumed has the same bits at its end as one that was never interrupted. A Generator or
+        RandomState that is given to `fit` for shuffling gets the state that it had. Callbacks get the state of the
+        former ones of their kind; early stopping, for example, knows its best weights, and how many epochs it has
+        waited. If a callback had ended the training, the next `fit` trains no further, and only finishes the callbacks.
 
         Raises:
-            CheckpointError: when the file is missing, damaged or foreign, or is that of another model or optimiser.
+            CheckpointError: when the file is missing or damaged, or is not a training of this model and optimiser.
         """
         read_training(path, self)
 
@@ -222,7 +223,7 @@ class Trainer:
 
 
 class _Watch:
-    """What happens after each epoch: lines, the history, the validation, the callbacks."""
+    """What happens after each epoch: log lines, validation, the history, the callbacks."""
 
     def __init__(
         self,
@@ -239,7 +240,7 @@ class _Watch:
         self.start = time.monotonic()
 
     def after_epoch(self, records: dict[str, np.ndarray]) -> bool:
-        """Keep the numbers of an epoch; should the training end?"""
+        """Note the losses of an epoch, call the callbacks, and return whether the training should end."""
         trainer, losses = self.trainer, records["out"]
         trainer.epoch += 1
         self._lines(losses)

@@ -1,7 +1,7 @@
-"""The NumPy backend: each step of the plan becomes a few calls that need no arguments, bound once for each batch size.
+"""The NumPy backend: each step of the plan becomes a few calls without arguments, bound once for each set of sizes.
 
-Running is a flat loop over those calls. Every value has its place in the arena, views are made while binding, so a
-step allocates nothing. Errors a call can raise are turned into messages about the node, since bound calls know it.
+A run is a loop over these calls. Every value has its place in the arena, and views are made when binding, so a step
+allocates nothing. If a call raises an error, the message names the node.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ __all__ = ["PASSES", "NumpyProgram", "bind"]
 PASSES: tuple[Pass, ...] = (
     stabilise, expand, simplify, share, constants, repeats, transposes, chains, hoist, fold, simplify, share, trim,
 )  # fmt: skip
-"""Fusing elementwise steps is left to compiled backends: interpreted, it only costs."""
+"""Elementwise steps are not fused: that pays only where formulas are compiled."""
 
 
 def bind(plan: Plan, check_finite: str | None) -> NumpyProgram:
-    """The plan as a program."""
+    """Bind a plan."""
     return NumpyProgram(plan, check_finite)

@@ -1,4 +1,4 @@
-"""A plan bound to memory: the steps as calls without arguments, for one set of sizes."""
+"""A plan bound to memory for one set of sizes: its steps as calls without arguments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Bound"]
 
 
 class Bound(Placed):
-    """The plan's steps as calls, for one set of sizes."""
+    """The steps of a plan as calls, for one set of sizes."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Bound(Placed):
         out = arrays[step.node]
         calls = self.numpy_calls(i, step, node, ins, out)
         checked = step.node.class_labels(self.sizes)
-        if checked and not isinstance(checked[0], Input):  # those of inputs are checked when they are fed
+        if checked and not isinstance(checked[0], Input):  # the labels of an input are checked when it is fed
             labels, classes = checked
             check = partial(check_labels, arrays[labels], classes, labels.label, step.node)
             if labels.static:
@@ -59,11 +59,11 @@ class Bound(Placed):
         return calls
 
     def bind_body(self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]) -> BoundBody:
-        """The calls of a body."""
+        """Bind a body of a loop or branch."""
         return BoundBody(Bound(plan, self.arena, self.sizes, self.check_finite, offsets, given))
 
     def calls(self, feeds: Mapping[Node, np.ndarray] | None = None) -> Calls:
-        """All calls of a step, in order; with `feeds` for every input, reading the inputs there."""
+        """All calls of a run, in order. With `feeds`, they read the inputs from there instead of the arena."""
         if feeds is None:
             return self.plain
         local: dict[Node, Any] = dict(feeds)
@@ -77,7 +77,7 @@ class Bound(Placed):
 
     @cached_property
     def plain(self) -> Calls:
-        """The calls of a step that reads the inputs in the arena."""
+        """The calls that read the inputs from the arena."""
         return self._gathered(self.by_step, self.arrays)
 
     @cached_property
@@ -86,7 +86,7 @@ class Bound(Placed):
 
     @cached_property
     def _reading_inputs(self) -> list[int]:
-        """The steps to bind again when inputs lie elsewhere."""
+        """The steps that read inputs, and have to be bound again when these are elsewhere."""
         values = self.plan.values
         steps = enumerate(self.plan.steps)
         return [i for i, step in steps if any(values[operand].place == "input" for operand in step.node.operands)]
@@ -104,7 +104,10 @@ class Bound(Placed):
         )
 
     def run(self, calls: Calls, take_outputs: Call) -> None:
-        """One step: compute, look at the loss, take the outputs (old values of parameters, it may be), then update."""
+        """Run once: compute the outputs, check the loss, call `take_outputs`, and write the updates.
+
+        The outputs are taken before the updates, because an output may be the old value of a parameter.
+        """
         if self.unchecked:
             checked_run(self, calls, take_outputs)
             self.unchecked = False
@@ -125,14 +128,14 @@ class Bound(Placed):
             raise self._explained(error, call, calls) from error
 
     def _explained(self, error: Exception, failed: Call | None, calls: Calls) -> BackendError:
-        """The error of a call, with the node it belongs to."""
+        """The error for a failed call, which names the node of its step."""
         for step, group in zip(self.plan.steps, calls.by_step, strict=True):
             if any(call is failed for call in group):
                 return self.failure(step.node, error)
         return BackendError(f"numpy: an update failed: {error}")
 
     def failure(self, node: Node, error: Exception) -> BackendError:
-        """The error of a step."""
+        """The error for a failed step."""
         at = f" with {show_sizes(self.sizes)}" if self.sizes else ""
         return BackendError(f"numpy: {describe(node)} failed{at}: {error}")
 
@@ -145,7 +148,7 @@ class BoundBody:
     """The body of a loop or branch as calls, in the arena of the program around it."""
 
     def __init__(self, bound: Bound) -> None:
-        bound.unchecked = False  # a check fills the arena with garbage, and here the program around it has values there
+        bound.unchecked = False  # a check would fill the arena with garbage, and the program around has values there
         self.arrays: Mapping[Node, Any] = bound.arrays
         self.results: Sequence[Any] = bound.outputs
         self._bound, self._calls = bound, bound.calls()

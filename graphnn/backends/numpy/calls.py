@@ -1,4 +1,4 @@
-"""The calls of one step, gathered to be run in order, and the watch over its scalar outputs."""
+"""The calls of a program, in order, and the check that its scalar outputs are finite."""
 
 from __future__ import annotations
 
@@ -15,28 +15,33 @@ __all__ = ["Calls", "check_finite", "not_finite", "watch"]
 
 
 class Calls(NamedTuple):
-    """A step as calls: those that make the outputs, those after which updates may land, and all by step of the plan."""
+    """A run of a program as calls: those before the outputs are taken, and those after."""
 
     before: list[Call]
     after: list[Call]
     lands: list[Call]
-    """Updates that are copied at the end."""
+    """The copies that write updates, after all steps."""
     outputs: list[np.ndarray]
     scalars: list[tuple[str, Node, np.ndarray]]
-    """The outputs to watch, by name."""
+    """The outputs to check: name, node and array of each."""
     by_step: list[list[Call]]
+    """The calls of each step of the plan."""
     arrays: Mapping[Node, Any]
 
 
 def watch(calls: Calls) -> None:
-    """Refuse a watched output that is not finite, before anything is updated."""
+    """Check that the watched outputs are finite; called before anything is updated.
+
+    Raises:
+        NonFiniteError: naming the first that is not.
+    """
     for name, node, array in calls.scalars:
         if not math.isfinite(array):
             raise not_finite(name, node, array)
 
 
 def not_finite(name: str, node: Node, value: Any) -> NonFiniteError:
-    """The error for a watched output."""
+    """The error for a watched output that is not finite."""
     return NonFiniteError(
         f"output '{name}', {describe(node)}, is {float(value)}. The parameters keep their values from before this "
         "step. Likely causes: a learning rate too large, or a logarithm or division near zero; "
@@ -45,7 +50,11 @@ def not_finite(name: str, node: Node, value: Any) -> NonFiniteError:
 
 
 def check_finite(array: np.ndarray, node: Node) -> None:
-    """Refuse a value that is NaN or infinite somewhere."""
+    """Check that all elements of a value are finite.
+
+    Raises:
+        NonFiniteError: naming the node and its operands.
+    """
     if not np.isfinite(array).all():
         raise NonFiniteError(
             f"{describe(node)} is not finite. Its operands: {', '.join(map(describe, node.operands))}."

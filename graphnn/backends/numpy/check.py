@@ -1,9 +1,9 @@
-"""The self-check of a bound program, asked for by `GRAPHNN_CHECK=1`: its first run is held against references.
+"""The self-check of a bound program: with `GRAPHNN_CHECK=1`, its first run is compared with a reference, step by step.
 
-The arena is filled with garbage, and so is every value's memory once the plan says that nobody needs it. Each step
-is then compared with its op's `forward` on copies kept apart. So a step that writes where it should not, reads what
-is gone, trusts what scratch or a fresh result holds, or says something untrue about views or overwriting, is found
-at the step that does it, and named with its line.
+Before the run, the arena is filled with garbage. When the plan says that a value is not needed any more, its memory is
+filled with garbage too. After each step, its result is compared with that of the op's `forward` on copies that are kept
+apart. This finds a step that writes where it should not, reads a value that is gone, or relies on the content of
+scratch memory, and an op whose `view` or `overwrites` is wrong. The error names the op and the source line.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["checked_run", "close", "difference"]
 
 _GARBAGE = 0xFF
-"""Bytes that make NaN of any float, -1 of a signed integer, and the largest of an unsigned one."""
+"""With these bytes, a float is NaN, a signed integer is -1, and an unsigned one is the largest."""
 
 
 def checked_run(bound: Bound, calls: Calls, take_outputs: Callable[[], object]) -> None:
-    """One step as `Bound.run` does it, every step of the plan held against its reference.
+    """Run once, as `Bound.run` does, and compare every step of the plan with its reference.
 
     Raises:
-        BackendError: naming the op, the node and its line.
+        BackendError: when a step differs; the message names the op, the node and its source line.
     """
     _Check(bound, calls).run(take_outputs)
 
@@ -90,7 +90,7 @@ class _Check:
             np.copyto(place, value)
 
     def _before_steps(self, node: Node) -> Any:
-        """The reference of what no step computes: a copy, or a view of the operand's reference."""
+        """The reference for a node that no step computes: a copy, or a view of the reference for its operand."""
         value = self.plan.values[node]
         if value.place == "constant":
             return self.arrays[node]
@@ -130,12 +130,12 @@ class _Check:
         self._bury(i, step)
 
     def _taken(self, operand: Node, step: Step) -> bool:
-        """Does the plan let this step write where the operand lies?"""
+        """Does the plan let this step write into the memory of the operand?"""
         base = self.plan.values[operand].base
         return base is step.over or base is step.into
 
     def _refuse_alias(self, node: Node, made: Any, operands: list[Any]) -> None:
-        """Refuse an operand handed back as the result. A view is fair: `view` only says what holds for any sizes."""
+        """Refuse an operand that is returned as the result. A view of it is allowed: some sizes may give one."""
         if isinstance(node, Composite):  # its expansion may be an operand; `bind` copies that
             return
         for operand, passed in zip(node.operands, operands, strict=True):
@@ -153,7 +153,7 @@ class _Check:
                 raise _wrong(node, f"{what}: {difference(a, e)}")
 
     def _try_overwrites(self, step: Step, expected: Any) -> None:
-        """Bind once more for each operand that may be overwritten, into a copy of it."""
+        """For each operand that may be overwritten, run the op once more with its result in a copy of the operand."""
         node = step.node
         allowed = node.overwrites()
         for k in allowed:
@@ -161,7 +161,7 @@ class _Check:
             stands = {i for i, other in enumerate(node.operands) if other is operand}
             if operand.spec != node.spec or not stands <= set(allowed) or operand is step.over:
                 continue
-            over = np.array(self.truth[operand], order="C")  # as it lies in the arena, not as a view it was copied from
+            over = np.array(self.truth[operand], order="C")  # in C order, as it would be in the arena
             ins = [over if other is operand else self.truth[other] for other in node.operands]
             working = (*node.scratch(), *node.tables())
             scratch = tuple(np.empty(s.concrete(self.bound.sizes), s.dtype) for s in working)
@@ -173,7 +173,7 @@ class _Check:
             self._compare(node, over, expected, what)
 
     def _bury(self, i: int, step: Step) -> None:
-        """Garbage for what nobody needs any more: dead values, and scratch."""
+        """Fill the memory of scratch, and of values that are not needed any more, with garbage."""
         for slot, spec in zip(step.scratch, step.node.scratch(), strict=True):
             _poison(self.bound.memory(slot, spec.concrete(self.bound.sizes), spec.dtype))
         for node in self.dying.get(i, ()):
@@ -209,9 +209,9 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def close(actual: np.ndarray, expected: np.ndarray, operands: list[np.ndarray], coarse: float = 0.0) -> bool:
-    """Equal but for rounding, which is measured by the largest number around: sums may cancel.
+    """Are two results equal up to rounding? It is measured by the largest number involved, since sums may cancel.
 
-    `coarse` is how far results may lie apart relative to that, where they are computed less precisely than kept.
+    `coarse` is a relative tolerance, for results that are computed with fewer digits than their dtype has.
     """
     if actual.dtype.kind != "f":
         return bool(np.array_equal(actual, expected))

@@ -1,4 +1,4 @@
-"""Loops: whole epochs over bound batches."""
+"""Loops: whole epochs on NumPy."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["GATHER_BYTES", "Loop", "gather_rows"]
 
 GATHER_BYTES = 256 << 10
-"""A loop gathers this many bytes of shuffled samples at a time, or one batch: one gather for many small batches."""
+"""A loop gathers so many bytes of shuffled samples at a time, but at least one batch."""
 _BATCHES = 64
-"""So many batches at once, at most: more would save nothing worth having."""
+"""The most batches that are gathered at a time: more would save next to nothing."""
 _KEPT = 64
-"""Unshuffled batches whose calls are kept from epoch to epoch."""
+"""The number of unshuffled batches whose calls are kept from epoch to epoch."""
 
 
 def gather_rows(size: int, row_bytes: int, samples: int | None) -> int:
-    """How many samples are gathered at a time, for batches of `size`; it never falls when `size` grows."""
+    """How many samples are gathered at a time for batches of `size`. It never falls when `size` grows."""
     rows = min(_BATCHES * size, max(size, GATHER_BYTES // max(1, row_bytes)))
     return rows if samples is None else min(rows, samples)
 
 
 class Loop:
-    """Whole epochs: shuffled samples are gathered many batches at a time, then every batch is a slice.
+    """The epochs of one loop. Shuffled samples are gathered many batches at a time, so that every batch is a slice.
 
     A slice has a fixed address, so its calls are bound once and run in every epoch.
     """
@@ -65,7 +65,7 @@ class Loop:
         return self.program.bound({**self.batches.sizes, self.batches.size_name: rows})
 
     def epoch(self, epoch: int, order: np.ndarray | None, stop: Callable[[], bool]) -> None:
-        """One pass over the data in the given order."""
+        """Run one epoch in the given order."""
         batches, size, chunk = self.batches, self.size, self.chunk
         for step, start in enumerate(batches.starts):
             rows = min(size, batches.samples - start)
@@ -96,7 +96,7 @@ class Loop:
             data.take(rows, 0, self.gathered[name][: len(rows)], "clip")
 
     def _bind(self, in_place: bool, start: int, rows: int) -> tuple[Bound, Calls]:
-        """The calls for one batch, of the data itself or of what was gathered; kept for the next epoch."""
+        """The calls for one batch, which reads the data itself or what was gathered, kept for the next epoch."""
         bound = self.full if rows == self.size else self._bound(rows)
         source = self.batches.data if in_place else self.gathered
         feeds: dict[Node, np.ndarray] = {node: source[name][start : start + rows] for name, node in self.inputs.items()}

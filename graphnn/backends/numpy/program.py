@@ -1,4 +1,4 @@
-"""The program: a plan, its arena, and the calls bound for each set of sizes."""
+"""The program: a plan with its arena, and the calls that are bound for each set of sizes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["NumpyProgram"]
 
 
 class NumpyProgram:
-    """A plan and one arena; for each set of sizes the calls bound to it."""
+    """A plan with one arena, and for each set of sizes the calls that are bound to it."""
 
     def __init__(self, plan: Plan, check_finite: str | None, block: Block[np.ndarray] | None = None) -> None:
         self.plan = plan
@@ -38,7 +38,7 @@ class NumpyProgram:
         return self._bindings.at(sizes)
 
     def call(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[np.ndarray]:
-        """Run once; the outputs, as copies."""
+        """Run once, and return copies of the outputs."""
         fetch_for_writing(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
@@ -58,22 +58,22 @@ class NumpyProgram:
                 epochs.progress(epoch + 1)
 
     def profile(self, feeds: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> list[float]:
-        """Seconds for each step of the plan, the best of several; parameters are put back."""
+        """The seconds of each step of the plan, the best of several runs. The parameters keep their values."""
         fetch_for_writing(self.plan.graph.parameters.values())
         bound = self.bound(sizes)
         bound.feed(feeds)
         return best_times(bound.by_step, _run, self.plan)
 
     def kept(self) -> Sequence[Spec]:
-        """Constants; what is made of them and of sizes before the run; the tables of steps."""
+        """Constants, values known before the run, and the tables of steps."""
         return [*constants_of(self.plan), *kept_for_sizes(self.plan)]
 
     def workspace(self) -> int:
-        """None: a step's scratch is in the arena."""
+        """None: the scratch memory of steps is in the arena."""
         return 0
 
     def loop_bytes(self, sizes: Mapping[str, int], samples: int | None) -> int:
-        """The buffers that shuffled samples are gathered into, and what the odd last batch has of its own."""
+        """The buffers for gathered samples, and what is kept for the sizes of a smaller last batch."""
         inputs = self.plan.graph.inputs
         names = batch_names(inputs)
         if len(names) != 1:
@@ -87,21 +87,21 @@ class NumpyProgram:
         return row * gather_rows(size, row, samples) + odd
 
     def source(self) -> str:
-        """The calls of a step, one a line."""
+        """The calls of a run, one on each line."""
         from ...view.report import list_calls  # a door
 
         return list_calls(self.plan)
 
     def assembly(self) -> str:
-        """There is none.
+        """NumPy has no machine code to show.
 
         Raises:
-            BackendError: saying so.
+            BackendError: always.
         """
         raise BackendError("the numpy backend has no machine code of its own; compile with backend='native'.")
 
     def notes(self) -> str:
-        """Nothing: every step is as the plan says."""
+        """No remarks: the steps run as the plan says."""
         return ""
 
 
