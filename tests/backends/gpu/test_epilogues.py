@@ -7,6 +7,7 @@ import graphnn as gn
 from graphnn.backends.cupy import device, site
 from graphnn.transform.rectified import GatedProduct, RectifiedProduct
 
+from . import nvrtc
 from .lt_stand_in import BIAS, DRELU, DRELU_BGRAD, RELU, RELU_AUX_BIAS, RELU_BIAS, Lt
 
 WIDTH = 128
@@ -100,6 +101,16 @@ def test_without_the_library_kernels_do_it_all(lt, monkeypatch, kind):
     assert_trains_as_on_numpy(f)
     assert not lt.products
     assert "RectifiedProduct" in str(f.plan) and "GatedProduct" in str(f.plan)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_compiler_for_gpus_takes_the_kernels_without_a_word(world, dtype):
+    library = nvrtc.load()
+    if library is None:
+        pytest.skip("NVRTC is not installed: pip install nvidia-cuda-nvrtc")
+    f = training("cupy", dtype)
+    f(x=DATA["x"], t=DATA["t"])
+    assert not nvrtc.compile_cuda(library, f.source, [*device.OPTIONS, "--gpu-architecture=sm_90"])
 
 
 @pytest.mark.parametrize("hides_nan", [False, True])
