@@ -31,6 +31,8 @@ BASES = {
     "Pooling",
     "Map",
     "Product",
+    "RectifiedProduct",
+    "GatedProduct",
     "Rows",
     "ToBFloat16",
     "FromBFloat16",

@@ -117,7 +117,7 @@ def _after_drelu(
     yield "it makes", before, out, np.where(_bits(given["mask"]), before, 0)
     if Epilogue.SUMS in epilogue:
         sums = out.sum(axis=0)
-        yield "the sum of a column is", sums, found["vector"], sums
+        yield "the sum of such a column is", sums, found["vector"], sums
 
 
 def _bits(mask: np.ndarray) -> np.ndarray:

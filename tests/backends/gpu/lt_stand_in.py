@@ -48,13 +48,14 @@ class Lt:
     """The functions that the backend calls, over objects that are found by number.
 
     It can be each kind of library: `epilogues` are those that it has algorithms for; its ReLU makes NaN or 0 of NaN,
-    its mask has 0 or 1 where a number is 0, and its gradient of ReLU makes 0 or NaN of NaN where the mask has 0.
+    its mask has 0 or 1 where a number is 0, and its bits in one order or the other; its gradient of ReLU makes 0 or NaN
+    of NaN where the mask has 0.
     """
 
     def __init__(self, world):
         self.world, self.algorithms = world, 1
         self.epilogues = {BIAS, RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS, DRELU, DRELU_BGRAD}
-        self.hides_nan, self.zero_is_positive, self.selects = False, False, True
+        self.hides_nan, self.zero_is_positive, self.selects, self.order = False, False, True, "little"
         self.objects, self.products = {}, []
         self.fused = []
         """The epilogues of products that ran."""
@@ -148,11 +149,11 @@ class Lt:
         if epilogue in (BIAS, RELU_BIAS, RELU_AUX_BIAS):
             out += vector[:, None]
         if epilogue in (RELU_AUX, RELU_AUX_BIAS):
-            mask[...] = np.packbits((out > 0) | (self.zero_is_positive & (out == 0)), axis=0, bitorder="little").T
+            mask[...] = np.packbits((out > 0) | (self.zero_is_positive & (out == 0)), axis=0, bitorder=self.order).T
         if epilogue in (RELU, RELU_BIAS, RELU_AUX, RELU_AUX_BIAS):
             out[...] = np.fmax(out, 0) if self.hides_nan else np.maximum(out, 0)
         if epilogue in (DRELU, DRELU_BGRAD):
-            kept = np.unpackbits(mask.T, axis=0, bitorder="little", count=len(out))
+            kept = np.unpackbits(mask.T, axis=0, bitorder=self.order, count=len(out))
             out[...] = np.where(kept, out, 0) if self.selects else out * kept
         if epilogue == DRELU_BGRAD:
             vector[...] = out.sum(axis=1)

@@ -69,6 +69,7 @@ KINDS = {
     "without any": ({"epilogues": set()}, set(), "there is no algorithm for it"),
     "hiding NaN": ({"hides_nan": True}, {DRELU_BGRAD}, "of nan it makes 0.0, not nan"),
     "0 as positive": ({"zero_is_positive": True}, {DRELU_BGRAD}, "of 0.0 its mask says True, not False"),
+    "another mask": ({"order": "big"}, set(), "of -17.0 its mask says True, not False"),
     "0 times NaN": ({"selects": False}, {RELU_AUX_BIAS}, "of nan it makes nan, not 0.0"),
 }
 
