@@ -23,6 +23,9 @@ __all__ = ["Fold", "fold", "fold_values", "reduction_kernel", "start_of"]
 BLOCK = 4096
 """Vectors added up in one go: the sums of blocks are added apart, which keeps long sums accurate."""
 
+TOGETHER = 4
+"""Vectors of results that are folded side by side, down the columns."""
+
 SHORT = 16
 """Rows of a fixed size up to this are folded one element after the other."""
 
@@ -215,7 +218,7 @@ class _Rows(_Reduction):
 
 
 class _Columns(_Reduction):
-    """Where the innermost axis stays: a vector of results at a time, element after element folded into it."""
+    """Where the innermost axis stays: some vectors of results at a time, element after element folded into them."""
 
     def write(self, kept: tuple[Axis, ...], reduced: tuple[Axis, ...], out: str, x: str) -> None:
         w = self.w
@@ -225,32 +228,40 @@ class _Columns(_Reduction):
                 self.write(kept[1:], reduced, w.offset(out, (index, move_out)), w.offset(x, (index, move_x)))
             return
         size, _ = self.axis(kept[0])
-        axes = [self.axis(axis) for axis in reduced]
-        moves = [(count, move[1]) for count, move in axes]
-        lanes = self.lanes
-        fixed = kept[0].size
+        moves = [(count, move[1]) for count, move in map(self.axis, reduced)]
+        lanes, fixed = self.lanes, kept[0].size
         if fixed is not None:
-            for first, part in vectors_of(fixed, lanes):
-                self._column(out, x, str(first), part, moves)
+            vectors = vectors_of(fixed, lanes)
+            for i in range(0, len(vectors), TOGETHER):
+                self._columns(out, x, "0", vectors[i : i + TOGETHER], moves)
             return
-        whole_part = w.put(f"sub nsw i64 {size}, {w.put(f'and i64 {size}, {lanes - 1}')}")
-        with w.loop(whole_part, lanes) as index:
-            self._column(out, x, index, lanes, moves)
-        with w.loop(size, 1, whole_part) as index:
-            self._column(out, x, index, 1, moves)
+        start = "0"
+        for step in (TOGETHER * lanes, lanes, 1):
+            stop = size if step == 1 else w.put(f"sub nsw i64 {size}, {w.put(f'and i64 {size}, {step - 1}')}")
+            with w.loop(stop, step, start) as index:
+                self._columns(out, x, index, vectors_of(step, lanes), moves)
+            start = stop
 
-    def _column(self, out: str, x: str, at: str, lanes: int, moves: list[tuple[str, str | int]]) -> None:
+    def _columns(
+        self, out: str, x: str, at: str, vectors: list[tuple[int, int]], moves: list[tuple[str, str | int]]
+    ) -> None:
+        """Some vectors of results from a place on: so many sums do not wait for one another."""
         w, how = self.w, self.how
-        kind = register_type(how.carried, lanes)
-        total = w.variable(kind, self.start(lanes))
-        self._down(w.offset(x, (at, how.source.itemsize)), total, lanes, moves)
-        value = w.converted(w.put(f"load {kind}, ptr {total}"), how.carried, how.result, lanes)
-        w.store(value, w.offset(out, (at, how.result.itemsize)), how.result, lanes)
+        totals = [w.variable(register_type(how.carried, lanes), self.start(lanes)) for _, lanes in vectors]
+        self._down(w.offset(x, (at, how.source.itemsize)), totals, vectors, moves)
+        place = w.offset(out, (at, how.result.itemsize))
+        for total, (first, lanes) in zip(totals, vectors, strict=True):
+            value = w.put(f"load {register_type(how.carried, lanes)}, ptr {total}")
+            result = w.converted(value, how.carried, how.result, lanes)
+            w.store(result, w.offset(place, (str(first), how.result.itemsize)), how.result, lanes)
 
-    def _down(self, x: str, total: str, lanes: int, moves: list[tuple[str, str | int]]) -> None:
+    def _down(
+        self, x: str, totals: list[str], vectors: list[tuple[int, int]], moves: list[tuple[str, str | int]]
+    ) -> None:
         if not moves:
-            self.fold_into(total, self.load(x, lanes), lanes)
+            for total, (first, lanes) in zip(totals, vectors, strict=True):
+                self.fold_into(total, self.load(self.w.offset(x, (str(first), self.how.source.itemsize)), lanes), lanes)
             return
         (size, move), *rest = moves
         with self.w.loop(size) as index:
-            self._down(self.w.offset(x, (index, move)), total, lanes, rest)
+            self._down(self.w.offset(x, (index, move)), totals, vectors, rest)
