@@ -18,7 +18,7 @@ from .sample import refused, sample
 
 __all__ = ["ArgMax", "ArgMin", "TopK"]
 
-_PLACES = np.dtype(np.int64)
+_PLACES, _WORDS = np.dtype(np.int64), np.dtype(np.uint64)
 
 _SAMPLES = (
     sample(("N", "M"), least={"N": 1, "M": 1}),
@@ -189,6 +189,10 @@ class TopK(Node):
         """k elements at least."""
         n = self.x.shape[self.axis]
         return (n - self.k,) if isinstance(n, Size) else ()
+
+    def scratch(self) -> tuple[Spec, ...]:
+        """The best of one line, which a kernel orders there: a word for each, two for elements of 64 bits."""
+        return (Spec((self.k, 1 if self.x.dtype.itemsize < 8 else 2), _WORDS),)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """By a stable sort of places; from the end, turned around, for the largest."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -18,19 +17,18 @@ from ...ir.node import Node
 from ...ir.spec import Dim
 from ...ops.ranking import ArgMax, ArgMin, TopK
 from ..nests import Axis, Nest, make_axes
-from .maps import axis_loops, axis_numbers, load_along, write_nest
+from .maps import axis_numbers, load_along, write_nest
+from .orders import LONGEST, Order, order_kernel
 from .searches import place_kernel, searchable
 from .tape import Invocation, address_of
 from .types import DType, NoKernel, register_type, splat
 from .writer import Writer
 
-__all__ = ["RANKS", "extreme_kernel", "top_kernel"]
+__all__ = ["RANKS", "extreme_kernel"]
 
 Arrays = tuple[np.ndarray, ...]
 
 _PLACE = np.dtype(np.int64)
-FEW = 256
-"""So many of a line are kept in order one by one; of more, NumPy's sort is faster."""
 
 
 def _axes(
@@ -78,7 +76,7 @@ def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ..
                 index = stack.enter_context(w.loop(size))
                 here = [w.offset(at, (index, move)) for at, move in zip(here, moves, strict=True)]
             value, before = load_along(w, lines, here, 1, lanes, mask), w.put(f"load {kind}, ptr {best}")
-            better = _better(w, largest, True, source, value, before, lanes)
+            better = _better(w, largest, source, value, before, lanes)
             count, found = w.put(f"load i64, ptr {seen}"), w.put(f"load {numbers}, ptr {place}")
             w.do(f"store {kind} {w.put(f'select {truth} {better}, {kind} {value}, {kind} {before}')}, ptr {best}")
             now = w.spread(count, _PLACE, lanes)
@@ -96,98 +94,28 @@ def extreme_kernel(largest: bool, last: bool, lines: Nest, along: tuple[Axis, ..
     return w.text()
 
 
-@dataclass(frozen=True)
-class Top:
-    """What the kernel of the best few depends on: whether they are the largest, and which results are wanted."""
-
-    largest: bool
-    values: bool
-    places: bool
-    lines: tuple[Axis, ...]
-    source: DType
-
-
 def _top(node: Any, ins: Arrays, outs: Any, declared: Any, working: Arrays) -> list[Invocation]:
     [x], axis = ins, node.axis
     arrays = (*outs, x)
     if not outs[0].size:
         return []
-    if node.k > FEW:
-        raise NoKernel(f"more than {FEW} elements of a line in order")
+    if x.itemsize < 8 and x.shape[axis] >= LONGEST:
+        raise NoKernel(f"a line of {LONGEST} elements or more")
     others = [a for a in range(x.ndim) if a != axis]
     lines, words = _axes(declared.x.shape, arrays, others, [True] * len(arrays))
-    kernel = top_kernel(Top(node.largest, 0 in node.results, 1 in node.results, lines, x.dtype))
+    order = Order(node.largest, 0 in node.results, 1 in node.results, lines, x.dtype)
     apart = [array.strides[axis] for array in arrays]
-    return [Invocation(kernel, [*map(address_of, arrays), x.shape[axis], node.k, *apart, *words])]
+    pointers = [address_of(array) for array in (*arrays, *working)]
+    return [Invocation(order_kernel(order), [*pointers, x.shape[axis], node.k, *apart, *words])]
 
 
-@cache
-def top_kernel(how: Top) -> str:
-    """The best few of each line, the best first: an element goes behind those that are no worse, and moves the others
-    on. Arrays: the values and the places, those that are wanted; the operand.
-
-    Words: pointers; elements of a line, and how many are wanted; the bytes from one to the next of each array; the
-    numbers of the axes of the lines.
-    """
-    w = Writer()
-    dtypes = [dtype for dtype, wanted in ((how.source, how.values), (_PLACE, how.places)) if wanted]
-    pointers = [w.word("ptr") for _ in (*dtypes, how.source)]
-    count, k = w.word(), w.word()
-    apart = [w.word() for _ in pointers]
-    with axis_loops(w, how.lines, (*dtypes, how.source), pointers) as line:
-        kept = _Kept(w, how, [*zip(line, apart, (*dtypes, how.source), strict=True)])
-        with w.loop(count) as index:
-            kept.insert(index, k)
-    return w.text()
-
-
-class _Kept:
-    """The best elements so far of one line."""
-
-    def __init__(self, w: Writer, how: Top, columns: list[tuple[str, str, DType]]) -> None:
-        self.w, self.how = w, how
-        *self.results, self.operand = columns
-
-    def insert(self, index: str, k: str) -> None:
-        """Bring the element there in, if it is among the best k."""
-        w = self.w
-        value = self._load(self.operand, index)
-        at = w.variable("i64")
-        w.do(f"store i64 {w.put(f'call i64 @llvm.smin.i64(i64 {index}, i64 {k})')}, ptr {at}")
-        with w.repeat() as found:
-            here = w.put(f"load i64, ptr {at}")
-            w.go_when(w.put(f"icmp eq i64 {here}, 0"), found)
-            before = w.put(f"sub nsw i64 {here}, 1")
-            better = _better(w, self.how.largest, self.how.largest, self.how.source, value, self._value(before))
-            w.go_when(w.put(f"xor i1 {better}, true"), found)
-            with w.when(w.put(f"icmp slt i64 {here}, {k}")):
-                self._write(here, [self._load(column, before) for column in self.results])
-            w.do(f"store i64 {before}, ptr {at}")
-        here = w.put(f"load i64, ptr {at}")
-        with w.when(w.put(f"icmp slt i64 {here}, {k}")):
-            self._write(here, [value] * self.how.values + [index] * self.how.places)
-
-    def _value(self, rank: str) -> str:
-        """The kept element of a rank; without the values it is where its place says."""
-        at = rank if self.how.values else self._load(self.results[0], rank)
-        return self._load(self.results[0] if self.how.values else self.operand, at)
-
-    def _load(self, column: tuple[str, str, DType], at: str) -> str:
-        pointer, apart, dtype = column
-        return self.w.load(self.w.offset(pointer, (at, apart)), dtype)
-
-    def _write(self, at: str, values: list[str]) -> None:
-        for (pointer, apart, dtype), value in zip(self.results, values, strict=True):
-            self.w.store(value, self.w.offset(pointer, (at, apart)), dtype)
-
-
-def _better(w: Writer, largest: bool, nan: bool, dtype: DType, x: str, y: str, lanes: int = 1) -> str:
-    """Is x better than y? NaN is either better than every number, or worse."""
+def _better(w: Writer, largest: bool, dtype: DType, x: str, y: str, lanes: int) -> str:
+    """Is x better than y? NaN is better than every number."""
     kind, how = register_type(dtype, lanes), "gt" if largest else "lt"
     if dtype.kind != "f":
         return w.put(f"icmp {'s' if dtype.kind == 'i' else 'u'}{how} {kind} {x}, {y}")
     beyond = w.put(f"fcmp u{how} {kind} {x}, {y}")  # when one is NaN, too
-    number = w.put(f"fcmp ord {kind} {y if nan else x}, {y if nan else x}")
+    number = w.put(f"fcmp ord {kind} {y}, {y}")
     return w.put(f"and {register_type(np.dtype(bool), lanes)} {beyond}, {number}")
 
 
