@@ -188,3 +188,23 @@ def test_biases_keep_the_bits_in_loops_and_beside_blas(dtype):
         feed = np.random.default_rng(n).normal(size=(n, 20)).astype(dtype)
         np.testing.assert_array_equal(f(x=feed), plain(x=feed))
         np.testing.assert_allclose(f(x=feed), feed @ w.value + b.value, rtol=1e-4, atol=1e-4)
+
+
+BIASES = {
+    "turned round": ((6,), lambda b: gn.Flip(b)),
+    "a column of a matrix": ((6, 3), lambda b: b[:, 1]),
+    "every second": ((12,), lambda b: b[::2]),
+    "one number": ((1,), lambda b: gn.Broadcast(b, (6,))),
+}
+
+
+@needs_native
+@pytest.mark.parametrize(("shape", "read"), BIASES.values(), ids=BIASES)
+def test_a_bias_need_not_lie_side_by_side(shape, read):
+    x, w, b = gn.Input("x", ("N", 4)), gn.Input("w", (4, 6)), gn.Input("b", shape)
+    y = gn.Affine(x, w, read(b))
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(5, 4)), "w": rng.normal(size=(4, 6)), "b": rng.normal(size=shape)}
+    plain, f = (gn.compile(y, backend="native", passes=p) for p in ("none", "exact"))
+    assert [step.node.op for step in f.plan.steps] == ["Product"]
+    np.testing.assert_array_equal(f(**feeds), plain(**feeds))

@@ -101,7 +101,8 @@ def _matmul(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Ar
 def _product(node: Node, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
     x, w, onto, *alpha = ins
     dims = declared.x.shape, declared.W.shape
-    if by_loops(x, w, out, *dims):
+    side_by_side = onto.shape[-1] == 1 or onto.strides[-1] == onto.itemsize  # loops load it a vector at a time
+    if side_by_side and by_loops(x, w, out, *dims):
         return lower_product(x, w, out, *dims, onto, *alpha)
     if not alpha:
         added = language.parse("x + y")
