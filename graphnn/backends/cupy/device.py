@@ -160,7 +160,12 @@ class Device:
                 self._abandon()
                 raise
             graph = self.stream.end_capture()
-        return lambda: graph.launch(self.stream)
+
+        def replay() -> None:
+            with _failures():
+                graph.launch(self.stream)
+
+        return replay
 
     def _abandon(self) -> None:
         """End a capture that failed; what went wrong is the error to be seen, and not that the graph is broken."""

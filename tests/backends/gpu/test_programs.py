@@ -8,7 +8,7 @@ import pytest
 
 import graphnn as gn
 import graphnn.runtime.loop
-from graphnn.backends.cupy import folds, program
+from graphnn.backends.cupy import device, folds, program
 
 from .host_only import Shifted
 
@@ -253,6 +253,15 @@ def test_a_gpu_that_fails_is_an_error_in_a_sentence(world, monkeypatch):
     monkeypatch.setattr(sys.modules["cupy"].cuda.runtime, "memcpyAsync", fail)
     with pytest.raises(gn.BackendError, match="cupy: the GPU failed: cudaErrorIllegalAddress: an illegal memory"):
         f(x=[1.0])
+
+
+def test_a_replay_that_fails_is_an_error_in_a_sentence(world):
+    def fail():
+        raise sys.modules["cupy"].cuda.runtime.CUDARuntimeError("cudaErrorLaunchFailure: unspecified")
+
+    replay = device.open_device().capture(lambda: world.launch(fail))
+    with pytest.raises(gn.BackendError, match="cupy: the GPU failed: cudaErrorLaunchFailure: unspecified"):
+        replay()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
