@@ -1,4 +1,4 @@
-"""Activations that are smooth, with formulas that are accurate everywhere; those with a kink are rectifiers."""
+"""Smooth activations, with formulas that are accurate for all values. Those with a kink are in `rectifiers`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 class Sigmoid(Elementwise):
     """The logistic function `1 / (1 + exp(-x))`.
 
-    Where `exp(-x)` overflows the quotient is the right limit, 0, so no score is too large.
+    Where `exp(-x)` overflows, the quotient is 0, the right limit, so scores may be of any size.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Sigmoid([-1e4, 0.0, 1e4]))())
@@ -113,7 +113,7 @@ class Softsign(Elementwise):
 class SiLU(Elementwise):
     """`x * sigmoid(x)`, also known as Swish.
 
-    The formula is the logistic function's with both exponentials at most 1, so that small results are accurate too.
+    The formula uses the logistic function with both exponentials at most 1, so that small results are accurate too.
     Source: D. Hendrycks and K. Gimpel, Gaussian Error Linear Units, https://arxiv.org/abs/1606.08415.
 
     >>> import graphnn as gn
@@ -178,7 +178,7 @@ class GELU(Elementwise):
     )
 
     def prepare(self) -> None:
-        """Check the approximation; then as every elementwise op."""
+        """Check `approximate`; then prepare as every elementwise op."""
         if self.approximate not in ("none", "tanh"):
             raise GraphError(
                 f"GELU: approximate {self.approximate!r} of {describe(self.x)} is neither 'none' nor 'tanh'."

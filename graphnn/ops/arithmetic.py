@@ -82,7 +82,7 @@ class Mul(Elementwise, infix="*"):
 
 
 class Div(Elementwise, infix="/"):
-    """The quotient `x / y`, element by element; of integers, a float.
+    """The quotient `x / y`, element by element. The quotient of integers is a float.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Div([1.0, 2.0], 4.0))())
@@ -108,9 +108,9 @@ class Div(Elementwise, infix="/"):
 class Mod(Elementwise, infix="%"):
     """The remainder of `x / y`: `Mod(x, y, fmod=False)`.
 
-    It has the sign of `y`, as in Python; with `fmod` that of `x`, as in C.
-    The slope by `y` is minus the whole quotient, as `x % y = x - y * floor(x / y)`. An integer modulo 0 is 0, and a
-    float modulo 0 NaN, as in NumPy.
+    It has the sign of `y`, as in Python; with `fmod`, that of `x`, as in C. An integer modulo 0 is 0, and a float
+    modulo 0 is NaN, as in NumPy. The slope with respect to `y` is `-floor(x / y)`, because `x % y = x - y * floor(x /
+    y)`.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Mod([-7, 7], [3, -3]))(), gn.compile(gn.Mod([-7, 7], [3, -3], fmod=True))())
@@ -131,7 +131,7 @@ class Mod(Elementwise, infix="%"):
 
     @property
     def body(self) -> Formula:
-        """With the sign asked for."""
+        """The formula with the sign that is asked for."""
         return self.read("fmod(x, y)" if self.fmod else "x % y")
 
 
@@ -154,7 +154,7 @@ class Neg(Elementwise, prefix="-"):
 
 
 class Reciprocal(Elementwise):
-    """The reciprocal `1 / x`; of integers, a float.
+    """The reciprocal `1 / x`. The reciprocal of an integer is a float.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Reciprocal([2.0, -4.0]))())
@@ -191,13 +191,13 @@ class Square(Elementwise):
 class Power(Elementwise, infix="**"):
     """The power `x ** y`, element by element.
 
-    The slope by `x` is `y * x ** (y - 1)`, that by `y` is `x ** y * log(x)`, so `x` must be positive where the latter
-    is asked for. At `x = 0` a slope that would be infinite though the power is not (of roots), or 0 times infinity
-    (of `x ** 0`, and by `y`), is taken as 0.
+    The slope with respect to `x` is `y * x ** (y - 1)`, and with respect to `y` it is `x ** y * log(x)`, for which `x`
+    must be positive. At `x = 0`, a slope that would be infinite though the power is finite, or that would be 0 times
+    infinity, is taken as 0.
 
     Raises:
         ShapeError: when the operands do not broadcast.
-        DTypeError: for a negative power of integers, which is no integer; for bools.
+        DTypeError: for a negative power of integers, which is not an integer; for bools.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Power([1.0, 3.0], 2.0))())
@@ -216,7 +216,7 @@ class Power(Elementwise, infix="**"):
     )
 
     def prepare(self) -> None:
-        """Refuse what is no integer; then as every elementwise op."""
+        """Refuse negative powers of integers; then prepare as every elementwise op."""
         super().prepare()
         y = self.y
         if isinstance(y, Constant) and y.dtype.kind == "i" and np.any(y.value < 0):
@@ -226,7 +226,7 @@ class Power(Elementwise, infix="**"):
             )
 
     def vjp(self, g: Node) -> tuple[Node | None, Node | None]:
-        """`g * y * x ** (y - 1)` and `g * x ** y * log(x)`, each 0 where said above."""
+        """`g * y * x ** (y - 1)` and `g * x ** y * log(x)`, with 0 for slopes that are undefined at 0."""
         x, y = self.x, self.y
         if isinstance(y, Constant) and not y.shape and np.isfinite(y.value):
             return self._by_base(g, y.value.item()), None
@@ -235,7 +235,7 @@ class Power(Elementwise, infix="**"):
         return Map(by_x, ("y", "x", "g"), (y, x, g)), Map(by_y, ("x", "g", "z"), (x, g, self))
 
     def _by_base(self, g: Node, power: float) -> Node | None:
-        """The gradient by `x` for a power that is a number."""
+        """The gradient with respect to `x` for a power that is a number."""
         match power:
             case 0:
                 return None
@@ -248,9 +248,9 @@ class Power(Elementwise, infix="**"):
 
 
 class AddN(Elementwise, role="add_n"):
-    """The sum of several values of one shape: `AddN((x, y, z))`, the adjoint of `Branch`.
+    """The sum of several values of the same shape: `AddN((x, y, z))`. Its adjoint is Branch.
 
-    Fan-out sums its gradients through it.
+    The gradient of a value with several users is such a sum.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.AddN((gn.Constant([1.0]), gn.Constant([2.0]), gn.Constant([4.0]))))())
@@ -279,7 +279,7 @@ class AddN(Elementwise, role="add_n"):
         return total
 
     def place(self, operands: dict[str, Node]) -> None:
-        """They stand in one tuple."""
+        """Put the operands into the tuple."""
         self.__dict__["values"] = tuple(operands.values())
 
     def vjp(self, g: Node) -> tuple[Node, ...]:

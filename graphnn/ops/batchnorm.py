@@ -1,4 +1,4 @@
-"""Normalising over the batch: BatchNorm, with running statistics for prediction."""
+"""Normalisation over the batch: BatchNorm, which uses running statistics for prediction."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["BatchNorm"]
 
 
 class BatchNorm(Composite):
-    """Each channel brought to mean 0 and variance 1 over the batch; when predicting, by running statistics.
+    """Batch normalisation: each channel gets mean 0 and variance 1 over the batch, then `* scale + shift`.
 
     `BatchNorm(x, scale, shift, running_mean, running_variance, momentum=0.9, epsilon=1e-5, axis=1)`: channels lie
-    along `axis`, and the four have one value for each. In training the statistics are those of the batch, the
-    variance divided by n, and a training step also carries the running ones forward, `momentum * running +
-    (1 - momentum) * batch`, where they are parameters: declare them with `trainable=False`. With `training=False`,
-    which `Model.predict` chooses by itself, it is
+    along `axis`, and the other four operands have one value for each channel. In training, mean and variance are those
+    of the batch; the variance is divided by n. If the running statistics are parameters (declare them with
+    `trainable=False`), a training step also updates them to `momentum * running + (1 - momentum) * batch`. With
+    `training=False`, which `Model.predict` sets by itself, the result is
     `(x - running_mean) / sqrt(running_variance + epsilon) * scale + shift`.
     Source: S. Ioffe and C. Szegedy, Batch Normalization, 2015, https://arxiv.org/abs/1502.03167, algorithms 1 and 2;
     momentum and the variance are as the ONNX standard defines them.
@@ -72,7 +72,7 @@ class BatchNorm(Composite):
     )
 
     def prepare(self) -> None:
-        """Read the axis, and check the four against the channels."""
+        """Read the axis, and check that the four operands have one value for each channel."""
         x = self.x
         require_floats(self.op, x)
         self.__dict__["axis"] = axis = read_axis(self.op, self.axis, x)
@@ -94,11 +94,11 @@ class BatchNorm(Composite):
 
     @property
     def others(self) -> tuple[int, ...]:
-        """The axes that statistics are taken over: all but that of the channels."""
+        """The axes over which mean and variance are taken: all but that of the channels."""
         return tuple(a for a in range(self.x.ndim) if a != self.axis)
 
     def _statistics(self) -> tuple[Node, Node, Node, Node]:
-        """Of the batch: mean and variance by channel, the deviation and the normalised value; built once."""
+        """Mean, variance and standard deviation of the batch by channel, and the normalised value; built once."""
         known: tuple[Node, Node, Node, Node] | None = self.__dict__.get("_parts")
         if known is None:
             mean = Mean(self.x, self.others, keepdims=True)
@@ -118,7 +118,7 @@ class BatchNorm(Composite):
         return y * align(self.scale, self.x, self.axis) + align(self.shift, self.x, self.axis)
 
     def vjp(self, g: Node) -> tuple[Node | None, ...]:
-        """As for `LayerNorm`, over the batch; running statistics have no part in what the training form computes."""
+        """As for `LayerNorm`, over the batch. In training, the result does not depend on the running statistics."""
         if not self.training:
             return tuple(super().vjp(g))
         _, _, deviation, y = self._statistics()
@@ -127,7 +127,7 @@ class BatchNorm(Composite):
         return dx, Sum(g * y, over), Sum(g, over), None, None
 
     def infer_as(self) -> Node:
-        """With running statistics."""
+        """The op with running statistics."""
         if not self.training:
             return self
         with like(self):
@@ -137,7 +137,7 @@ class BatchNorm(Composite):
             )  # fmt: skip
 
     def state_updates(self) -> Mapping[Parameter, Node]:
-        """The running statistics, moved towards those of the batch."""
+        """The running statistics with their next values."""
         if not self.training:
             return {}
         found: dict[Parameter, Node] = {}

@@ -16,8 +16,8 @@ __all__ = ["Where", "Maximum", "Minimum", "Clip"]
 class Where(Elementwise, role="where"):
     """`x` where the condition holds, else `y`, element by element.
 
-    The gradient of the value not chosen is 0, and so is that of everything it was made of, elementwise, by sums or
-    by moving elements: infinite slopes there do no harm, as in `Where(x > 0, Sqrt(x), 0)`.
+    The gradient of the value that is not chosen is 0. So is the gradient of all that it was made of by elementwise ops,
+    by sums or by moving elements: an infinite slope there does no harm, as in `Where(x > 0, Sqrt(x), 0)` at 0.
 
     Raises:
         ShapeError: when the operands do not broadcast.
@@ -41,7 +41,7 @@ class Where(Elementwise, role="where"):
     )
 
     def prepare(self) -> None:
-        """Check the condition; then as every elementwise op."""
+        """Check the condition; then prepare as every elementwise op."""
         if self.condition.dtype.kind != "b":
             raise DTypeError(
                 f"Where: the condition {describe(self.condition)} is not of bools. Compare it, as in condition > 0, "
@@ -50,12 +50,12 @@ class Where(Elementwise, role="where"):
         super().prepare()
 
     def vjp(self, g: Node) -> tuple[Node | None, ...]:
-        """The upstream gradient to the value chosen, 0 to the other."""
+        """The upstream gradient to the value that is chosen, 0 to the other."""
         return None, *_either(self.condition, g)
 
 
 def _either(condition: Node, g: Node) -> tuple[Node, Node]:
-    """The gradient where the condition holds, and that where it does not; 0 elsewhere."""
+    """The gradient where the condition holds, else 0; and the gradient where it does not, else 0."""
     zero = Constant(0, dtype=g.dtype)
     return Where(condition, g, zero), Where(condition, zero, g)
 
@@ -107,10 +107,10 @@ class Minimum(Elementwise):
 
 
 class Clip(Elementwise, method="clip"):
-    """`x` brought between `low` and `high`: `Clip(x, low=None, high=None)`; None is no bound.
+    """`x` limited to the range from `low` to `high`: `Clip(x, low=None, high=None)`. None means no limit.
 
-    Where `low` is above `high` the result is `high`. At a bound itself the gradient goes to `x`, so that a parameter
-    that stands there can come back.
+    Where `low` is above `high`, the result is `high`. Where `x` equals a bound, the gradient goes to `x`, so that a
+    parameter that has reached a bound can leave it again.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Clip([-1.0, 0.5, 2.0], 0.0, 1.0))())
@@ -133,7 +133,7 @@ class Clip(Elementwise, method="clip"):
 
     @property
     def body(self) -> Formula:
-        """The formula with the bounds that there are."""
+        """The formula with the bounds that are given."""
         above = "x" if self.low is None else "maximum(low, x)"
         return self.read(above if self.high is None else f"minimum(high, {above})")
 

@@ -26,7 +26,7 @@ class _Comparison(Elementwise):
     y: Node
 
     def _coerce(self) -> None:
-        """Numbers become constants; one beyond the other operand's integers is compared with them all the same."""
+        """Turn numbers into constants. A number that the integer dtype of the other operand cannot hold is allowed."""
         mine = self.__dict__
         for name, beside in (("x", self.y), ("y", self.x)):
             value = mine[name]

@@ -18,8 +18,8 @@ __all__ = ["Composite"]
 class Composite(Node):
     """The base of ops made of simpler ones: a class with operands and an `expand` that builds the result.
 
-    Spec, value and gradient follow from the expansion; a picture draws it inside the op's name. Give `vjp` only
-    where a better rule than the chain rule is known. An op with several results builds a tuple of them.
+    Spec, value and gradient follow from the expansion. A picture draws the expansion in a box with the name of the op.
+    Define `vjp` only if there is a better rule than the chain rule. An op with several results returns a tuple.
 
     >>> import graphnn as gn
     >>> class Cube(gn.Composite):
@@ -37,7 +37,7 @@ class Composite(Node):
 
     @property
     def expansion(self) -> Node | tuple[Node, ...]:
-        """What `expand` built, once: forward and backward share its nodes."""
+        """The result of `expand`, which is called once, so that forward and backward share its nodes."""
         known: Node | tuple[Node, ...] | None = self.__dict__.get("_expansion")
         if known is None:
             with like(self, inside=self.op):
@@ -61,7 +61,7 @@ class Composite(Node):
         return known
 
     def infer(self) -> Any:
-        """The expansion's; of several results, each one's."""
+        """The specs of the expansion."""
         built = self.expansion
         return tuple(node.spec for node in built) if isinstance(built, tuple) else built.spec
 
@@ -87,11 +87,11 @@ class Composite(Node):
         outputs, sent = [node for node, _ in reached], [back for _, back in reached]
         ends = dict.fromkeys(self.operands)
         found = pullback(outputs, sent, self.operands, frozenset(ends), (*ends, *self.inner))
-        # What flows to an operand that stands twice comes from both places together: it is counted once.
+        # The gradient of an operand that occurs twice is that of both: it counts once.
         return tuple(None if node in self.operands[:i] else found[i] for i, node in enumerate(self.operands))
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the sizes at hand that no operand tells."""
+        """The node with named sizes that the operands do not tell."""
         return self.with_fields(_sizes=dict(sizes))
 
     def room(self) -> tuple[Dim, ...]:

@@ -1,4 +1,4 @@
-"""Control: loops and branches whose bodies are graphs. Scan has a file of its own; Cond is here."""
+"""Control flow: Cond, a branch whose bodies are graphs. Scan, the loop, has a file of its own."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Scan", "Cond"]
 
 
 class Cond(Node):
-    """One of two branches, by a condition: `Cond(condition, then, otherwise)`; only the branch taken runs.
+    """One of two branches, chosen by a condition: `Cond(condition, then, otherwise)`. Only that branch runs.
 
-    The condition is a bool scalar. `then` and `otherwise` are functions without arguments that return a node, or a
-    tuple of as many nodes of the same shapes and dtypes. What is built inside a function belongs to its branch;
-    what was built before is computed in any case. The gradient is a Cond of the branches' gradients.
+    The condition is a bool scalar. `then` and `otherwise` are functions without arguments that return a node or a tuple
+    of nodes; both return the same shapes and dtypes. Nodes that are built inside a function belong to its branch. Nodes
+    that were built before are computed in any case. The gradient is a Cond of the gradients of the branches.
 
     Raises:
         ShapeError: when the condition is not a scalar, or results differ in shape.
@@ -82,28 +82,28 @@ class Cond(Node):
             raise DTypeError(f"Cond: the condition {describe(self.condition)} is not bool: compare it, as in x > 0.")
 
     def infer(self) -> Any:
-        """That of either branch."""
+        """The specs of the results of either branch."""
         specs = tuple(node.spec for node in self.then.results)
         return specs[0] if self.single else specs
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the sizes at hand, for the branches."""
+        """The node with the named sizes, which the branches need."""
         return self.with_fields(_sizes=dict(sizes))
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """The branch taken, node by node."""
+        """Compute the chosen branch, node by node."""
         [(body, given, _)] = self.body_runs(xp, *arrays)
         results = evaluate(body.results, given, xp, sizes_of(self, arrays))
         copies = tuple(map(xp.array, results))  # a branch may give what it was given
         return copies[0] if self.single else copies
 
     def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
-        """One, of the branch taken."""
+        """One run, of the chosen branch."""
         body = self.then if arrays[0] else self.otherwise
         yield body, dict(zip(body.captured, arrays[1:], strict=True)), "the branch taken"
 
     def room(self) -> tuple[Dim, ...]:
-        """What the branches ask for."""
+        """The dimensions that the branches ask for."""
         return (*self.then.room, *self.otherwise.room)
 
     def bodies(self) -> tuple[Body, ...]:
@@ -111,17 +111,17 @@ class Cond(Node):
         return (self.then, self.otherwise)
 
     def work(self) -> tuple[Shape, ...]:
-        """That of both branches, of which one runs: an upper bound."""
+        """The operations of both branches: an upper bound, as only one of them runs."""
         return (*self.then.work(), *self.otherwise.work())
 
     def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
-        """A choice between other branches."""
+        """The node with other branches."""
         return self.with_fields(then=bodies[0], otherwise=bodies[1])
 
     def bind_bodies(
         self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
     ) -> list[Call]:
-        """Run one of two bound branches, and copy what it made."""
+        """Run one of two bound branches, and copy its results."""
         condition = ins[0]
         ends = [[partial(xp.copyto, to, source) for _, to, source in self.bound_end(out, p)] for p in programs]
 
@@ -134,12 +134,12 @@ class Cond(Node):
         return [choose]
 
     def bound_end(self, out: Any, program: BodyArrays) -> list[Copy]:
-        """What a bound branch copies when it has run."""
+        """The copies after a bound branch has run."""
         outs = (out,) if self.single else out
         return [Copy(n.shape, o, r) for n, o, r in zip(self.then.results, outs, program.results, strict=True)]
 
     def vjp(self, g: Any) -> tuple[Node | None, ...]:
-        """A choice between the branches' gradients."""
+        """A Cond of the gradients of the branches."""
         upstream = [gi for gi in ((g,) if self.single else g) if gi is not None]
         sent = [i for i, gi in enumerate((g,) if self.single else g) if gi is not None]
         places = [Placeholder(f"g{i}", gi.shape, gi.dtype) for i, gi in zip(sent, upstream, strict=True)]
@@ -160,6 +160,6 @@ class Cond(Node):
         return (None, *(found.get(p) for p in self.then.captured))
 
     def state_updates(self) -> Mapping[Any, Node]:
-        """Those of random nodes in the branches: their steps move whichever branch is taken."""
+        """The state updates of random nodes in both branches; they are made whichever branch is chosen."""
         updates: Mapping[Any, Node] = self.__dict__.get("_updates", {})
         return updates

@@ -1,4 +1,4 @@
-"""Convolutions: Conv, its transpose ConvTranspose, and ConvWeight, the gradient by filters: adjoints of each other."""
+"""Convolutions: Conv, its transpose ConvTranspose, and ConvWeight, the gradient with respect to the filters."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["Conv", "ConvTranspose", "ConvWeight"]
 
 
 class Conv(Windowed):
-    """The convolution of images with filters, as nets mean it (without turning the filter round), and a bias.
+    """The convolution of images with filters, plus a bias. As usual in neural networks, filters are not flipped.
 
-    `Conv(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1)` of x (N, C, *image) and filters W
+    `Conv(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1)` of images x (N, C, *image) and filters W
     (O, C / groups, *kernel), with one or more axes of positions: `y[n, o, p] = sum over c and k of
-    W[o, c, k] * x[n, c, p*stride + k*dilation - padding] + b[o]`. Stride, padding and dilation are numbers, or one
-    for each axis; padding is also "valid" (none), "same", "same_lower", or a pair (before, after) for each axis.
-    With groups, the channels and the filters fall into as many groups, each filter seeing its own group alone.
-    Its adjoint is ConvTranspose.
+    W[o, c, k] * x[n, c, p*stride + k*dilation - padding] + b[o]`. Stride, padding and dilation are a number, or one
+    for each axis. Padding may also be "valid" (none), "same", "same_lower", or a pair (before, after) for each axis.
+    With groups, channels and filters are divided into as many groups, and each filter reads only the channels of its
+    group. Its adjoint is ConvTranspose.
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     https://arxiv.org/abs/1603.07285; the ONNX operator Conv.
 
@@ -76,7 +76,7 @@ class Conv(Windowed):
     )
 
     def prepare(self) -> None:
-        """Cast to one dtype, read the window, and check channels and bias."""
+        """Cast to one dtype, read stride, padding and dilation, and check channels and bias."""
         x, W = prepare_filters(self, self.x, self.W, self.b)
         check_channels(self, x, W, W.shape[1] * self.groups, self.groups)
         check_bias(self, self.b, W, W.shape[0])
@@ -87,7 +87,7 @@ class Conv(Windowed):
         return window_of(self, self.W.shape[2:])
 
     def infer(self) -> Spec:
-        """A channel for each filter at every place of the window."""
+        """One channel for each filter, with a value for each place of the window."""
         x = self.x
         return Spec((x.shape[0], self.W.shape[0], *self.window.places("Conv", x, x.shape[2:])), x.dtype)
 
@@ -104,7 +104,7 @@ class Conv(Windowed):
         return Columns(self.window, self.x.shape, self.shape[2:], self.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The columns of a chunk of samples, their images with zeros around, and the products."""
+        """The columns of a chunk of samples, the padded images, and the products."""
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.W.shape[0])
 
@@ -114,7 +114,7 @@ class Conv(Windowed):
         return convolve(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
-        """ConvTranspose of g by the filters; ConvWeight of the images by g; the sum of g over all but channels."""
+        """ConvTranspose of g and the filters; ConvWeight of the images and g; the sum of g for each channel."""
         move = movement(self)
         dx = ConvTranspose(g, self.W, extra=self.window.rest(self.x.shape[2:]), **move)
         dW = ConvWeight(self.x, g, self.W.shape[2:], **move)
@@ -122,17 +122,18 @@ class Conv(Windowed):
 
 
 class ConvTranspose(Windowed):
-    """The transpose of a convolution: every value of x laid down as a filter, and what overlaps added up; and a bias.
+    """The transposed convolution: each value of x times a filter, added up where these overlap, plus a bias.
 
     `ConvTranspose(x, W, b=None, stride=1, padding="valid", dilation=1, groups=1, extra=0)` of x (N, C, *places) and
-    filters W (C, O / groups, *kernel): what Conv with the same filters and movement turns into x. `extra` are
-    positions at the end that no window reaches, fewer than the stride: ONNX calls them output_padding. The padding
-    is what Conv would have put around the result. Its adjoint is Conv.
+    filters W (C, O / groups, *kernel). The result has the shape of an image that Conv with the same filters, stride,
+    padding and dilation turns into the shape of x. The padding is taken away from the result. `extra` adds positions at
+    the end that no window of Conv would reach, fewer than the stride; ONNX calls it output_padding. Its adjoint is
+    Conv.
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     https://arxiv.org/abs/1603.07285, chapter 4; the ONNX operator ConvTranspose.
 
     Raises:
-        ShapeError: when channels, groups or bias do not fit, or nothing is left within the padding.
+        ShapeError: when channels, groups or bias do not fit, or when the padding leaves nothing of the result.
         GraphError: for a stride, padding, dilation, groups or extra that make no sense.
 
     >>> import graphnn as gn
@@ -163,7 +164,7 @@ class ConvTranspose(Windowed):
     )
 
     def prepare(self) -> None:
-        """Cast to one dtype, read the window, and check channels, bias and extra."""
+        """Cast to one dtype, read stride, padding and dilation, and check channels, bias and extra."""
         x, W = prepare_filters(self, self.x, self.W, self.b, transposed=True)
         check_channels(self, x, W, W.shape[0], self.groups)
         check_bias(self, self.b, W, W.shape[1] * self.groups)
@@ -181,7 +182,7 @@ class ConvTranspose(Windowed):
         return window_of(self, self.W.shape[2:])
 
     def infer(self) -> Spec:
-        """The images whose convolution has the shape of x."""
+        """The shape of images whose convolution has the shape of x."""
         x = self.x
         image = self.window.image(x.shape[2:], self.extra)
         if any(isinstance(n, int) and n < 1 for n in image):
@@ -197,7 +198,7 @@ class ConvTranspose(Windowed):
         return Columns(self.window, self.shape, self.x.shape[2:], self.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The columns of a chunk of samples, their images with zeros around, and the values of x at every column."""
+        """The columns of a chunk of samples, the padded images, and the values of x at each column."""
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.x.shape[1])
 
@@ -207,24 +208,24 @@ class ConvTranspose(Windowed):
         return convolve_transposed(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
-        """Conv of g by the filters; ConvWeight of g by x; the sum of g over all but channels."""
+        """Conv of g and the filters; ConvWeight of g and x; the sum of g over all axes but channels."""
         move = movement(self)
         dx, dW = Conv(g, self.W, **move), ConvWeight(g, self.x, self.W.shape[2:], **move)
         return (dx, dW) if self.b is None else (dx, dW, Sum(g, positions(g)))
 
 
 class ConvWeight(Windowed):
-    """The gradient of a convolution by its filters: images against what came back for every place of the window.
+    """The gradient of a convolution with respect to its filters: from the images, and the upstream gradient g.
 
-    `ConvWeight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1)` of images x (N, C, *image) and g
-    (N, O, *places): `dW[o, c, k] = sum over n and p of g[n, o, p] * x[n, c, p*stride + k*dilation - padding]`, of
-    shape (O, C / groups, *kernel). Its adjoint in x is ConvTranspose, in g Conv, so that a convolution can be
-    differentiated to any order.
+    `ConvWeight(x, g, kernel, stride=1, padding="valid", dilation=1, groups=1)` of images x (N, C, *image) and g (N, O,
+    *places): `dW[o, c, k] = sum over n and p of g[n, o, p] * x[n, c, p*stride + k*dilation - padding]`, of shape (O, C
+    / groups, *kernel). As a function of x, its adjoint is ConvTranspose; as a function of g, it is Conv. So a
+    convolution can be differentiated to any order.
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016,
     https://arxiv.org/abs/1603.07285.
 
     Raises:
-        ShapeError: when g has not one value for every place, or channels do not fall into the groups.
+        ShapeError: when g does not have a value for each place, or when channels cannot be divided into the groups.
         GraphError: for a kernel, stride, padding, dilation or groups that make no sense.
 
     >>> import graphnn as gn
@@ -251,7 +252,7 @@ class ConvWeight(Windowed):
     )
 
     def prepare(self) -> None:
-        """Cast to one dtype, read the window, and check places and channels."""
+        """Cast to one dtype, read stride, padding and dilation, and check places and channels."""
         x, g = self.x, self.g
         dtype = common_dtype(self, x, g)
         self.__dict__.update(x=x.cast(dtype), g=g.cast(dtype), kernel=tuple(self.kernel))
@@ -287,7 +288,7 @@ class ConvWeight(Windowed):
         return Columns(self.window, self.x.shape, self.g.shape[2:], self.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The columns of a chunk of samples, their images with zeros, the values of g at every column, and a part."""
+        """The columns of a chunk of samples, the padded images, the values of g at each column, and one product."""
         columns = self.columns()
         return columns.columns_spec(), columns.padded_spec(), columns.values_spec(self.g.shape[1]), self._single()
 
@@ -297,6 +298,6 @@ class ConvWeight(Windowed):
         return correlate(columns, ins, out, scratch, self.groups)
 
     def vjp(self, g: Node) -> tuple[Node, Node]:
-        """ConvTranspose of the places by the upstream filters, and Conv of the images by them."""
+        """ConvTranspose of g and the upstream gradient, which has the shape of filters; Conv of the images and that."""
         move = movement(self)
         return ConvTranspose(self.g, g, extra=self.window.rest(self.x.shape[2:]), **move), Conv(self.x, g, **move)

@@ -1,4 +1,4 @@
-"""Einsum: sums of products, said in letters."""
+"""Einsum: sums of products in Einstein's notation."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["Einsum", "as_product"]
 class Einsum(Node):
     """A sum of products in Einstein's notation: `Einsum("nk,km->nm", x, W)` is the matrix product.
 
-    The equation has letters for the axes of each operand and, after `->`, for those of the result; what the result
-    leaves out is summed over, a letter that an operand has twice is its diagonal, and `...` are leading axes that
-    broadcast. Without `->` the result has the letters that occur once, in alphabetical order. Operands of different
-    dtypes are cast to one. The gradient is an Einsum again.
+    The equation has a letter for each axis of each operand, and after `->` those of the result. Letters that the result
+    does not have are summed over. A letter that occurs twice in one operand takes its diagonal. `...` stands for
+    leading axes that broadcast. Without `->`, the result has the letters that occur once, in alphabetical order.
+    Operands of different dtypes are cast to one. The gradient is an Einsum too.
     Source: A. Einstein, Die Grundlage der allgemeinen Relativitätstheorie, Annalen der Physik 49, 1916, section 5;
     the equation is NumPy's.
 
@@ -125,9 +125,9 @@ class Einsum(Node):
         return ((len(self.values), *self.dims.values()),)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """One call: of two operands a matrix product where views make it one, else `einsum`.
+        """One call: a matrix product of views of two operands, where that is possible, else `einsum`.
 
-        What is a product but lies in memory so that views do not do is left to `einsum`, which then copies.
+        If a product would need a copy of an operand, because of its layout, `einsum` makes it.
         """
         terms, result = self.terms
         if len(ins) == 2 and out.size and all(x.size for x in ins):
@@ -141,7 +141,7 @@ class Einsum(Node):
         return [partial(xp.einsum, self.equation, *ins, out=out, optimize=optimize)]
 
     def vjp(self, g: Node) -> tuple[Node | None, ...]:
-        """For each operand the sum of products of g with the other operands."""
+        """For each operand, an Einsum of g and the other operands."""
         return tuple(self._slope(g, k) if node.dtype.kind == "f" else None for k, node in enumerate(self.values))
 
     def _slope(self, g: Node, k: int) -> Node:
@@ -171,14 +171,14 @@ def _ones(shape: Shape, dtype: np.dtype[Any]) -> Node:
 
 
 def _identity(size: Dim, dtype: np.dtype[Any]) -> Node:
-    """The identity matrix, of a size that may be named: what of ones is both an upper and a lower triangle."""
+    """The identity matrix, whose size may be named: the ones that are in both an upper and a lower triangle."""
     return Trilu(Trilu(_ones((size, size), dtype)), upper=False)
 
 
 def _read(equation: str, values: Sequence[Node]) -> tuple[list[tuple[str, Node]], str]:
-    """The letters of each operand and of the result, capitals standing for the axes of an ellipsis.
+    """The letters of each operand and of the result. Capital letters stand for the axes of an ellipsis.
 
-    Small and capital letters of the user's are renamed to small ones, so that the two do not meet.
+    All letters of the user are renamed to small ones, so that they differ from those.
     """
     if not isinstance(equation, str) or not values:
         raise GraphError(f"Einsum: {equation!r} with {len(values)} operands; write gn.Einsum('nk,km->nm', x, W).")
@@ -234,10 +234,9 @@ def _without_ones(letters: str, node: Node, sizes: dict[str, tuple[Dim, Node]]) 
 def as_product(
     terms: list[str], result: str, ins: tuple[Any, ...], out: Any, named: Container[str] = ()
 ) -> tuple[Any, Any, Any] | None:
-    """The operands and the result of an equation as views that `matmul` takes; None where that is not to be had.
+    """Views of the operands and the result for which `matmul` computes the equation; None if there are none.
 
-    What is to serve for other sizes too says which letters have named ones: their axes count though they have but one
-    element this time.
+    `named` are the letters with a named size: their axes are not dropped, even if they have one element this time.
     """
     one, two = terms
     if any(len(set(t)) < len(t) for t in terms) or (set(one) ^ set(two)) - set(result):
@@ -260,7 +259,7 @@ def as_product(
 
 
 def _inner_orders(one: str, two: str, inner: list[str], ins: tuple[Any, ...]) -> list[list[str]]:
-    """The orders in which the letters that are summed over lie in either operand, slowest first."""
+    """The orders of the letters that are summed over, by their layout in either operand, slowest first."""
     found = []
     for term, array in zip((one, two), ins, strict=True):
         order = sorted(inner, key=lambda a: -abs(array.strides[term.index(a)]))
@@ -270,7 +269,7 @@ def _inner_orders(one: str, two: str, inner: list[str], ins: tuple[Any, ...]) ->
 
 
 def _view(array: Any, term: str, groups: tuple[list[str], list[str], list[str]], named: Container[str]) -> Any:
-    """The array with its batch axes first and each of two groups of axes as one; None where that takes a copy."""
+    """A view with the batch axes first, and each of two groups of axes merged into one; None if it needs a copy."""
     batch, first, second = groups
     sizes, strides = (dict(zip(term, numbers, strict=True)) for numbers in (array.shape, array.strides))
     for group in (first, second):

@@ -1,6 +1,6 @@
-"""Elements by index: GatherElements takes one for each index, ScatterElements puts or combines them.
+"""Elements by index: GatherElements takes an element for each index; ScatterElements writes or combines elements.
 
-An index is checked at every call; a negative one is refused rather than counted from the end.
+Indices are checked at every call. A negative one is refused; it does not count from the end.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["GatherElements", "ScatterElements"]
 
 
 class _ByElement(_Indexing):
-    """The base of ops with an index for each element: of the operand's shape, but for the axis pointed along."""
+    """The base of ops with an index for each element. Its shape is that of the operand, except along the axis."""
 
     def check_shapes(self, shaped: Node, axis: int) -> None:
-        """Refuse an index that differs from the operand beside the axis."""
+        """Refuse an index whose shape differs from that of the operand along another axis."""
         x, index = self.x, self.index
         rest = [(*node.shape[:axis], *node.shape[axis + 1 :]) for node in (x, index)]
         if x.ndim != index.ndim or rest[0] != rest[1]:
@@ -41,20 +41,20 @@ class _ByElement(_Indexing):
             raise ShapeError(f"{self.op}: {describe(shaped)} and index {describe(index)} are not of one shape.")
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The place of each element."""
+        """The position of each element in the flat array."""
         return (Spec(self.index.shape, PLACE),)
 
     def starts(self, axis: int) -> tuple[Spec, ...]:
-        """The places of index 0."""
+        """The positions of index 0 in the flat array."""
         shape = self.index.shape
         return (Spec((*shape[:axis], 1, *shape[axis + 1 :]), PLACE),)
 
     def memory(self, xp: Any, index: Any, axis: int) -> tuple[Any, ...]:
-        """What `scratch` and `tables` ask for, made anew."""
+        """New arrays for `scratch` and `tables`."""
         return xp.empty(index.shape, PLACE), xp.empty((*index.shape[:axis], 1, *index.shape[axis + 1 :]), PLACE)
 
     def places(self, xp: Any, shape: tuple[int, ...], axis: int, index: Any, memory: tuple[Any, ...]) -> list[Call]:
-        """Calls that write into `place` where each index points in the flat operand, which has `shape`."""
+        """Calls that compute the position of each index in the flat operand, which has `shape`."""
         place, starts = memory
         steps = [math.prod(shape[a + 1 :]) for a in range(len(shape))]
         starts.fill(0)
@@ -68,10 +68,10 @@ class _ByElement(_Indexing):
 
 
 class GatherElements(_ByElement):
-    """One element for each index: `GatherElements(x, index, axis=0)`. Its adjoint is ScatterElements, adding.
+    """The element for each index: `GatherElements(x, index, axis=0)`. Its adjoint is ScatterElements with "add".
 
-    Along `axis` an element is taken where the index says, along the others where the index itself stands, as by
-    `numpy.take_along_axis`. Negative ones are refused.
+    As in `numpy.take_along_axis`, an index says the position along `axis`; along the other axes, the position is that
+    of the index itself. Negative indices are refused.
 
     Raises:
         ShapeError: when there is no such axis, or shapes differ beside it.
@@ -122,7 +122,7 @@ class GatherElements(_ByElement):
         return xp.take_along_axis(x, index.astype(PLACE, copy=False), self.axis)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """The places in the flat operand, then what stands there."""
+        """Compute the positions in the flat operand, and take the elements there."""
         x, index = ins
         if not x.flags.c_contiguous:
             return super().bind(xp, ins, out, scratch)
@@ -130,7 +130,7 @@ class GatherElements(_ByElement):
         return [*self.places(xp, x.shape, self.axis, index, scratch), take] if x.size else []
 
     def vjp(self, g: Node) -> tuple[Node, None]:
-        """The gradient added up where the elements were taken."""
+        """The gradient, added up at the positions from which elements were taken."""
         return ScatterElements(zeros_like(self.x), self.index, g, self.axis, "add"), None
 
 
@@ -138,12 +138,12 @@ _UFUNCS = {"add": "add", "mul": "multiply", "max": "maximum", "min": "minimum"}
 
 
 class ScatterElements(_ByElement):
-    """Elements put where an index says: `ScatterElements(x, index, updates, axis=0, reduction="none")`.
+    """Elements written by index: `ScatterElements(x, index, updates, axis=0, reduction="none")`.
 
-    Each of `updates` goes to the place that its index names along `axis`, and where it stands itself along the
-    others. "none" replaces what is there, and wants places that differ: of several for one place, one is put, and
-    the gradient takes all to be put. "add", "mul", "max" and "min" combine them with what is there; the gradient
-    of extremes is shared among equals.
+    Each element of `updates` is written into a copy of `x`: along `axis` at the position that its index says, along the
+    other axes at its own position. With the reduction "none" it replaces the element there. The positions must then
+    differ: if several elements go to one position, one of them is written, though the gradient flows to all. "add",
+    "mul", "max" and "min" combine it with the element there. The gradient of equal extremes is shared.
 
     Raises:
         ShapeError: when there is no such axis, or shapes do not fit.
@@ -194,7 +194,7 @@ class ScatterElements(_ByElement):
 
     @property
     def ufunc(self) -> str | None:
-        """By which function elements are combined with what is there; None when they replace it."""
+        """The ufunc that combines elements; None when they are replaced."""
         return _UFUNCS.get(self.reduction)
 
     def infer(self) -> Spec:
@@ -221,7 +221,7 @@ class ScatterElements(_ByElement):
         return out
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """The operand copied, the places in the flat result, and one call that puts or combines."""
+        """Copy the operand, compute the positions in the flat result, and write or combine the elements there."""
         x, index, updates = ins
         calls: list[Call] = [] if x is out else [partial(xp.copyto, out, x)]
         if not updates.size:
@@ -232,7 +232,7 @@ class ScatterElements(_ByElement):
         return [*calls, at_places(xp, getattr(xp, self.ufunc), out, scratch[0], updates)]
 
     def vjp(self, g: Node) -> tuple[Node, None, Node]:
-        """Of what was replaced nothing is left; what was combined has its part in the result."""
+        """No gradient flows to elements that were replaced; elements that were combined share in it."""
         match self.reduction:
             case "none":
                 dx = ScatterElements(g, self.index, zeros_like(self.updates), self.axis)
@@ -244,15 +244,15 @@ class ScatterElements(_ByElement):
         return self._of_extreme(g)
 
     def taken(self, node: Node) -> Node:
-        """What stands where the updates were put."""
+        """The elements of a value at the positions of the updates."""
         return GatherElements(node, self.index, self.axis)
 
     def combined(self, x: Node, updates: Node, reduction: str) -> Node:
-        """Other values put in the same places."""
+        """Other values written at the same positions."""
         return ScatterElements(x, self.index, updates, self.axis, reduction)
 
     def _of_product(self, g: Node) -> tuple[Node, None, Node]:
-        """The product of all the others, by division where no factor is 0, and 0 where another one is."""
+        """The product of all other factors: by division if none is 0, and 0 if another one is."""
         x, updates = self.x, self.updates
         zero_x, zero_u = (Map("x == 0", ("x",), (node,)).cast(g.dtype) for node in (x, updates))
         safe_x, safe_u = (Map("where(x == 0, 1, x)", ("x",), (node,)) for node in (x, updates))

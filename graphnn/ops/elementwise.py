@@ -1,4 +1,4 @@
-"""Elementwise ops: one formula says what one element computes."""
+"""Elementwise ops, which are defined by a formula for one element."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _NUMBERS = (bool, int, float, np.bool_, np.integer, np.floating)
 
 
 class Elementwise(Node):
-    """The base of ops that treat each element alike: a class with operands and a `formula` over their names.
+    """The base of elementwise ops: a class with operands and a `formula` over their names.
 
-    From the formula follow the dtype, the value on every backend, the gradient (unless `vjp` is given), and the
-    printed mathematics. Operands are brought to one dtype by Cast and one shape by Repeat, in sight. The formula's
-    language is that of `graphnn.ir.formula`: names of operands and attributes, numbers, `+ - * / % **`,
-    comparisons, `& | ^ ~`, and functions such as `exp`, `tanh`, `maximum(x, y)` and `where(condition, x, y)`.
+    The formula gives the dtype, the value on every backend, the gradient (unless `vjp` is defined), and the printed
+    mathematics. Operands are brought to one dtype by Cast, and to one shape by Repeat. A formula, see
+    `graphnn.ir.formula`, is made of names of operands and attributes, numbers, `+ - * / % **`, comparisons, `& | ^ ~`,
+    and functions such as `exp`, `tanh`, `maximum(x, y)` and `where(condition, x, y)`.
 
     Raises:
         ShapeError: when operands do not broadcast.
@@ -273,7 +273,7 @@ def _calls(xp: Any, function: str, arguments: list[Any], target: Any) -> list[Ca
 
 
 class Map(Elementwise):
-    """A formula over given operands: what the derivative of a formula becomes.
+    """A formula over given operands. Derivatives of formulas are such nodes.
 
     `text` is the formula, `names` what it calls the `operands`, which stand in the same order.
 

@@ -1,4 +1,4 @@
-"""Functions of one value: Exp, Log and their accurate neighbours, Sqrt, Abs, Sign, rounding, Erf."""
+"""Functions of one value: Exp, Log, Expm1, Log1p, Sqrt, Abs, Sign, Floor, Ceil, Round, Erf."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Exp(Elementwise):
 
 
 class Expm1(Elementwise):
-    """`e ** x - 1`, accurate where `x` is small and the difference would cancel.
+    """`e ** x - 1`, accurate also for small `x`, where the difference would cancel.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Expm1(gn.Constant([1e-10, 1.0], dtype="float64")))())
@@ -43,7 +43,7 @@ class Expm1(Elementwise):
 
 
 class Log(Elementwise):
-    """The natural logarithm; of zero minus infinity, of negative numbers NaN.
+    """The natural logarithm. It is minus infinity for zero, and NaN for negative numbers.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Log([1.0, 10.0]))().round(4))
@@ -61,7 +61,7 @@ class Log(Elementwise):
 
 
 class Log1p(Elementwise):
-    """`log(1 + x)`, accurate where `x` is small and the sum would lose it.
+    """`log(1 + x)`, accurate also for small `x`, which the sum would lose.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Log1p(gn.Constant([1e-10, 1.0], dtype="float64")))())
@@ -78,10 +78,10 @@ class Log1p(Elementwise):
 
 
 class Sqrt(Elementwise):
-    """The square root; of negative numbers NaN.
+    """The square root. It is NaN for negative numbers.
 
-    At 0, where no finite derivative exists, the slope is taken as 0: the gradient of a norm `Sqrt(Sum(x * x))` at
-    the origin is then 0, one of its subgradients.
+    At 0, where there is no finite derivative, the slope is taken as 0. So the gradient of a norm `Sqrt(Sum(x * x))` at
+    the origin is 0, which is one of its subgradients.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.Sqrt([4.0, 9.0]))())
@@ -113,7 +113,7 @@ class Abs(Elementwise, prefix="abs"):
 
 
 class Sign(Elementwise):
-    """-1, 0 or 1: the sign. Its slope is 0 everywhere.
+    """The sign: -1, 0 or 1. Its slope is 0 everywhere.
 
     Raises:
         DTypeError: for bools.
@@ -136,7 +136,7 @@ _BETWEEN_STEPS = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for
 
 
 def _rounded(node: Elementwise, x: Node) -> Formula:
-    """The formula of an op that rounds: integers and bools are whole already."""
+    """The formula of an op that rounds; for integers and bools, the value itself."""
     return node.read(node.formula if x.dtype.kind == "f" else "x")
 
 
@@ -179,7 +179,7 @@ class Ceil(Elementwise):
 
 
 class Round(Elementwise, method="round"):
-    """The nearest whole number, halves to the even one, in the dtype of `x`. Its slope is 0.
+    """The nearest whole number, in the dtype of `x`; halves are rounded to the even one. Its slope is 0.
 
     Source: IEEE 754-2019, section 4.3.1, roundTiesToEven.
 

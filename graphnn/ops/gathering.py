@@ -1,6 +1,6 @@
 """Slices by index: Gather, its adjoint ScatterAdd, and Embedding.
 
-An index is checked at every call; a negative one is refused rather than counted from the end.
+Indices are checked at every call. A negative one is refused; it does not count from the end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLACE = np.dtype(np.intp)
 
 
 def check_index(node: Node, index: Node, n: Dim) -> None:
-    """Refuse an index that is not of integers; of one known already, places that are not there."""
+    """Refuse an index that is not of integers, and a constant index that is out of range."""
     if index.dtype.kind not in "iu":
         raise DTypeError(f"{node.op}: index {describe(index)} must be integers; declare the input with dtype='int64'.")
     if isinstance(index, Constant) and isinstance(n, int):
@@ -35,7 +35,7 @@ def check_index(node: Node, index: Node, n: Dim) -> None:
 
 
 class _Indexing(Node):
-    """The base of ops that take or put elements at places along one axis, in arrays seen as flat."""
+    """The base of ops that read or write elements at positions along one axis."""
 
     x: Node
     index: Node
@@ -43,24 +43,24 @@ class _Indexing(Node):
 
     @property
     def counted(self) -> Dim:
-        """The size of the axis that indices point along."""
+        """The size of the axis along which indices count."""
         raise NotImplementedError
 
     def class_labels(self, sizes: Mapping[str, int]) -> tuple[Node, int]:
-        """The index; there are as many places as the axis is long."""
+        """The index, and the size of the axis."""
         n = self.counted
         return self.index, n if isinstance(n, int) else n(sizes)
 
     def check(self, index: Any, n: int) -> None:
-        """Refuse an index out of range: for `forward`, which may run where nothing else checks."""
+        """Refuse an index that is out of range. `forward` calls it, as it may be used where nothing else checks."""
         check_labels(index, n, self.index.label, self)
 
 
 class Gather(_Indexing):
     """Slices by index: `Gather(x, index, axis=0)`, as in `x[index]`. Its adjoint is ScatterAdd.
 
-    `index` holds integers, in any number of axes, which take the place of `axis`. The same one may occur often.
-    Negative ones are refused; write `x[-1]` with a number for the last.
+    `index` holds integers. Its axes, of any number, take the place of `axis` in the result. An index may occur several
+    times. Negative indices are refused; for the last slice, write `x[-1]` with a number.
 
     Raises:
         ShapeError: when there is no such axis.
@@ -90,7 +90,7 @@ class Gather(_Indexing):
     )
 
     def infer(self) -> Spec:
-        """The index's axes where the axis was."""
+        """The shape with the axes of the index in place of the axis."""
         axis = self.__dict__["axis"] = read_axis("Gather", self.axis, self.x)
         check_index(self, self.index, self.counted)
         return Spec((*self.x.shape[:axis], *self.index.shape, *self.x.shape[axis + 1 :]), self.x.dtype)
@@ -107,20 +107,20 @@ class Gather(_Indexing):
         return xp.take(x, index, self.axis)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """One call; the index is checked beforehand, so clipping changes none and saves a buffer."""
+        """One call. The index is checked before, so that clipping changes nothing; it saves a buffer in NumPy."""
         x, index = ins
         return [partial(x.take, index, self.axis, out, "clip")] if x.size else []
 
     def vjp(self, g: Node) -> tuple[Node, None]:
-        """The gradient added up where the slices were taken."""
+        """The gradient, added up at the slices that were taken."""
         return ScatterAdd(g, self.index, self.counted, self.axis), None
 
 
 class ScatterAdd(_Indexing):
     """Slices added up by index: `ScatterAdd(x, index, n, axis=0)`. Its adjoint is Gather.
 
-    The result has n slices along `axis`, zero at first; the slice of `x` that belongs to an index is added to the
-    one that the index names. The axes of `index` stand in `x` from `axis` on. It is the gradient of Gather.
+    The result has n slices along `axis`, which are zero at first. Each index says to which of them its slice of `x` is
+    added. The axes of `x` from `axis` on are those of `index`. It is the gradient of Gather.
 
     Raises:
         ShapeError: when the index does not fit the operand.
@@ -159,7 +159,7 @@ class ScatterAdd(_Indexing):
         self.__dict__["axis"] = self.axis % ndim
 
     def infer(self) -> Spec:
-        """n in the place of the index's axes."""
+        """The shape with n in place of the axes of the index."""
         x, axis, end = self.x, self.axis, self.axis + self.index.ndim
         check_index(self, self.index, self.n)
         if x.shape[axis:end] != self.index.shape:
@@ -171,19 +171,19 @@ class ScatterAdd(_Indexing):
 
     @property
     def counted(self) -> Dim:
-        """That of the result."""
+        """The size of the axis in the result."""
         return self.n  # type: ignore[no-any-return]  # `prepare` made it a dimension
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With n in numbers."""
+        """The node with n as a number."""
         return self.with_fields(n=self.n(sizes)) if isinstance(self.n, Size) else self
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The place of each element."""
+        """The position of each element in the flat result."""
         return (Spec(self.x.shape, PLACE),)
 
     def tables(self) -> tuple[Spec, ...]:
-        """The places of the slices of index 0."""
+        """The positions of the slice of index 0."""
         x, axis, ndim = self.x.shape, self.axis, self.index.ndim
         return (Spec((*x[:axis], *(1,) * ndim, *x[axis + ndim :]), PLACE),)
 
@@ -199,7 +199,7 @@ class ScatterAdd(_Indexing):
         return out
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """The place of each element in the flat result, then one addition at those places."""
+        """Compute the position of each element in the flat result, and add the elements there."""
         x, index = ins
         place, starts = scratch
         outer, inner = x.shape[: self.axis], x.shape[self.axis + index.ndim :]
@@ -215,21 +215,21 @@ class ScatterAdd(_Indexing):
         ]
 
     def vjp(self, g: Node) -> tuple[Node, None]:
-        """The gradient of the slice that each was added to."""
+        """The gradient of the slice to which each was added."""
         return Gather(g, self.index, self.axis), None
 
 
 def at_places(xp: Any, ufunc: Any, out: Any, place: Any, x: Any) -> Call:
-    """The call that combines elements into a flat result; of rows NumPy does it several times faster."""
+    """The call that combines elements into a flat result. For rows, NumPy is several times faster."""
     if x.flags.c_contiguous:
         return partial(ufunc.at, out.reshape(-1), place.reshape(-1), x.reshape(-1))
     return partial(ufunc.at, out.reshape(-1), place, x)
 
 
 class Embedding(Composite):
-    """Rows of a table by index: `Embedding(index, W)`, (...) integers and (n, d): (..., d). Its part is Gather.
+    """The rows of a table for some indices: `Embedding(index, W)` of integers (...) and W (n, d) is (..., d).
 
-    The gradient of the table is ScatterAdd: rows that were not asked for have none.
+    It is made of Gather. The gradient of the table is a ScatterAdd, which is zero for rows that do not occur.
 
     Raises:
         ShapeError: when W is not a table.

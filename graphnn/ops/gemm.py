@@ -1,4 +1,4 @@
-"""Gemm: a product of matrices added to something, in one."""
+"""Gemm: general matrix multiplication, a product that is scaled and added to a matrix."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Gemm"]
 
 
 class Gemm(Node):
-    """A product of matrices added to something, in one: `alpha * A' @ B' + beta * C`.
+    """General matrix multiplication: `alpha * A' @ B' + beta * C`.
 
     `Gemm(A, B, C=None, alpha=1.0, beta=1.0, transA=False, transB=False)` of matrices A' (N, K) and B' (K, M), where
-    `A'` is A, or its transpose with `transA`, and B' alike; C broadcasts to (N, M). alpha and beta are numbers or
-    scalar nodes, so that a learning rate may stand there.
+    `A'` is A, or with `transA` its transpose, and likewise B'. C broadcasts to (N, M). alpha and beta are numbers or
+    scalar nodes, such as a learning rate.
     Source: J. Dongarra and others, A Set of Level 3 Basic Linear Algebra Subprograms, ACM TOMS 16, 1990; the ONNX
     operator Gemm.
 

@@ -1,4 +1,4 @@
-"""Indexing: labels as rows with a single one (OneHot), and one element picked of each row (Pick)."""
+"""Indexing by labels: OneHot makes rows with a single one, and Pick takes one element of each row."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def check_integer(op: str, labels: Node) -> None:
 
 
 class OneHot(Node):
-    """Labels as rows with a single one: `OneHot(target, classes, kind="float32", axis=-1, on=1, off=0)`.
+    """One-hot rows for labels: `OneHot(target, classes, kind="float32", axis=-1, on=1, off=0)`.
 
-    The result has one more axis, of size classes, which stands last unless `axis` says otherwise. `on` stands at
-    the label and `off` elsewhere, in the dtype `kind`.
+    The result has one more axis, of size `classes`: the last, or where `axis` says. Its elements are `on` at the
+    position of the label and `off` elsewhere, in the dtype `kind`.
 
     Raises:
         ShapeError: when the result has no such axis.
@@ -57,7 +57,7 @@ class OneHot(Node):
     )
 
     def prepare(self) -> None:
-        """Count the new axis from 0, in the result; the last stays -1."""
+        """Count the new axis from 0, in the result; the last one remains -1."""
         ndim = self.target.ndim + 1
         if not -ndim <= self.axis < ndim:
             raise ShapeError(
@@ -83,7 +83,7 @@ class OneHot(Node):
         return xp.moveaxis(self.table(xp)[arrays[0]], -1, self.axis)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """Rows taken from a table made once; labels are checked beforehand, so clipping changes none."""
+        """Take rows of a table. Labels are checked before, so that clipping changes nothing."""
         target = ins[0]
         if self.axis == -1:
             scratch[-1][...] = self.table(xp)
@@ -110,7 +110,7 @@ class OneHot(Node):
 
 
 class Pick(Node):
-    """One element of each row: `Pick(x, target)` of (..., classes) and integers (...). Its adjoint places it back.
+    """The element of each row at its label: `Pick(x, target)` of x (..., classes) and integers (...).
 
     Raises:
         DTypeError: when labels are not integers.
@@ -134,7 +134,7 @@ class Pick(Node):
     )
 
     def infer(self) -> Spec:
-        """The labels' shape."""
+        """The shape of the labels."""
         check_integer("Pick", self.target)
         if self.x.shape[:-1] != self.target.shape or not self.x.ndim:
             raise ShapeError(
@@ -143,11 +143,11 @@ class Pick(Node):
         return Spec(self.target.shape, self.x.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """The place of each picked element."""
+        """The position of each element in the flat array."""
         return (Spec(self.target.shape, np.dtype(np.intp)),)
 
     def tables(self) -> tuple[Spec, ...]:
-        """Where each row starts."""
+        """The position at which each row starts."""
         return self.scratch()
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
@@ -157,7 +157,7 @@ class Pick(Node):
         return xp.take_along_axis(x, labels[..., None].astype(np.intp), -1)[..., 0]
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """The places in the flat array, then what stands there; labels are checked beforehand."""
+        """Compute the positions in the flat array, and take the elements there. Labels are checked before."""
         x, labels = ins
         if not x.flags.c_contiguous:
             return super().bind(xp, ins, out, scratch)

@@ -1,4 +1,4 @@
-"""Joining and parting along an axis: Concat, Stack, Split."""
+"""Joining and splitting along an axis: Concat, Stack, Split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Concat", "Stack", "Split"]
 
 
 def _agreed(op: str, values: Any) -> tuple[Node, ...]:
-    """Several operands, arrays among them made constants, cast to one dtype in sight."""
+    """Several operands with arrays made constants, cast to one dtype by Cast nodes."""
     if isinstance(values, Node) or not isinstance(values, (tuple, list)) or not values:
         raise GraphError(f"{op} joins several nodes: pass a tuple of one or more, as in gn.{op}((x, y)).")
     beside = tuple(v.dtype for v in values if isinstance(v, Node))
@@ -33,9 +33,9 @@ def _agreed(op: str, values: Any) -> tuple[Node, ...]:
 
 
 class Concat(Node):
-    """Values one after the other along an axis that exists: `Concat((x, y), axis=0)`. Its adjoint is Split.
+    """Values joined along an existing axis: `Concat((x, y), axis=0)`. Its adjoint is Split.
 
-    The other sizes must be equal; along the axis the result has their sum. Different dtypes are cast to one.
+    Along the axis, the sizes are added; all other sizes must be equal. Different dtypes are cast to one.
 
     Raises:
         ShapeError: when there is no such axis, the other sizes differ, or the sum is not of the form k·N + c.
@@ -96,21 +96,21 @@ class Concat(Node):
         return xp.concatenate(arrays, axis=self.axis)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """A copy each."""
+        """One copy for each operand."""
         return [
             partial(xp.copyto, place, x)
             for x, place in zip(ins, _parts(out, [x.shape[self.axis] for x in ins], self.axis), strict=True)
         ]
 
     def vjp(self, g: Node) -> tuple[Node, ...]:
-        """The gradient, parted."""
+        """The parts of the gradient."""
         return tuple(Split(g, tuple(node.shape[self.axis] for node in self.values), self.axis))
 
 
 class Stack(Composite):
-    """Values of one shape along a new axis: `Stack((x, y), axis=0)`. Its parts are Unsqueeze and Concat.
+    """Values of the same shape joined along a new axis: `Stack((x, y), axis=0)`. It is made of Unsqueeze and Concat.
 
-    `axis` counts in the result.
+    `axis` is that of the result.
 
     Raises:
         ShapeError: when the result has no such axis, or shapes differ.
@@ -151,10 +151,10 @@ class Stack(Composite):
 
 
 class Split(Node):
-    """A value parted along an axis: `a, b = Split(x, parts, axis=0)`. Its adjoint is Concat.
+    """The parts of a value along an axis: `a, b = Split(x, parts, axis=0)`. Its adjoint is Concat.
 
-    `parts` is how many equal parts to make, or their sizes, which must add up to that of the axis. The parts are
-    views: they cost nothing.
+    `parts` is the number of equal parts, or a tuple of their sizes, which must add up to that of the axis. The parts
+    are views, which cost nothing.
 
     Raises:
         ShapeError: when there is no such axis, it does not part so evenly, or sizes do not add up to it.
@@ -212,11 +212,11 @@ class Split(Node):
         return _parts(arrays[0], self.parts, self.axis)
 
     def view(self, dense: bool) -> bool | None:
-        """Always; dense still when nothing stands before the axis."""
+        """Always; the parts are dense if the axis is the first."""
         return dense and (len(self.parts) == 1 or all(dim == 1 for dim in self.x.shape[: self.axis]))
 
     def vjp(self, g: Any) -> Node | None:
-        """The gradients joined, zeros for a part that nobody used."""
+        """The gradients joined, with zeros for a part that has none."""
         if all(part is None for part in g):
             return None
         return Concat(

@@ -23,8 +23,8 @@ __all__ = ["MatMul", "Dot", "Outer", "Affine"]
 class MatMul(Node, infix="@"):
     """The matrix product `x @ W` of (..., n, k) and (..., k, m): (..., n, m).
 
-    Inner sizes must agree. Leading axes are batches and broadcast; a vector stands for a row on the left and for
-    a column on the right.
+    Inner sizes must agree. Leading axes are batches, and broadcast. A vector counts as a row on the left, and as a
+    column on the right.
 
     Raises:
         ShapeError: when inner sizes differ, naming both operands and the size that was meant; or for a scalar.
@@ -51,7 +51,7 @@ class MatMul(Node, infix="@"):
     )
 
     def prepare(self) -> None:
-        """Cast to one dtype, check the inner sizes, and repeat batches; one matrix W for all batches stays one."""
+        """Cast to one dtype, check the inner sizes, and repeat batches. A matrix W for all batches is not repeated."""
         x, W = self.x, self.W
         for operand in (x, W):
             if not operand.ndim:
@@ -81,9 +81,9 @@ class MatMul(Node, infix="@"):
         return ((2, *self.shape, self.x.shape[-1]),)
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """One call: `dot` for plain matrices, which costs less to enter, else `matmul`.
+        """One call: `dot` for two matrices, which is faster to call, else `matmul`.
 
-        Batches that meet one matrix are the rows of a single product where they lie in one run.
+        Dense batches times one matrix are the rows of a single product.
         """
         x, W = ins
         if x.ndim > W.ndim == 2 and x.size and out.size and x.flags.c_contiguous and out.flags.c_contiguous:
@@ -109,7 +109,7 @@ class MatMul(Node, infix="@"):
 
 
 class _Batch:
-    """The batch axes of an operand, as what `broadcast_shape` looks at."""
+    """The batch axes of an operand, with the attributes that `broadcast_shape` needs."""
 
     def __init__(self, node: Node) -> None:
         self.shape, self.spec, self.label, self.origin = node.shape[:-2], node.spec, node.label, node.origin
@@ -125,7 +125,7 @@ def swap(x: Node) -> Node:
 
 
 def _shrink(g: Node, operand: Node) -> Node:
-    """A gradient brought to the operand's shape: summed over the batches that a vector met."""
+    """A gradient brought to the shape of the operand, by sums over the batches that a vector was multiplied with."""
     if operand.ndim == 1 and g.ndim > 2:
         g = Sum(g, tuple(range(g.ndim - 2)))
     return Reshape(g, operand.shape)

@@ -21,7 +21,7 @@ _SAMPLES = (
 
 
 class And(Elementwise, infix="&", role="and"):
-    """Do `x` and `y` both hold? `x & y`; of integers, bit by bit.
+    """Logical and: `x & y`. For integers, it works bit by bit.
 
     Raises:
         ShapeError: when the operands do not broadcast.
@@ -40,7 +40,7 @@ class And(Elementwise, infix="&", role="and"):
 
 
 class Or(Elementwise, infix="|", role="or"):
-    """Does `x` or `y` hold, or both? `x | y`; of integers, bit by bit.
+    """Logical or: `x | y`. For integers, it works bit by bit.
 
     Raises:
         ShapeError: when the operands do not broadcast.
@@ -59,7 +59,7 @@ class Or(Elementwise, infix="|", role="or"):
 
 
 class Xor(Elementwise, infix="^"):
-    """Does just one of `x` and `y` hold? `x ^ y`; of integers, bit by bit.
+    """Exclusive or: `x ^ y`. For integers, it works bit by bit.
 
     Raises:
         ShapeError: when the operands do not broadcast.
@@ -78,7 +78,7 @@ class Xor(Elementwise, infix="^"):
 
 
 class Not(Elementwise, prefix="~", role="not"):
-    """Does `x` not hold? `~x`; of integers, bit by bit.
+    """Logical not: `~x`. For integers, it works bit by bit.
 
     Raises:
         DTypeError: for floats.
@@ -117,7 +117,7 @@ class IsNaN(Elementwise):
 
 
 class IsInf(Elementwise):
-    """Is `x` infinite? `IsInf(x, detect_negative=True, detect_positive=True)` looks for one or both infinities.
+    """Is `x` infinite? `IsInf(x, detect_negative=True, detect_positive=True)` tests for one or both infinities.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.IsInf([1.0, float("-inf")]))())

@@ -27,23 +27,23 @@ __all__ = ["SoftmaxCE", "NLL", "SigmoidCE"]
 
 
 class SoftmaxCE(Composite):
-    """Softmax with loss: the cross-entropy `-sum_k t_k log softmax(s)_k` of each row, and its mean.
+    """Softmax with loss: the mean over rows of the cross-entropy `-sum_k t_k log softmax(s)_k`.
 
-    `SoftmaxCE(scores, labels, reduction="mean", weight=None, ignore=None, smoothing=0.0)`: `scores` are (N, C) (or
-    any leading axes); `labels` are integers (N,) or one-hot rows (N, C); `reduction` is "mean" (over rows), "sum"
-    or "none". Labels are checked at every call, and scores of any size are safe.
+    `SoftmaxCE(scores, labels, reduction="mean", weight=None, ignore=None, smoothing=0.0)`: `scores` are (N, C), or have
+    more leading axes. `labels` are integers (N,) or one-hot rows (N, C). `reduction` is "mean" (over rows), "sum" or
+    "none". Labels are checked at every call, and scores may be of any size.
 
-    `weight` (C,) multiplies the loss of each class; the mean is then divided by the weights of the labels instead
-    of their number. Rows whose integer label is `ignore` count for nothing; the mean of no rows is NaN.
-    `smoothing` gives that part of each label to all classes alike: `(1 - smoothing) * t + smoothing / C`.
+    `weight` (C,) has a factor for the loss of each class; the mean is then over the sum of the factors of all labels,
+    instead of their number. Rows whose integer label is `ignore` do not count; the mean of no rows is NaN. `smoothing`
+    distributes a part of each label over all classes: `(1 - smoothing) * t + smoothing / C`.
     Source: I. Goodfellow, Y. Bengio and A. Courville, Deep Learning, MIT Press 2016, section 6.2.2.3; smoothing:
     C. Szegedy and others, Rethinking the Inception Architecture, 2015, https://arxiv.org/abs/1512.00567, section 7.
 
     Raises:
         ShapeError: when scores and labels, or weights, do not fit together.
         DTypeError: when labels of rank N are not integers, or scores are not floats.
-        LabelError: when a label is outside 0..C-1 and not ignored, at the call; -1 never wraps.
-        GraphError: for another `reduction`, `ignore` beside one-hot rows, or `smoothing` outside 0..1.
+        LabelError: at the call, when a label is outside 0..C-1 and not ignored; -1 does not count from the end.
+        GraphError: for another `reduction`, `ignore` with one-hot rows, or `smoothing` outside 0..1.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.SoftmaxCE([[0.0, 0.0], [1e4, 0.0]], [1, 0]))().round(4))
@@ -158,7 +158,7 @@ class NLL(Composite):
     """The negative log-likelihood of integer labels, given the logarithms of probabilities: `-log_y[label]`.
 
     `NLL(log_y, labels, reduction="mean", weight=None, ignore=None)` of (..., C) and integers (...); weights, ignored
-    labels and reductions are those of `SoftmaxCE`, which is `NLL(LogSoftmax(scores), labels)` in one.
+    labels and reductions are as for `SoftmaxCE`, which is the same as `NLL(LogSoftmax(scores), labels)`.
     Source: C. Bishop, Pattern Recognition and Machine Learning, Springer 2006, equation 4.108.
 
     Raises:
@@ -212,10 +212,10 @@ class NLL(Composite):
 
 
 class SigmoidCE(Composite):
-    """The cross-entropy of yes-or-no labels, from scores: `-(p t log y + (1 - t) log(1 - y))` with y the sigmoid.
+    """The cross-entropy of yes-or-no labels: `-(p t log y + (1 - t) log(1 - y))`, with y the sigmoid of the score.
 
-    `SigmoidCE(scores, labels, reduction="mean", pos_weight=None)`: labels t are floats, integers or bools in 0..1 of
-    the shape of the scores; `pos_weight`, p, multiplies the loss of positive ones and broadcasts to that shape.
+    `SigmoidCE(scores, labels, reduction="mean", pos_weight=None)`: labels t are floats, integers or bools in 0..1, of
+    the shape of the scores. `pos_weight`, p, is a factor for the loss of positive labels, and broadcasts to that shape.
     It is computed as `(1 - t) max(s, 0) + p t max(-s, 0) + (1 - t + p t) log1p(exp(-|s|))`, which keeps full
     relative accuracy for scores of any size; so does its gradient, `(1 - t) sigmoid(s) - p t sigmoid(-s)`.
     Source: C. Bishop, Pattern Recognition and Machine Learning, Springer 2006, equation 4.90.
@@ -290,7 +290,7 @@ class SigmoidCE(Composite):
 def _of_labels(
     op: Node, log_y: Node, labels: Node, weight: Node | None, ignore: int | None, smoothing: float
 ) -> tuple[Node, Node | None]:
-    """Each row's gain, and the weight of its label where rows do not all weigh the same."""
+    """The gain of each row; and the weight of its label, if rows have different weights."""
     weights: Node | None = None
     if ignore is not None:
         kept = NotEqual(labels, Constant(ignore))

@@ -1,4 +1,4 @@
-"""Pooling by the largest element: MaxPool, and the pair MaxUnpool and MaxPick that its derivatives are made of."""
+"""Pooling by the maximum: MaxPool; MaxUnpool and MaxPick, of which its derivatives are made."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def _pick(v: Node, x: Node, **how: Any) -> Node:
 
 
 class MaxPool(Pooling):
-    """The largest element that a window sees at every place: of x (N, C, *image), (N, C, *places).
+    """Max pooling: the largest element in a window at each place, from (N, C, *image) to (N, C, *places).
 
-    `MaxPool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`: the stride is that of the kernel
-    unless said, so that windows lie side by side; what lies in the padding never wins. With `ceil_mode` a last
-    window may stick out at the end. The gradient goes to the first of equal maxima. NaN wins.
+    `MaxPool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`: by default, the stride is the size
+    of the kernel, so that windows do not overlap. Padding is never the maximum. With `ceil_mode`, the last window may
+    extend over the end. The maximum is NaN if an element is. The gradient goes to the first of equal maxima.
     Source: the ONNX operator MaxPool; Y. Boureau, J. Ponce and Y. LeCun, A Theoretical Analysis of Feature Pooling
     in Visual Recognition, 2010.
 
@@ -80,7 +80,7 @@ class MaxPool(Pooling):
         return self.window.slack(self.x.shape[2:])
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """A call a tap: the larger of what was seen and what the tap sees."""
+        """A call for each tap: the larger of the maximum so far and the elements that the tap reads."""
         x = ins[0]
         spans = self.window.spans(x.shape[2:], out.shape[2:])
         calls: list[Call] = []
@@ -91,15 +91,15 @@ class MaxPool(Pooling):
         return calls + [partial(xp.maximum, x[seen], out[at], out=out[at]) for seen, at in spans]
 
     def vjp(self, g: Node) -> Node:
-        """What came back for every place, laid down where its maximum stands."""
+        """The gradient of each place, written where its maximum is."""
         return MaxUnpool(g, self.x, self, **pool_movement(self))
 
 
 class MaxUnpool(Pooling):
-    """Values for every place of a window, laid down where its maximum stands: the adjoint of MaxPick.
+    """A value for each place of a window, written where the maximum of the window is. Its adjoint is MaxPick.
 
-    `MaxUnpool(g, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x:
-    the gradient of MaxPool. Where maxima are equal the first has it.
+    `MaxUnpool(g, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x.
+    It is the gradient of MaxPool. Of equal maxima, the first gets the value.
     Source: M. Zeiler and R. Fergus, Visualizing and Understanding Convolutional Networks, 2013, section 2.1.
 
     Raises:
@@ -136,7 +136,7 @@ class MaxUnpool(Pooling):
         return Spec(self.x.shape, self.g.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """For every place: is this tap the maximum, has one been found, and what to lay down."""
+        """For each place: is this tap the maximum, has a maximum been found, and the value to write."""
         return _rooms(self.y, self.g.dtype)
 
     @property
@@ -145,7 +145,7 @@ class MaxUnpool(Pooling):
         return self.y.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """For every tap: where it is the maximum, and none was before it, lay down what came back."""
+        """For each tap: write the values of those places for which it is the first maximum."""
         g, x, y = ins
         apart = all(s >= e for s, e in zip(self.window.stride, self.window.extent, strict=True))
         calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
@@ -158,12 +158,12 @@ class MaxUnpool(Pooling):
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, None, None]:
-        """What stands at the maxima; which they are changes nowhere."""
+        """The upstream gradient at the maxima. The positions of the maxima have no gradient."""
         return MaxPick(g, self.x, self.y, **pool_movement(self)), None, None
 
 
 class MaxPick(Pooling):
-    """Of values for every position, those where the window has its maximum: the adjoint of MaxUnpool.
+    """The values at those positions where a window has its maximum. Its adjoint is MaxUnpool.
 
     `MaxPick(v, x, y, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` with y the MaxPool of x,
     and v of the shape of x.
@@ -206,7 +206,7 @@ class MaxPick(Pooling):
         return Spec(self.y.shape, self.v.dtype)
 
     def scratch(self) -> tuple[Spec, ...]:
-        """For every place: is this tap the maximum, has one been found, and what stands there."""
+        """For each place: is this tap the maximum, has a maximum been found, and the value there."""
         return _rooms(self.y, self.v.dtype)
 
     @property
@@ -215,7 +215,7 @@ class MaxPick(Pooling):
         return self.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """For every tap: where it is the maximum, and none was before it, take what stands there."""
+        """For each tap: take the values of those places for which it is the first maximum."""
         v, x, y = ins
         calls: list[Call] = [partial(out.fill, 0), partial(scratch[1].fill, False)]
         for seen, at in self.window.spans(x.shape[2:], y.shape[2:]):
@@ -225,7 +225,7 @@ class MaxPick(Pooling):
         return calls
 
     def vjp(self, g: Node) -> tuple[Node, None, None]:
-        """What came back, laid down at the maxima."""
+        """The upstream gradient, written at the maxima."""
         return MaxUnpool(g, self.x, self.y, **pool_movement(self)), None, None
 
 

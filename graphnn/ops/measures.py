@@ -1,4 +1,4 @@
-"""Measures over axes, made of other reductions: LogSumExp, Norm, Variance."""
+"""Reductions that are made of other reductions: LogSumExp, Norm, Variance."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def _kept(x: Node, axes: tuple[int, ...]) -> tuple[Dim, ...]:
 
 
 class LogSumExp(_Measure):
-    """`log(sum(exp(x)))` over axes, right for numbers of any size: `LogSumExp(x, axis=None, keepdims=False)`.
+    """`log(sum(exp(x)))` over axes, without overflow: `LogSumExp(x, axis=None, keepdims=False)`.
 
-    The largest number is taken out first, which changes nothing but the range. Of a row of `-inf` it is `-inf`,
-    with gradient 0. Its gradient is softmax.
+    The largest number is subtracted first, and added to the result. For a row of `-inf`, the result is `-inf` and its
+    gradient 0. The gradient is softmax.
     Source: P. Blanchard, D. J. Higham and N. J. Higham, Accurately computing the log-sum-exp and softmax
     functions, IMA Journal of Numerical Analysis 41 (2021).
 
@@ -98,10 +98,10 @@ class LogSumExp(_Measure):
 
 
 class Norm(_Measure):
-    """The length of vectors along axes: `Norm(x, axis=None, keepdims=False, ord=2)`.
+    """The norm of vectors along axes: `Norm(x, axis=None, keepdims=False, ord=2)`.
 
-    `ord` is 1 (the sum of absolute values) or 2 (the root of the sum of squares). At 0 the gradient is 0, one of
-    the slopes that the norm has there. Squares beyond the range of the dtype overflow, as in `numpy.linalg.norm`.
+    `ord` is 1 (the sum of absolute values) or 2 (the root of the sum of squares). At the origin, the gradient is 0,
+    which is one of the subgradients. Squares beyond the range of the dtype overflow, as in `numpy.linalg.norm`.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.
@@ -147,10 +147,10 @@ class Norm(_Measure):
 
 
 class Variance(_Measure, method="var"):
-    """The mean square distance from the mean, over axes: `Variance(x, axis=None, keepdims=False, ddof=0)`.
+    """The variance over axes, the mean squared deviation: `Variance(x, axis=None, keepdims=False, ddof=0)`.
 
-    The sum of squares is divided by the count less `ddof`: 1 makes the estimate from a sample unbiased. The
-    variance of integers is a float; of no more than `ddof` numbers it is not finite.
+    The sum of squares is divided by the count minus `ddof`; 1 gives the unbiased estimate from a sample. The variance
+    of integers is a float. It is not finite for `ddof` or fewer numbers.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.

@@ -1,4 +1,4 @@
-"""Normalising within a sample: LayerNorm, RMSNorm, InstanceNorm, GroupNorm."""
+"""Normalisation within a sample: LayerNorm, RMSNorm, InstanceNorm, GroupNorm."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["LayerNorm", "RMSNorm", "InstanceNorm", "GroupNorm"]
 
 
 class LayerNorm(Composite):
-    """Each sample brought to mean 0 and variance 1 over its own features: `(x - mean) / sqrt(variance + epsilon)`.
+    """Layer normalisation: the features of each sample get mean 0 and variance 1, then `* scale + shift`.
 
-    `LayerNorm(x, scale, shift, axis=-1, epsilon=1e-5)`: mean and variance are those over `axis`, one axis or
-    several; then comes `* scale + shift`, which have the shape of these axes, or are None. The variance is that of
-    the population, divided by n.
+    `LayerNorm(x, scale, shift, axis=-1, epsilon=1e-5)` is `(x - mean) / sqrt(variance + epsilon) * scale + shift`, with
+    mean and variance over `axis`, which is one axis or several. The variance is divided by n. `scale` and `shift` have
+    the shape of these axes, or are None.
     Source: J. Ba, J. Kiros and G. Hinton, Layer Normalization, 2016, https://arxiv.org/abs/1607.06450, equation 4.
 
     Raises:
@@ -87,7 +87,7 @@ class LayerNorm(Composite):
 
 
 class RMSNorm(Composite):
-    """Each sample divided by the root of its mean square: `x / sqrt(mean(x²) + epsilon) * scale`.
+    """RMS normalisation: each sample divided by its root mean square, `x / sqrt(mean(x²) + epsilon) * scale`.
 
     `RMSNorm(x, scale=None, axis=-1, epsilon=1e-5)`; `axis` is one axis or several, and `scale` has their shape.
     Source: B. Zhang and R. Sennrich, Root Mean Square Layer Normalization, 2019, https://arxiv.org/abs/1910.07467,
@@ -126,9 +126,9 @@ class RMSNorm(Composite):
 
 
 class InstanceNorm(Composite):
-    """Each channel of each sample brought to mean 0 and variance 1 over its own positions, then scaled and shifted.
+    """Instance normalisation: each channel of each sample gets mean 0 and variance 1, then `* scale + shift`.
 
-    `InstanceNorm(x, scale, shift, epsilon=1e-5)` of (N, C, ...) with scale and shift (C,).
+    `InstanceNorm(x, scale, shift, epsilon=1e-5)` of x (N, C, ...), with scale and shift (C,).
     Source: D. Ulyanov, A. Vedaldi and V. Lempitsky, Instance Normalization, 2016, https://arxiv.org/abs/1607.08022.
 
     Raises:
@@ -163,9 +163,9 @@ class InstanceNorm(Composite):
 
 
 class GroupNorm(Composite):
-    """Channels in groups, each group of each sample brought to mean 0 and variance 1, then scaled and shifted.
+    """Group normalisation: each group of channels of a sample gets mean 0 and variance 1, then `* scale + shift`.
 
-    `GroupNorm(x, scale, shift, groups, epsilon=1e-5)` of (N, C, ...) with scale and shift (C,).
+    `GroupNorm(x, scale, shift, groups, epsilon=1e-5)` of x (N, C, ...), with scale and shift (C,).
     Source: Y. Wu and K. He, Group Normalization, 2018, https://arxiv.org/abs/1803.08494.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Padding: more elements around a value, and between them."""
+"""Padding: adding elements around a value, and between its elements."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MODES = ("constant", "edge", "reflect", "wrap")
 
 
 class Pad(Node):
-    """More elements around a value: `Pad(x, before, after=None, value=0.0, mode="constant", between=0)`.
+    """A value with elements added around it: `Pad(x, before, after=None, value=0.0, mode="constant", between=0)`.
 
-    `before` and `after` say how many, for all axes or in a tuple for each; `after` is `before` unless said.
-    `mode` says what they are: "constant" is `value`; "edge" repeats the outermost element, "reflect" mirrors at
-    it, "wrap" goes on from the other end. `between` puts as many values between any two neighbours, of the
-    constant mode only. Sizes may be named. The adjoint of padding with zeros is Slice.
+    `before` and `after` are the numbers of elements to add, one number for all axes or a tuple with one for each. By
+    default, `after` equals `before`. `mode` says which elements: "constant" adds `value`, "edge" repeats the outermost
+    element, "reflect" mirrors at it, and "wrap" continues from the other end. `between` adds elements between any two
+    neighbours, in the constant mode only. The numbers may be named sizes. The adjoint of padding with zeros is Slice.
 
     Raises:
         ShapeError: when there are not as many numbers as axes, one is negative, or more elements are asked for

@@ -1,4 +1,4 @@
-"""Pooling by the mean: AveragePool, GlobalAveragePool, and the pair WindowSum and WindowSpread they are made of."""
+"""Pooling by the mean: AveragePool and GlobalAveragePool; WindowSum and WindowSpread, of which they are made."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["AveragePool", "GlobalAveragePool", "WindowSum", "WindowSpread"]
 
 
 class AveragePool(Composite):
-    """The mean of what a window sees at every place: of x (N, C, *image), (N, C, *places).
+    """Average pooling: the mean of the elements in a window at each place, from (N, C, *image) to (N, C, *places).
 
-    `AveragePool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False, count_include_pad=False)`: the
-    stride is that of the kernel unless said. Padding counts as zeros with `count_include_pad`, else not at all.
-    With `ceil_mode` a last window may stick out at the end; what lies beyond the padding never counts.
+    `AveragePool(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False, count_include_pad=False)`: by
+    default, the stride is the size of the kernel. With `count_include_pad`, the padding counts as zeros, else it does
+    not count. With `ceil_mode`, the last window may extend over the end; elements beyond the padding never count.
     Source: Y. LeCun and others, Gradient-Based Learning Applied to Document Recognition, 1998; the ONNX operator
     AveragePool.
 
@@ -63,13 +63,13 @@ class AveragePool(Composite):
         read_pool(self, self.x)
 
     def expand(self) -> Node:
-        """The sum of what is seen, divided by how many elements that is."""
+        """The sum of the elements in the window, divided by their number."""
         how = pool_movement(self)
         total = WindowSum(self.x, **how)
         uniform = self.count_include_pad or not any(sum(pair) for pair in self.padding)
         if uniform and not self.ceil_mode:
             return total / float(pool_window(self).taps)
-        # Known before the run: the window slid once over ones.
+        # Known before the run: the sums over a window of ones.
         image = self.x.shape[2:]
         if self.count_include_pad:
             image = pool_window(self).padded(image)
@@ -84,7 +84,7 @@ class AveragePool(Composite):
 
 
 class GlobalAveragePool(Composite):
-    """The mean over all positions, which stay as axes of size 1: of x (N, C, *image), (N, C, 1, ...).
+    """Global average pooling: the mean over all positions, from (N, C, *image) to (N, C, 1, ...).
 
     Source: M. Lin, Q. Chen and S. Yan, Network In Network, 2013, https://arxiv.org/abs/1312.4400, section 3.2.
 
@@ -116,9 +116,9 @@ class GlobalAveragePool(Composite):
 
 
 class WindowSum(Pooling):
-    """The sum of what a window sees at every place: of x (N, C, *image), (N, C, *places). Its adjoint is WindowSpread.
+    """The sum of the elements in a window at each place, from (N, C, *image) to (N, C, *places).
 
-    `WindowSum(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`.
+    `WindowSum(x, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)`. Its adjoint is WindowSpread.
     Source: V. Dumoulin and F. Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 3.
 
     Raises:
@@ -163,19 +163,19 @@ class WindowSum(Pooling):
         return self.window.slack(self.x.shape[2:])
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """A call a tap: what it sees, added."""
+        """A call for each tap, which adds the elements that it reads."""
         x = ins[0]
         spans = self.window.spans(x.shape[2:], out.shape[2:])
         calls: list[Call] = [partial(out.fill, 0)]
         return calls + [partial(xp.add, x[seen], out[at], out[at]) for seen, at in spans]
 
     def vjp(self, g: Node) -> Node:
-        """What came back for every place, to all that it saw."""
+        """The gradient of each place, added to all positions in its window."""
         return WindowSpread(g, self.x.shape[2:], **pool_movement(self))
 
 
 class WindowSpread(Pooling):
-    """A value for every place of a window, added to all positions that it sees. Its adjoint is WindowSum.
+    """A value for each place of a window, added to all positions in it. Its adjoint is WindowSum.
 
     `WindowSpread(g, image, kernel, stride=None, padding="valid", dilation=1, ceil_mode=False)` of g (N, C, *places):
     (N, C, *image).
@@ -225,7 +225,7 @@ class WindowSpread(Pooling):
         return self.g.shape
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """A call a tap: what came back, added to what it sees."""
+        """A call for each tap, which adds the values to the positions that it reads."""
         g = ins[0]
         calls: list[Call] = [partial(out.fill, 0)]
         for seen, at in self.window.spans(out.shape[2:], g.shape[2:]):
@@ -233,5 +233,5 @@ class WindowSpread(Pooling):
         return calls
 
     def vjp(self, g: Node) -> Node:
-        """The sum of what is seen."""
+        """The sum over the window."""
         return WindowSum(g, **pool_movement(self))

@@ -1,9 +1,9 @@
-"""Random: values that are a function of a seed, the node's scope and a step, by a counter-based generator.
+"""Random numbers that depend only on a seed, the scope of the node and a step, by a counter-based generator.
 
 Element k of a node is word `k % 4` of block `k // 4` of Philox4x32-10. The key is the seed. The four words of the
 counter are the block, the place in a loop (0 outside `Scan`), the step, and the CRC-32 of the scope; bit 31 of the
-block tells the two draws of a Normal apart, bit 30 the low halves of float64. So equal programs draw equal bits on
-every backend and in any order of execution, and nothing depends on what else the process has declared.
+block tells the two draws of a Normal apart, bit 30 the low halves of float64. So equal programs draw the same bits on
+every backend and in any order of execution, whatever else the process has declared.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SECOND_DRAW, LOW_HALVES = 1 << 31, 1 << 30
 
 
 class Random:
-    """What ops that draw have in common: a seed, a step, and the place in a loop."""
+    """The base of ops that draw random numbers: a seed, a step, and the place in a loop."""
 
     seed: Any
     step: Node | None
@@ -47,13 +47,13 @@ class Random:
     operands: tuple[Node, ...]
 
     def take_counter(self, x: Node | None = None) -> None:
-        """Settle what the draws are a function of; `x` is the operand.
+        """Set the seed and the step on which the draws depend; `x` is the operand.
 
-        Without a seed it is the smallest number that no random node has which `x` depends on.
+        Without a seed, it is the smallest number that is not the seed of a random node on which `x` depends.
 
         Raises:
-            GraphError: for a seed that is not a number, or a counter that no program would keep.
-            DTypeError: for a step that is not a whole number of 64 bits.
+            GraphError: for a seed that is not a number, or a step that no program would update.
+            DTypeError: for a step that is not an integer of 64 bits.
         """
         mine, op = self.__dict__, type(self).__name__
         if self.seed is None:
@@ -78,22 +78,22 @@ class Random:
                 raise DTypeError(f"{op}: the step {describe(node)} must be a scalar, int64 or uint64.")
 
     def state_updates(self) -> Mapping[Any, Node]:
-        """The next step, where the step is a parameter."""
+        """The step with its next value, if it is a parameter."""
         step = self.step
         return {step: step + 1} if isinstance(step, Parameter) and not step.trainable else {}
 
 
 class Uniform(Random, Node):
-    """Numbers drawn evenly from low to high: `Uniform(size, low=0, high=1, seed=None, kind=None)`.
+    """Uniform random numbers from low to high: `Uniform(size, low=0, high=1, seed=None, kind=None)`.
 
-    `size` is the shape, `kind` the float dtype, by default the default one. A draw below 1 is 24 random bits times
-    2**-24 (53 for float64, 11 for float16: the same number, cut off), so that every backend draws the same; it is
-    then multiplied by `high - low`, and `low` is added.
+    `size` is the shape. `kind` is the float dtype; by default, the default float dtype. A number from 0 to below 1 is
+    made of 24 random bits times 2**-24 (of 53 bits for float64, and 11 for float16), so that every backend draws the
+    same. It is multiplied by `high - low`, and `low` is added.
 
-    The draws are a function of the seed, the scope and the step: an integer state, which `Optimizer.updates` carries
-    forward, and which is saved and restored like every other. A program without updates repeats the draws of the
-    step at which it stands; `f.set("random0", 5)` goes to another, and an Input or any other whole number may be the
-    `step`. The words are those of the step modulo 2**32.
+    The draws depend on the seed, the scope and the step. The step is an integer state that `Optimizer.updates` updates,
+    and that is saved and restored like any other state. A program without updates repeats the draws of its present
+    step; `f.set("random0", 5)` sets another one. The `step` may also be an Input, or any other integer node. The step
+    counts modulo 2**32.
 
     Raises:
         GraphError: for a seed that is not a number from 0 to 2**64 - 1; and, from the graph, when two random nodes in
@@ -135,7 +135,7 @@ class Uniform(Random, Node):
         self.take_counter()
 
     def infer(self) -> Spec:
-        """As asked for.
+        """The shape and dtype that are asked for.
 
         Raises:
             ShapeError: for more elements than there are counters.
@@ -150,11 +150,11 @@ class Uniform(Random, Node):
         return -(-math.prod(numbers) // 4) if len(numbers) == len(self.size) else None
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the shape in numbers."""
+        """The node with numbers for the named sizes in its shape."""
         return self if self._blocks() is not None else self.with_fields(size=self.spec.concrete(sizes))
 
     def scratch(self) -> tuple[Spec, ...]:
-        """What the generator works in."""
+        """The working memory of the generator."""
         blocks = self._blocks()
         return work(BLOCKS if blocks is None else min(blocks, BLOCKS))
 
@@ -166,7 +166,7 @@ class Uniform(Random, Node):
         return out
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """A few thousand blocks at a time: counters, ten rounds, and words made into numbers."""
+        """A few thousand blocks at a time: counters, ten rounds, and words turned into numbers."""
         if not out.flags.c_contiguous:
             return super().bind(xp, ins, out, scratch)
         flat = out.reshape(-1)
@@ -197,10 +197,10 @@ class Uniform(Random, Node):
 
 
 class Normal(Random, Composite):
-    """Numbers drawn from a normal distribution: `Normal(size, loc=0, scale=1, seed=None, kind=None)`.
+    """Normal random numbers: `Normal(size, loc=0, scale=1, seed=None, kind=None)`.
 
-    Two uniform draws make one: `sqrt(-2 log(1 - u)) cos(2 pi v)`; backends agree within rounding. As in NumPy, `loc`
-    is the mean and `scale` the standard deviation. For seed and step see `Uniform`.
+    As in NumPy, `loc` is the mean and `scale` the standard deviation. Each number is made of two uniform draws:
+    `sqrt(-2 log(1 - u)) cos(2 pi v)`. Backends agree within rounding. For seed and step, see `Uniform`.
     Source: G. E. P. Box and M. E. Muller, A Note on the Generation of Random Normal Deviates, 1958.
 
     Raises:
@@ -239,7 +239,7 @@ class Normal(Random, Composite):
         self.take_counter()
 
     def expand(self) -> Node:
-        """The transform of Box and Muller, of two draws."""
+        """The Box-Muller transform of two draws."""
         u, v = (
             Uniform(self.size, 0.0, 1.0, self.seed, self.kind, self.step, self.place, self.stream, lane)
             for lane in (0, 1)
@@ -253,11 +253,12 @@ class Normal(Random, Composite):
 
 
 class Dropout(Random, Composite):
-    """Each element is kept with probability `1 - rate` and divided by it, else zero: `Dropout(x, rate=0.5, seed=None)`.
+    """Dropout: elements are 0 with probability `rate`, else divided by `1 - rate`: `Dropout(x, rate=0.5, seed=None)`.
 
-    The gradient passes where the value passed. When a model predicts it is its operand. The mask is drawn in
-    float32, whatever the dtype of x, and changes with the step: see `Uniform`. Without a seed, a dropout after others
-    takes the next number; two of which neither depends on the other need seeds, or scopes, of their own.
+    The gradient flows through the elements that are kept. When a model predicts, all elements are kept as they are. The
+    mask is drawn in float32 for every dtype of x, and changes with the step: see `Uniform`. Without a seed, a dropout
+    takes the next number after those of the dropouts before it. Two dropouts of which neither depends on the other need
+    different seeds or scopes.
     Source: N. Srivastava et al., Dropout: A Simple Way to Prevent Neural Networks from Overfitting, 2014.
 
     Raises:
@@ -316,7 +317,7 @@ _loop = _Loop()
 
 @contextmanager
 def in_loop(turn: Node, length: Dim) -> Iterator[None]:
-    """What is declared inside draws anew in each turn of a loop of so many turns; loops may be nested."""
+    """A context manager for the body of a loop: nodes inside draw anew in each turn. Loops may be nested."""
     before = _loop.place
     _loop.place = turn if before is None else before * count_of((length,), turn.dtype) + turn
     try:

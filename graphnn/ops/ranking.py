@@ -1,4 +1,4 @@
-"""Ranks: where the largest and smallest stand (ArgMax, ArgMin), and the best few of each row (TopK)."""
+"""Ranking: the positions of extremes (ArgMax, ArgMin), and the k largest of each row (TopK)."""
 
 from __future__ import annotations
 
@@ -92,10 +92,10 @@ class _ArgExtreme(Node):
 
 
 class ArgMax(_ArgExtreme, method="argmax"):
-    """Where the maximum stands: `ArgMax(x, axis=None, keepdims=False, last=False)`, as 64-bit integers.
+    """The position of the maximum, int64: `ArgMax(x, axis=None, keepdims=False, last=False)`.
 
-    Without an axis, places count through all elements in C order. Of equal maxima it is the first, or the last if
-    asked; NaN counts as the largest.
+    Without an axis, positions count all elements in C order. Of equal maxima, it is that of the first, or with `last`
+    of the last. NaN counts as the largest number.
 
     Raises:
         ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
@@ -112,10 +112,10 @@ class ArgMax(_ArgExtreme, method="argmax"):
 
 
 class ArgMin(_ArgExtreme, method="argmin"):
-    """Where the minimum stands: `ArgMin(x, axis=None, keepdims=False, last=False)`, as 64-bit integers.
+    """The position of the minimum, int64: `ArgMin(x, axis=None, keepdims=False, last=False)`.
 
-    Without an axis, places count through all elements in C order. Of equal minima it is the first, or the last if
-    asked; NaN counts as the smallest.
+    Without an axis, positions count all elements in C order. Of equal minima, it is that of the first, or with `last`
+    of the last. NaN counts as the smallest number.
 
     Raises:
         ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
@@ -132,11 +132,12 @@ class ArgMin(_ArgExtreme, method="argmin"):
 
 
 class TopK(Node):
-    """The k largest of each row, and where they stand: `values, places = TopK(x, k, axis=-1, largest=True)`.
+    """The k largest of each row, and their positions: `values, places = TopK(x, k, axis=-1, largest=True)`.
 
-    `largest=False` takes the smallest. Values come in order, the best first; of equal ones the first stands
-    first. NaN counts as the largest. Places are 64-bit integers; the gradient flows to them. `results` says which of
-    the two there are, values (0) and places (1); a result that nobody reads is left out before the run.
+    With `largest=False`, it is the k smallest. They are in order, the best first; equal ones keep their order. NaN
+    counts as the largest number. Positions are int64. The gradient of the values flows to the elements at these
+    positions. `results` says which of the two results there are, values (0) and positions (1): passes remove one that
+    is not read.
 
     Raises:
         ShapeError: when there is no such axis, or it has fewer than k elements: at the call, for one of a named size.

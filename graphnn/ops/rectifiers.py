@@ -28,7 +28,7 @@ class ReLU(Elementwise):
 
 
 class LeakyReLU(Elementwise):
-    """`x` where positive, else `alpha * x`: `LeakyReLU(x, alpha=0.01)`.
+    """`x` where it is positive, else `alpha * x`: `LeakyReLU(x, alpha=0.01)`.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.LeakyReLU([-1.0, 2.0], alpha=0.5))())
@@ -43,7 +43,7 @@ class LeakyReLU(Elementwise):
 
 
 class PReLU(Elementwise):
-    """`x` where positive, else `slope * x`, with a slope that may be learnt: `PReLU(x, slope)`; they broadcast.
+    """`x` where it is positive, else `slope * x`: `PReLU(x, slope)`. The slope may be learned; the two broadcast.
 
     Source: K. He et al., Delving Deep into Rectifiers, https://arxiv.org/abs/1502.01852.
 
@@ -83,7 +83,7 @@ class ThresholdedReLU(Elementwise):
 
 
 class ELU(Elementwise):
-    """`x` where positive, else `alpha * (exp(x) - 1)`: `ELU(x, alpha=1.0)`.
+    """`x` where it is positive, else `alpha * (exp(x) - 1)`: `ELU(x, alpha=1.0)`.
 
     Source: D. Clevert et al., Fast and Accurate Deep Network Learning by ELUs, https://arxiv.org/abs/1511.07289.
 
@@ -100,7 +100,7 @@ class ELU(Elementwise):
 
 
 class CELU(Elementwise):
-    """`x` where positive, else `alpha * (exp(x / alpha) - 1)`, smooth for every `alpha`: `CELU(x, alpha=1.0)`.
+    """`x` where it is positive, else `alpha * (exp(x / alpha) - 1)`, smooth for every `alpha`: `CELU(x, alpha=1.0)`.
 
     Source: J. Barron, Continuously Differentiable Exponential Linear Units, https://arxiv.org/abs/1704.07483.
 
@@ -119,7 +119,7 @@ class CELU(Elementwise):
 class SELU(Elementwise):
     """`gamma` times `x` where positive, else times `alpha * (exp(x) - 1)`: `SELU(x, alpha=1.673..., gamma=1.0507...)`.
 
-    The two numbers keep mean 0 and variance 1 from layer to layer.
+    With the default numbers, layers keep mean 0 and variance 1.
     Source: G. Klambauer et al., Self-Normalizing Neural Networks, https://arxiv.org/abs/1706.02515.
 
     >>> import graphnn as gn
@@ -139,7 +139,7 @@ _THREE_PIECES = ((-6.0, -3.2), (-2.0, 2.0), (3.2, 6.0))
 
 
 class HardSigmoid(Elementwise):
-    """`alpha * x + beta` between 0 and 1, which it does not leave: `HardSigmoid(x, alpha=0.2, beta=0.5)`.
+    """`alpha * x + beta`, limited to the range from 0 to 1: `HardSigmoid(x, alpha=0.2, beta=0.5)`.
 
     >>> import graphnn as gn
     >>> print(gn.compile(gn.HardSigmoid([-5.0, 1.0, 5.0]))().round(4))

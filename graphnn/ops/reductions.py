@@ -31,17 +31,16 @@ SAMPLES = (
     refused(ShapeError, ("N", "M"), axis=2),
     refused(ShapeError, ("N", "M"), axis=(0, -2)),
 )
-"""Samples of any reduction."""
+"""The samples of any reduction."""
 NOT_EMPTY = tuple(s if s.error else replace(s, least={"N": 1, "M": 1, "K": 1}) for s in SAMPLES)
-"""Samples of one that needs something to reduce."""
-
+"""The samples of a reduction that needs at least one element."""
 
 _FEW = 4
-"""Rows of up to so many elements are reduced column by column."""
+"""Rows of at most so many elements are reduced column by column."""
 _SHORT, _MANY = 16, 400
-"""So are short rows, when there are many of them."""
+"""So are rows of at most 16 elements, unless they are summed, if there are at least 400 rows."""
 _SUMMED = 64
-"""Rows of up to so many elements are summed as a product with ones: longer ones lose digits that way."""
+"""Rows of at most so many elements are summed as a product with ones; longer rows would lose accuracy that way."""
 
 
 class Reduction(Node):
@@ -107,7 +106,7 @@ class Reduction(Node):
 class Sum(Reduction, method="sum", role="sum"):
     """The sum over axes: `Sum(x, axis=None, keepdims=False)`. Its adjoint is Repeat.
 
-    `axis` is None (all), a number, or several. Integers and bools are summed as 64-bit integers, as in NumPy.
+    `axis` is None for all axes, a number, or a tuple. Integers and bools are summed as 64-bit integers, as in NumPy.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.
@@ -139,7 +138,7 @@ class Sum(Reduction, method="sum", role="sum"):
         return out
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """Rows added up, as for the gradient of a bias, and short rows each in itself are products with ones.
+        """A sum of rows, as for the gradient of a bias, and the sums of short rows are products with ones.
 
         BLAS takes a tenth to a half of the time of a reduction.
         """
@@ -174,9 +173,9 @@ class Sum(Reduction, method="sum", role="sum"):
 
 
 class Max(Reduction, method="max"):
-    """The maximum over axes: `Max(x, axis=None, keepdims=False)`; equal maxima share the gradient.
+    """The maximum over axes: `Max(x, axis=None, keepdims=False)`. Equal maxima share the gradient.
 
-    Of numbers among which one is NaN, it is NaN.
+    The maximum is NaN if an element is.
 
     Raises:
         ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
@@ -205,9 +204,9 @@ class Max(Reduction, method="max"):
 
 
 class Min(Reduction, method="min"):
-    """The minimum over axes: `Min(x, axis=None, keepdims=False)`; equal minima share the gradient.
+    """The minimum over axes: `Min(x, axis=None, keepdims=False)`. Equal minima share the gradient.
 
-    Of numbers among which one is NaN, it is NaN.
+    The minimum is NaN if an element is.
 
     Raises:
         ShapeError: when there is no such axis, or it is empty: at the call, for an axis of a named size.
@@ -236,19 +235,19 @@ class Min(Reduction, method="min"):
 
 
 def widened(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which NumPy adds and multiplies up: floats stay, integers and bools become 64-bit ones."""
+    """The dtype in which NumPy adds and multiplies: floats stay, and integers and bools become 64-bit integers."""
     return dtype if dtype.kind == "f" else np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
 
 
 def require_elements(op: str, x: Node, axes: tuple[int, ...], wanted: str) -> None:
-    """Refuse to look for an extreme among nothing."""
+    """Refuse an axis without elements, which has no extreme."""
     for a in axes:
         if x.shape[a] == 0:
             raise ShapeError(f"{op}: {describe(x)} is empty along axis {a}, so it has no {wanted}.")
 
 
 def at_least_one(x: Node, axes: tuple[int, ...]) -> tuple[Dim, ...]:
-    """The named sizes of some axes, less one: what must not be negative where each has an element."""
+    """The named sizes of some axes, each minus 1: not negative where the axis has an element."""
     return tuple(dim - 1 for dim in (x.shape[a] for a in axes) if isinstance(dim, Size))
 
 
@@ -259,9 +258,9 @@ def _shared(node: Max | Min, g: Node) -> Node:
 
 
 class Mean(Composite, method="mean"):
-    """The mean over axes: `Mean(x, axis=None, keepdims=False)`, the sum divided by the count.
+    """The mean over axes: `Mean(x, axis=None, keepdims=False)`.
 
-    The mean of integers is a float; of nothing, NaN.
+    The mean of integers is a float. The mean of no elements is NaN.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.

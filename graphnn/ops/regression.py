@@ -1,4 +1,4 @@
-"""Losses of numbers: the mean squared error (MSE), the mean absolute error (L1), and Huber's, which is both."""
+"""Losses for numbers: the mean squared error (MSE), the mean absolute error (L1), and the Huber loss."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class MSE(Composite):
     Source: C. Bishop, Pattern Recognition and Machine Learning, Springer 2006, section 1.1 (there half the sum).
 
     Raises:
-        ShapeError: unless y and t have one shape: a column against a row is refused, not broadcast.
+        ShapeError: when y and t have different shapes. They do not broadcast.
         DTypeError: when both are integers.
         GraphError: for another `reduction`.
 
@@ -64,7 +64,7 @@ class L1(Composite):
     section 10.6.
 
     Raises:
-        ShapeError: unless y and t have one shape: a column against a row is refused, not broadcast.
+        ShapeError: when y and t have different shapes. They do not broadcast.
         DTypeError: when both are integers.
         GraphError: for another `reduction`.
 
@@ -88,13 +88,14 @@ class L1(Composite):
 
 
 class Huber(Composite):
-    """Huber's loss: `d²/2` for differences d of up to delta, beyond that `delta (|d| - delta/2)`.
+    """The Huber loss: `d²/2` for differences |d| up to delta, and `delta (|d| - delta/2)` beyond.
 
-    `Huber(y, t, delta=1.0, reduction="mean")`. Its gradient is the difference, held within delta.
+    `Huber(y, t, delta=1.0, reduction="mean")`. Its gradient is the difference, clipped to the range
+    from -delta to delta.
     Source: P. Huber, Robust Estimation of a Location Parameter, Annals of Mathematical Statistics 35, 1964.
 
     Raises:
-        ShapeError: unless y and t have one shape: a column against a row is refused, not broadcast.
+        ShapeError: when y and t have different shapes. They do not broadcast.
         DTypeError: when both are integers.
         GraphError: for another `reduction`, or when delta is not positive.
 

@@ -1,4 +1,4 @@
-"""Shapes in the user's words, made of Reshape and Repeat: Flatten, Squeeze, Unsqueeze, Broadcast, Tile."""
+"""Changes of shape that are made of Reshape and Repeat: Flatten, Squeeze, Unsqueeze, Broadcast, Tile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Flatten", "Squeeze", "Unsqueeze", "Broadcast", "Tile"]
 
 
 class Flatten(Composite):
-    """A matrix of everything: `Flatten(x, axis=1)` has the axes before `axis` as rows, the others as columns.
+    """A matrix of all elements: `Flatten(x, axis=1)`. Rows are the axes before `axis`, columns the others.
 
     A batch of images (N, 3, 8, 8) becomes (N, 192). Its adjoint is Reshape.
 
@@ -64,12 +64,12 @@ class Flatten(Composite):
 
 
 class Squeeze(Composite, method="squeeze"):
-    """Axes of size 1 taken away: `Squeeze(x, axis=None)`. Its adjoint is Unsqueeze.
+    """A value without some axes of size 1: `Squeeze(x, axis=None)`. Its adjoint is Unsqueeze.
 
-    `axis` is a number or several; without it all axes that are always of size 1 go.
+    `axis` is a number or a tuple. Without it, all axes of size 1 are removed.
 
     Raises:
-        ShapeError: when there is no such axis, or it is not of size 1, whatever the named sizes.
+        ShapeError: when there is no such axis, or when its size is not 1 for all named sizes.
 
     >>> import graphnn as gn
     >>> gn.Squeeze(gn.Input("x", ("N", 1, 3, 1)), axis=1).spec
@@ -116,9 +116,9 @@ class Squeeze(Composite, method="squeeze"):
 
 
 class Unsqueeze(Composite):
-    """New axes of size 1: `Unsqueeze(x, axis)`, where `axis` says where they stand in the result.
+    """A value with new axes of size 1: `Unsqueeze(x, axis)`. Its adjoint is Squeeze.
 
-    Its adjoint is Squeeze.
+    `axis` is a number or a tuple, the position of each new axis in the result.
 
     Raises:
         ShapeError: when the result has no such axis, or one is named twice.
@@ -173,10 +173,10 @@ class Unsqueeze(Composite):
 class Broadcast(Composite):
     """The value repeated to a shape, by NumPy's rule: `Broadcast(x, to)`. Its adjoint is Sum.
 
-    Shapes are aligned at the last axis; missing axes and those of size 1 are repeated, each by a Repeat in sight.
+    Shapes are aligned at the last axis. Missing axes and axes of size 1 are repeated, each by a visible Repeat.
 
     Raises:
-        ShapeError: when an axis is neither of the size asked for nor 1.
+        ShapeError: when the size of an axis is neither 1 nor that in `to`.
 
     >>> import graphnn as gn
     >>> gn.Broadcast(gn.Input("b", (3,)), ("N", 3)).spec
@@ -215,9 +215,9 @@ class Broadcast(Composite):
 
 
 class Tile(Composite):
-    """The whole value copied side by side: `Tile(x, reps)`, so many times along each axis. Its adjoint is Sum.
+    """A value repeated as a whole along each axis: `Tile(x, reps)`. Its adjoint is Sum.
 
-    `reps` is a number, a named size, or one for each axis, aligned at the last as in NumPy.
+    `reps` is a number, a named size, or one of these for each axis, aligned at the last axis as in NumPy.
 
     Raises:
         ShapeError: when a size of the result is not of the form k·N + c.

@@ -1,4 +1,4 @@
-"""Scan: a loop whose body is a graph, and its gradient, a loop the other way."""
+"""Scan: a loop whose body is a graph. Its gradient is a loop in the opposite direction."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ __all__ = ["Scan"]
 class Scan(Node):
     """A loop whose body is a graph: `*final, *ys = Scan(body, init, xs=None, length=None, reverse=False)`.
 
-    `body(carry, x)` is called once, with nodes, and returns `(next carry, y)`; `body(carry)` when there are no `xs`.
-    The loop starts from the carry `init` and goes through the slices `x` of `xs` along the first axis, or `length`
-    times, a number or a named size. `init`, `xs` and `y` are a node or a tuple of nodes, `y` also None. The results
-    are the carries at the end, then each y stacked along a new first axis. `reverse` goes from the last slice to the
-    first. Whatever else the body reads is read from outside; what does not change from turn to turn is computed
-    once. There is one compiled body, whatever the length.
+    `body(carry, x)`, or `body(carry)` without `xs`, is called once, with nodes, and returns `(next carry, y)`. The loop
+    starts with the carry `init`. It goes through the slices `x` of `xs` along the first axis, or runs `length` times, a
+    number or a named size. `init`, `xs` and `y` are each a node or a tuple of nodes; `y` may be None. The results are
+    the carries at the end, and each y stacked along a new first axis. With `reverse`, the loop begins at the last
+    slice. The body may read any other node, too. What does not change from turn to turn is computed once, before the
+    loop. The body is compiled once for all lengths.
 
-    The gradient is a loop the other way, over the carries that this one keeps. Random nodes inside draw anew in each
-    turn. Ops that carry a state from step to step, as BatchNorm in training, cannot be in a loop.
+    The gradient is a loop in the opposite direction, which reads the carries of all turns. Random nodes in the body
+    draw anew in each turn. Ops with a state, such as BatchNorm in training, are not allowed in a loop.
 
     Raises:
         ShapeError: when a carry changes its shape, or the xs differ in length.
@@ -74,7 +74,7 @@ class Scan(Node):
     reverse: bool
     captured: tuple[Node, ...]
     shown: int
-    """How many of the stacked results are the user's; those after them are the carries, kept for the gradient."""
+    """How many of the stacked results are those of the user; the others are carries for the gradient."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Scan(Node):
         self.__post_init__()
 
     def infer(self) -> Any:
-        """The carries' specs, and those of a turn's other results with one more axis."""
+        """The specs of the carries, and those of the other results with one more axis."""
         carries = tuple(node.spec for node in self.init)
         stacked = self.body.results[len(carries) :]
         return carries + tuple(Spec((self.length, *node.shape), node.dtype) for node in stacked)
@@ -108,15 +108,15 @@ class Scan(Node):
     # Running -----------------------------------------------------------------------------------------------------
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the sizes at hand, for the body."""
+        """The node with the named sizes, which the body needs."""
         return self.with_fields(_sizes=dict(sizes))
 
     def turns(self, length: int) -> range:
-        """The places of the loop in their order."""
+        """The numbers of the slices, in the order of the loop."""
         return range(length - 1, -1, -1) if self.reverse else range(length)
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
-        """Turn by turn, node by node."""
+        """Compute turn by turn, node by node."""
         sizes, count = sizes_of(self, arrays), len(self.init)
         carries = arrays[:count]
         specs: tuple[Spec, ...] = self.spec  # type: ignore[assignment]  # that of a node with several results
@@ -129,7 +129,7 @@ class Scan(Node):
         return (*map(xp.array, carries), *stacks)  # copies: a carry may end as it began
 
     def body_runs(self, xp: Any, *arrays: Any) -> Iterator[tuple[Body, Mapping[Any, Any], str]]:
-        """One for each turn."""
+        """One run for each turn."""
         sizes, count = sizes_of(self, arrays), len(self.init)
         carries = arrays[:count]
         for t in self._turns(sizes):
@@ -141,31 +141,31 @@ class Scan(Node):
         return self.turns(self.length if isinstance(self.length, int) else self.length(sizes))
 
     def _given(self, xp: Any, t: int, carries: Sequence[Any], arrays: Sequence[Any]) -> dict[Node, Any]:
-        """What the placeholders are in a turn."""
+        """The values of the placeholders in a turn."""
         _, xs, captured = _parts(arrays, len(self.init), len(self.xs))
         own = [*carries, *(x[t] for x in xs), xp.asarray(t, INDEX)]
         return dict(zip(self.body.placeholders, (*own, *captured), strict=True))
 
     def room(self) -> tuple[Dim, ...]:
-        """What the body asks for."""
+        """The dimensions that the body asks for."""
         return self.body.room
 
     def bodies(self) -> tuple[Body, ...]:
-        """What is repeated."""
+        """The body of the loop."""
         return (self.body,)
 
     def work(self) -> tuple[Shape, ...]:
-        """That of the body, as often as it runs."""
+        """The operations of the body, for each turn."""
         return tuple((self.length, *shape) for shape in self.body.work())
 
     def with_bodies(self, bodies: tuple[Body, ...]) -> Node:
-        """The loop of another body."""
+        """The loop with another body."""
         return self.with_fields(body=bodies[0])
 
     def bind_bodies(
         self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...], programs: Sequence[Program]
     ) -> list[Call]:
-        """The bound body in a loop; slices are copied in and out, along views made here."""
+        """A loop that runs the bound body, and copies slices into its placeholders and results out of it."""
         [program] = programs
         loop = self.bound_turns(ins, out, scratch, program)
         before = [[partial(xp.copyto, to, x[t, ...]) for _, to, x in loop.feeds] for t in range(loop.length)]
@@ -188,13 +188,13 @@ class Scan(Node):
     def bound_turns(
         self, ins: tuple[Any, ...], out: tuple[Any, ...], scratch: tuple[Any, ...], program: BodyArrays
     ) -> Turns:
-        """The copies that a loop over a bound body consists of beside it."""
+        """The copies that a loop makes besides running the bound body."""
         count = len(self.init)
         carries, xs, _ = _parts(ins, count, len(self.xs))
         finals, stacks = out[:count], out[count:]
         length = len(stacks[0]) if stacks else len(xs[0]) if xs else self._concrete_length()
         own = [program.arrays.get(placeholder) for placeholder in self.body.own]
-        # A carry that nothing in the body reads needs no other place than where it ends.
+        # A carry that the body does not read needs no memory but that of the result.
         buffers = [final if buffer is None else buffer for final, buffer in zip(finals, own, strict=False)]
         series = list(xs)
         if own[-1] is not None:
@@ -220,7 +220,7 @@ class Scan(Node):
         )
 
     def _held(self) -> list[int]:
-        """The carries whose next value still lies in another carry: they take two steps."""
+        """The carries whose next value is a view of another carry: it is copied aside first."""
         held = []
         for i, result in enumerate(self.body.results[: len(self.init)]):
             base = result
@@ -231,15 +231,15 @@ class Scan(Node):
         return held
 
     def scratch(self) -> tuple[Spec, ...]:
-        """Room for carries that exchange places."""
+        """Memory for carries that are copied aside."""
         return tuple(self.init[i].spec for i in self._held())
 
     def tables(self) -> tuple[Spec, ...]:
-        """The places, where the body reads them."""
+        """The numbers of the turns, if the body reads them."""
         return (Spec((self.length,), INDEX),) if self.body.own[-1] in self.body.used else ()
 
     def _moves(self, buffers: Sequence[Any], results: Sequence[Any], scratch: Sequence[Any]) -> list[Copy]:
-        """What makes results the carries of the next turn."""
+        """The copies that make results the carries of the next turn."""
         held = dict(zip(self._held(), scratch, strict=False))
         shapes = [node.shape for node in self.init]
         saves = [Copy(shapes[i], room, results[i]) for i, room in held.items()]
@@ -253,11 +253,11 @@ class Scan(Node):
     # Differentiating ---------------------------------------------------------------------------------------------
 
     def vjp(self, g: Any) -> tuple[Node | None, ...]:
-        """A loop the other way, whose carries are the gradients of the carries and of what was captured."""
+        """A loop in the opposite direction, whose carries are the gradients of carries and of captured values."""
         return _Adjoint(self, g).gradients()
 
     def kept(self, missing: Sequence[Node]) -> Scan:
-        """The same loop that also stacks what placeholders were in each turn."""
+        """The same loop, which also stacks the values of some placeholders in each turn."""
         known: dict[tuple[Node, ...], Scan] = self.shared.setdefault("known", {})
         key = tuple(missing)
         if key not in known:
@@ -267,13 +267,13 @@ class Scan(Node):
         return known[key]
 
     def state_updates(self) -> Mapping[Any, Node]:
-        """Those of random nodes inside: their steps come from outside, and move once for all turns."""
+        """The state updates of random nodes in the body: their steps move once for the whole loop."""
         updates: Mapping[Any, Node] = self.__dict__.get("_updates", {})
         return updates
 
 
 class _Adjoint:
-    """The gradient of a loop. `g` has for each result its upstream gradient, or None."""
+    """The gradient of a loop, given the upstream gradient `g` of each result, or None."""
 
     def __init__(self, scan: Scan, g: Sequence[Node | None]) -> None:
         self.scan, self.g = scan, g
@@ -281,7 +281,7 @@ class _Adjoint:
         self.own, self.results = scan.body.own, scan.body.results
 
     def gradients(self) -> tuple[Node | None, ...]:
-        """One for each operand."""
+        """The gradient of each operand."""
         scan, count = self.scan, self.count
         wrt = [p for p in (*self.own[:-1], *scan.body.captured) if p.dtype.kind == "f"]
         upstream = {
@@ -320,7 +320,7 @@ class _Adjoint:
         return tuple(found.get(p) for p in (*self.own[:-1], *scan.body.captured))
 
     def _carries(self, wanted: Sequence[Node]) -> dict[Node, Node]:
-        """The stacks of what carries were in each turn."""
+        """The carries of all turns, stacked."""
         scan = self.scan
         missing = [p for p in wanted if p not in scan.body.results[self.count :]]
         if missing:

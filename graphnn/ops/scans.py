@@ -1,4 +1,4 @@
-"""Scans along one axis: the running sum (CumSum) and the running product (CumProd), and what that makes easy: Prod."""
+"""Scans along an axis: the running sum (CumSum), the running product (CumProd), and Prod, which uses the latter."""
 
 from __future__ import annotations
 
@@ -74,8 +74,9 @@ class _Cumulative(Node):
 class CumSum(_Cumulative, method="cumsum"):
     """The running sum along an axis: `CumSum(x, axis=None, exclusive=False, reverse=False)`.
 
-    `exclusive` leaves an element out of its own sum, `reverse` runs from the end. Without an axis, all elements
-    are one row, in C order. Integers and bools are summed as 64-bit integers. Its adjoint is CumSum, reversed.
+    With `exclusive`, the sum at an element does not include it. With `reverse`, sums begin at the end of the axis.
+    Without an axis, all elements are one row, in C order. Integers and bools are summed as 64-bit integers. Its adjoint
+    is CumSum in the opposite direction.
 
     Raises:
         ShapeError: when there is no such axis; without one, when the number of elements is not k·N + c.
@@ -101,9 +102,9 @@ class CumSum(_Cumulative, method="cumsum"):
 class CumProd(_Cumulative, method="cumprod"):
     """The running product along an axis: `CumProd(x, axis=None, exclusive=False, reverse=False)`.
 
-    `exclusive` leaves an element out of its own product, `reverse` runs from the end. Integers are multiplied as
-    64-bit ones. The gradient divides by nothing, so it is right at zeros too; it takes memory in the square of the
-    size of the axis.
+    With `exclusive`, the product at an element does not include it. With `reverse`, products begin at the end of the
+    axis. Integers are multiplied as 64-bit integers. The gradient has no division, so it is right for zeros too. Its
+    memory grows with the square of the size of the axis.
 
     Raises:
         ShapeError: when there is no such axis; without one, when the number of elements is not k·N + c.
@@ -144,10 +145,10 @@ class CumProd(_Cumulative, method="cumprod"):
 
 
 class Prod(Reduction, method="prod"):
-    """The product over axes: `Prod(x, axis=None, keepdims=False)`; of nothing, 1.
+    """The product over axes: `Prod(x, axis=None, keepdims=False)`. The product of no elements is 1.
 
-    Integers and bools are multiplied as 64-bit integers. The gradient is right with one zero or several in a row:
-    it is the product of all the others, and divides by nothing.
+    Integers and bools are multiplied as 64-bit integers. The gradient of an element is the product of all others. It
+    has no division, so it is right for zeros too.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.

@@ -1,4 +1,4 @@
-"""Shape: Reshape, Transpose, Repeat. None of them computes anything: on most backends they are views."""
+"""Shape: Reshape, Transpose and Repeat. They compute nothing; on most backends they are views."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["Reshape", "Transpose", "Repeat"]
 class Reshape(Node, method="reshape", role="reshape"):
     """The same elements, in C order, in another shape: `Reshape(x, to)`. Its adjoint is Reshape.
 
-    One size in `to` may be -1: it is what remains. As a method, the sizes may stand one by one: `x.reshape(-1, 1)`.
+    One size in `to` may be -1: it follows from the others. As a method, it takes sizes one by one too: `x.reshape(-1,
+    1)`.
 
     Raises:
         ShapeError: when the shapes do not hold the same number of elements.
@@ -57,7 +58,7 @@ class Reshape(Node, method="reshape", role="reshape"):
         self.__dict__["to"] = known
 
     def infer(self) -> Spec:
-        """The shape asked for."""
+        """The shape in `to`."""
         if _elements(self.x.shape) != _elements(self.to):
             raise ShapeError(
                 f"Reshape: {describe(self.x)} cannot be read as {show_shape(self.to)}: "
@@ -76,7 +77,7 @@ class Reshape(Node, method="reshape", role="reshape"):
         return [lambda: xp.copyto(flat, x)]
 
     def view(self, dense: bool) -> bool | None:
-        """Always of a dense operand; of others when it only adds or drops axes of size 1."""
+        """Always for a dense operand; for another one, when it only adds or removes axes of size 1."""
         if dense:
             return dense
         squeezed = [dim for dim in self.x.shape if dim != 1] == [dim for dim in self.to if dim != 1]
@@ -136,7 +137,7 @@ def _quotient(x: Node, known: Shape) -> Dim:
 
 
 class Transpose(Node, method="transpose"):
-    """The axes in another order: `Transpose(x, axes=None)`, by default reversed. Its adjoint is Transpose.
+    """The axes in another order, by default reversed: `Transpose(x, axes=None)`. Its adjoint is Transpose.
 
     Raises:
         ShapeError: when `axes` is not an order of the axes.
@@ -195,7 +196,7 @@ class Transpose(Node, method="transpose"):
 
 
 class Repeat(Node, role="repeat"):
-    """A size-1 axis copied n times: `Repeat(x, n, axis=0)`, what broadcasting a bias does. Its adjoint is Sum.
+    """An axis of size 1 repeated n times: `Repeat(x, n, axis=0)`. Broadcasting is made of it. Its adjoint is Sum.
 
     `n` is a number or a named size.
 

@@ -1,4 +1,4 @@
-"""Slices: Slice and Flip, both views, and `x[1:, ::2]`, which builds them."""
+"""Slices: Slice and Flip, which are views. `x[1:, ::2]` builds them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Run:
 
 
 class Slice(Node):
-    """Part of a value: `Slice(x, start=0, stop=None, step=1, axis=0)`, as in `x[start:stop:step]`. It costs nothing.
+    """A slice: `Slice(x, start=0, stop=None, step=1, axis=0)`, as in `x[start:stop:step]`. Its adjoint is Pad.
 
-    With tuples there is one slice for each axis in `axis`. Negative places count from the end, and steps may be
-    negative, as in Python; places may also be named sizes. Along an axis of fixed size, places beyond it are
-    brought back to it; along one of a named size they are checked at every call instead, so `x[:3]` of N rows has
-    3. The result must have a size of the form k·N + c. Its adjoint is Pad.
+    It is a view, and costs nothing. With tuples, there is a slice for each axis in `axis`. As in Python, negative
+    positions count from the end, and steps may be negative. Positions may be named sizes. Along an axis of fixed size,
+    positions beyond the end mean the end. Along an axis of a named size, positions are checked at every call instead:
+    `x[:3]` of N rows always has 3 rows. The size of the result must be of the form k·N + c.
 
     Raises:
         ShapeError: when there is no such axis, a step is 0, or a size is beyond k·N + c; at the call, when a
@@ -198,9 +198,9 @@ def _around(n: Dim, run: Run) -> tuple[Dim, Dim, int]:
 
 
 class Flip(Node):
-    """The elements in reverse order along axes: `Flip(x, axis=None)`. Its adjoint is Flip. It costs nothing.
+    """The elements in reverse order along axes: `Flip(x, axis=None)`. It is a view. Its adjoint is Flip.
 
-    `axis` is None (all), a number, or several.
+    `axis` is None for all axes, a number, or a tuple.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.

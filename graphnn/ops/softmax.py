@@ -1,4 +1,4 @@
-"""Softmax and its logarithm: scores as probabilities."""
+"""Softmax and its logarithm, which turn scores into probabilities."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["Softmax", "LogSoftmax"]
 
 
 class Softmax(Composite):
-    """`exp(s_k) / sum_i exp(s_i)` along an axis, right for scores of any size: `Softmax(x, axis=-1)`.
+    """The softmax `exp(s_k) / sum_i exp(s_i)` along an axis, for scores of any size: `Softmax(x, axis=-1)`.
 
-    The largest score is subtracted first, which changes nothing but the range.
+    The largest score is subtracted first, which does not change the result, and avoids overflow.
 
     Raises:
         ShapeError: when there is no such axis.
@@ -53,7 +53,7 @@ class Softmax(Composite):
 
 
 class LogSoftmax(Composite):
-    """The logarithm of softmax along an axis, accurate where softmax itself vanishes: `LogSoftmax(x, axis=-1)`.
+    """The logarithm of the softmax along an axis: `LogSoftmax(x, axis=-1)`. It is accurate where softmax underflows.
 
     Raises:
         ShapeError: when there is no such axis.

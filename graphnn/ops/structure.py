@@ -1,4 +1,4 @@
-"""Structure: nodes that pass values on. Branch forks, Cast changes the dtype, StopGradient ends differentiation."""
+"""Structure: Branch gives a value to several users, Cast changes the dtype, StopGradient ends differentiation."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["Branch", "Cast", "StopGradient", "stop_gradient"]
 
 
 class Branch(Node):
-    """One value to n users: `a, b = Branch(x, 2)`. Its adjoint is AddN, the sum of the n gradients.
+    """One value for n users: `a, b = Branch(x, 2)`. Its adjoint is AddN, the sum of the n gradients.
 
-    A node used twice branches by itself; Branch only makes the fork a node of its own.
+    Any node may have several users. Branch only makes this a node that can be seen.
 
     Raises:
         GraphError: when n is not a positive number.
@@ -60,7 +60,7 @@ class Branch(Node):
 class Cast(Node, method="astype", role="cast"):
     """The value in another dtype: `Cast(x, to)`. Its adjoint is the Cast back.
 
-    Promotion inserts it in sight wherever two dtypes meet in one op. Floats become integers by truncation.
+    It is inserted where an op has operands of two dtypes. A cast of floats to integers truncates.
 
     Raises:
         DTypeError: when `to` is not a dtype.
@@ -112,7 +112,7 @@ class Cast(Node, method="astype", role="cast"):
 
 
 class StopGradient(Node):
-    """The value, through which no gradient flows.
+    """The value itself, through which no gradient flows.
 
     >>> import graphnn as gn
     >>> x = gn.Input("x", ())

@@ -1,4 +1,4 @@
-"""Subscripts: `x[1:, ::2]`, `x[0]`, `x[..., None]` and `x[index]`, as the ops that they mean."""
+"""Subscripts: `x[1:, ::2]`, `x[0]`, `x[..., None]` and `x[index]`, and the ops that they build."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class _Parts:
 def subscript(x: Node, key: Any) -> Node:
     """What `x[key]` means, as in NumPy: Slice, then Gather, Squeeze and Unsqueeze, as far as they are needed.
 
-    A key holds numbers, slices, `...`, None for a new axis, and one index of integers at most: a node, or what
-    makes a constant. Of an op with several results, a number picks one.
+    A key may have numbers, slices, `...`, None for a new axis, and at most one index: a node of integers, or what makes
+    a constant. For an op with several results, a number chooses one of them.
 
     Raises:
         ShapeError: when there are more keys than axes, or a number lies beyond its axis.

@@ -18,8 +18,8 @@ __all__ = ["Trilu"]
 class Trilu(Node):
     """The upper or the lower triangle, zeros elsewhere: `Trilu(x, upper=True, k=0)`. Its adjoint is Trilu.
 
-    `x` is a matrix, or has matrices on its last two axes. The diagonal with offset `k` belongs to the triangle;
-    0 is the main one, positive ones lie above it.
+    `x` is a matrix, or has matrices along its last two axes. The triangle begins at the diagonal with offset `k`, which
+    belongs to it. 0 is the main diagonal, and positive offsets are above it.
 
     Raises:
         ShapeError: when the operand has fewer than two axes.

@@ -1,4 +1,4 @@
-"""Reductions to true and false: All and Any. They stand apart since `Any` is also Python's word for any type."""
+"""Reductions to true and false: All and Any. They have their own file, since `Any` is also a name in `typing`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["All", "Any"]
 
 
 class All(Reduction, method="all"):
-    """Is every element true, over axes? `All(x, axis=None, keepdims=False)`; numbers are true unless 0.
+    """Are all elements along axes true? `All(x, axis=None, keepdims=False)`. Numbers other than 0 count as true.
 
-    Of nothing, it is true.
+    It is true for no elements.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.
@@ -37,9 +37,9 @@ class All(Reduction, method="all"):
 
 
 class Any(Reduction, method="any"):
-    """Is some element true, over axes? `Any(x, axis=None, keepdims=False)`; numbers are true unless 0.
+    """Is any element along axes true? `Any(x, axis=None, keepdims=False)`. Numbers other than 0 count as true.
 
-    Of nothing, it is false.
+    It is false for no elements.
 
     Raises:
         ShapeError: when there is no such axis, or one is named twice.
