@@ -8,8 +8,11 @@ from graphnn.backends.native.machine import machine
 
 pytestmark = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
-FUNCTIONS = {"exp": gn.Exp, "log": gn.Log, "tanh": gn.Tanh, "sqrt": gn.Sqrt}
-ALL = {**FUNCTIONS, "expm1": gn.Expm1, "log1p": gn.Log1p}
+RNG = np.random.default_rng(0)
+CIRCULAR = {"sin": gn.Sin, "cos": gn.Cos, "tan": gn.Tan}
+ALL = {
+    "exp": gn.Exp, "log": gn.Log, "tanh": gn.Tanh, "sqrt": gn.Sqrt, "expm1": gn.Expm1, "log1p": gn.Log1p, **CIRCULAR
+}  # fmt: skip
 
 
 def numbers(dtype, count):
@@ -50,8 +53,7 @@ def distance(a, b):
     return np.where(np.isnan(a) & np.isnan(b), 0, far)
 
 
-def check(name, dtype, count):
-    values = numbers(np.dtype(dtype), count)
+def check(name, dtype, values):
     x = gn.Input("x", ("N",), dtype=dtype)
     got = gn.compile(ALL[name](x), backend="native")(x=values)
     with np.errstate(all="ignore"):
@@ -68,14 +70,23 @@ def check(name, dtype, count):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ALL)
 def test_within_four_units_in_the_last_place_of_numpy(name, dtype):
-    check(name, dtype, 20_000)
+    check(name, dtype, numbers(np.dtype(dtype), 20_000))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CIRCULAR)
+def test_within_four_units_next_to_multiples_of_a_quarter_turn(name, dtype):
+    quarters = np.concatenate([np.arange(300), RNG.integers(0, 1 << 18, 2_000), 1 << np.arange(62)]) * (np.pi / 2)
+    nearest = quarters.astype(dtype)
+    beside = [np.nextafter(nearest, np.dtype(dtype).type(to)) for to in (-np.inf, np.inf)]
+    check(name, dtype, np.concatenate([nearest, -nearest, *beside]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ALL)
 def test_within_four_units_on_millions_of_numbers(name, dtype):
-    check(name, dtype, 2_000_000)
+    check(name, dtype, numbers(np.dtype(dtype), 2_000_000))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -99,7 +110,7 @@ def test_without_fused_multiply_add(monkeypatch):
     maps.map_kernel.cache_clear()
     try:
         for name in ALL:
-            check(name, "float64", 5_000)
+            check(name, "float64", numbers(np.dtype("float64"), 5_000))
     finally:
         maps.map_kernel.cache_clear()
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...ir.formula import Apply, Formula, Literal, Name, dtypes, signature
+from .circular import FUNCTIONS as CIRCULAR
 from .mathematics import FUNCTIONS as MATHEMATICS
-from .mathematics import Arithmetic
+from .mathematics import Arithmetic, call_library
 from .types import DType, NoKernel, number, register_type, splat
 from .writer import Writer
 
@@ -23,8 +24,10 @@ _COMPARISON = {
     "less": ("olt", "slt", "ult"), "less_equal": ("ole", "sle", "ule"), "greater": ("ogt", "sgt", "ugt"),
     "greater_equal": ("oge", "sge", "uge"), "equal": ("oeq", "eq", "eq"), "not_equal": ("une", "ne", "ne"),
 }  # fmt: skip
+_WRITTEN = {**MATHEMATICS, **CIRCULAR}
+"""Functions that are arithmetic on vectors."""
 _LIBRARY = {
-    "sin": "sin", "cos": "cos", "tan": "tan", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arctan2": "atan2",
     "sinh": "sinh", "cosh": "cosh", "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "erf": "erf",
     "erfc": "erfc", "pow": "pow", "fmod": "fmod",
 }  # fmt: skip
@@ -148,23 +151,17 @@ class _Formula:
         w, kind, truth = self.w, register_type(dtype, self.lanes), register_type(np.dtype(bool), self.lanes)
         zero, one = (splat(str(n), dtype, self.lanes) for n in (0, 1))
         if dtype.kind == "i":
-            w.leave(self._anywhere(w.put(f"icmp slt {kind} {y}, {zero}")), "1")
+            w.leave(w.anywhere(w.put(f"icmp slt {kind} {y}, {zero}"), self.lanes), "1")
         power, square, left = (w.variable(kind, start) for start in (one, x, y))
         with w.repeat() as done:
             bits = w.put(f"load {kind}, ptr {left}")
-            w.go_when(w.put(f"xor i1 {self._anywhere(w.put(f'icmp ne {kind} {bits}, {zero}'))}, true"), done)
+            w.go_when(w.put(f"xor i1 {w.anywhere(w.put(f'icmp ne {kind} {bits}, {zero}'), self.lanes)}, true"), done)
             by, so_far = w.put(f"load {kind}, ptr {square}"), w.put(f"load {kind}, ptr {power}")
             odd = w.put(f"trunc {kind} {bits} to {truth}")
             w.do(f"store {kind} {self._select(odd, w.put(f'mul {kind} {so_far}, {by}'), so_far, dtype)}, ptr {power}")
             w.do(f"store {kind} {w.put(f'mul {kind} {by}, {by}')}, ptr {square}")
             w.do(f"store {kind} {w.put(f'lshr {kind} {bits}, {one}')}, ptr {left}")
         return w.put(f"load {kind}, ptr {power}")
-
-    def _anywhere(self, condition: str) -> str:
-        """Does it hold in any lane?"""
-        if self.lanes == 1:
-            return condition
-        return self.w.put(f"call i1 @llvm.vector.reduce.or.v{self.lanes}i1(<{self.lanes} x i1> {condition})")
 
     def _integer_remainder(self, dtype: DType, given: list[str], floored: bool) -> str:
         """The remainder; 0 by 0, and by -1, where the processor would stop. Floored, it has the divisor's sign."""
@@ -190,7 +187,7 @@ class _Formula:
         kind, truth = register_type(dtype, self.lanes), register_type(np.dtype(bool), self.lanes)
         y = given[1]
         zero = splat(number(0, dtype), dtype, self.lanes)
-        rest = self._library("fmod", dtype, given)
+        rest = call_library(self.w, "fmod", dtype, self.lanes, given)
         below = [self.w.put(f"fcmp olt {kind} {value}, {zero}") for value in (rest, y)]
         differ = self.w.put(f"xor {truth} {below[0]}, {below[1]}")
         moved = self._select(differ, self.w.put(f"fadd {kind} {rest}, {y}"), rest, dtype)
@@ -225,10 +222,10 @@ class _Formula:
             return self.w.converted(self._float(function, single, wide, arguments, literal), single, dtype, self.lanes)
         if function == "mod":
             return self._float_remainder(dtype, given)
-        if function in MATHEMATICS:
-            return MATHEMATICS[function](Arithmetic(self.w, dtype, self.lanes, self.fused), given[0])
+        if function in _WRITTEN:
+            return _WRITTEN[function](Arithmetic(self.w, dtype, self.lanes, self.fused), given[0])
         if function in _LIBRARY:
-            return self._library(_LIBRARY[function], dtype, given)
+            return call_library(self.w, _LIBRARY[function], dtype, self.lanes, given)
         raise NoKernel(f"there are no instructions for {function}")
 
     def _extreme(self, function: str, dtype: DType, given: list[str], plain: bool) -> str:
@@ -265,16 +262,3 @@ class _Formula:
             case -1:
                 return self.w.put(f"fdiv {kind} {one}, {x}")
         return self.w.call("sqrt", dtype, self.lanes, x)
-
-    def _library(self, name: str, dtype: DType, given: list[str]) -> str:
-        """The C library's function, lane by lane."""
-        one, kind = register_type(dtype), register_type(dtype, self.lanes)
-        called = name if dtype.itemsize == 8 else f"{name}f"
-        if self.lanes == 1:
-            return self.w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in given)})")
-        result = "poison"
-        for lane in range(self.lanes):
-            parts = [self.w.put(f"extractelement {kind} {x}, i64 {lane}") for x in given]
-            value = self.w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in parts)})")
-            result = self.w.put(f"insertelement {kind} {result}, {one} {value}, i64 {lane}")
-        return result

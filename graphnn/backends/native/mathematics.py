@@ -12,7 +12,7 @@ Source: J.-M. Muller, Elementary Functions: Algorithms and Implementation, 3rd e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ import numpy as np
 from .types import DType, number, register_type, splat
 from .writer import Writer
 
-__all__ = ["FUNCTIONS", "Arithmetic"]
+__all__ = ["FUNCTIONS", "Arithmetic", "call_library"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ class Arithmetic:
     def _bits(self, value: float) -> int:
         return int(self.dtype.type(value).view(self._integer))
 
-    def _polynomial(self, x: str, coefficients: tuple[float, ...]) -> str:
+    def polynomial(self, x: str, coefficients: tuple[float, ...]) -> str:
+        """The sum of the coefficients times powers of x, from the lowest."""
         total = self.num(coefficients[-1])
         for c in reversed(coefficients[:-1]):
             total = self.fma(total, x, self.num(c))
@@ -143,7 +144,7 @@ class Arithmetic:
         k = self._whole_op("sub", self._as_whole(shifted), self._int(self._bits(self._magic)))
         minus_k = self.op("fsub", self.num(self._magic), shifted)
         r = self.fma(minus_k, self.num(p.log2_low), self.fma(minus_k, self.num(p.log2_high), x))
-        tail = self.fma(self._polynomial(r, p.exp), r, self.num(0.5))
+        tail = self.fma(self.polynomial(r, p.exp), r, self.num(0.5))
         return k, self.fma(self.op("fmul", r, r), tail, r)
 
     # Functions ---------------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Arithmetic:
         s = self.op("fdiv", f, self.op("fadd", f, self.num(2)))
         t = self.op("fmul", s, s)
         halves = self.op("fmul", self.op("fmul", f, f), self.num(0.5))
-        rest = self.fma(self._polynomial(t, p.log), t, halves)
+        rest = self.fma(self.polynomial(t, p.log), t, halves)
         low = self.fma(k, self.num(p.log2_low), self.op("fmul", s, rest))
         y = self.fma(k, self.num(p.log2_high), self.op("fsub", f, self.op("fsub", halves, low)))
         y = self.select(self.test("oeq", x, self.num(np.inf)), x, y)
@@ -211,6 +212,20 @@ class Arithmetic:
         edge = self.select(self.test("oeq", u, self.num(0)), self.num(-np.inf), y)
         y = self.select(self.test("oeq", x, self.num(np.inf)), x, edge)
         return self.w.call("copysign", self.dtype, self.lanes, y, x)
+
+
+def call_library(w: Writer, name: str, dtype: DType, lanes: int, given: Sequence[str]) -> str:
+    """The C library's function, lane by lane."""
+    one, kind = register_type(dtype), register_type(dtype, lanes)
+    called = name if dtype.itemsize == 8 else f"{name}f"
+    if lanes == 1:
+        return w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in given)})")
+    result = "poison"
+    for lane in range(lanes):
+        parts = [w.put(f"extractelement {kind} {x}, i64 {lane}") for x in given]
+        value = w.put(f"call {one} @{called}({', '.join(f'{one} {x}' for x in parts)})")
+        result = w.put(f"insertelement {kind} {result}, {one} {value}, i64 {lane}")
+    return result
 
 
 FUNCTIONS: dict[str, Callable[[Arithmetic, str], str]] = {

@@ -229,6 +229,12 @@ class Writer:
         given = ", ".join(f"{kind} {value}" for value in values)
         return self.put(f"call {kind} @llvm.{intrinsic}.{suffix(dtype, lanes)}({given})")
 
+    def anywhere(self, condition: str, lanes: int) -> str:
+        """Does a condition hold in any lane?"""
+        if lanes == 1:
+            return condition
+        return self.put(f"call i1 @llvm.vector.reduce.or.v{lanes}i1(<{lanes} x i1> {condition})")
+
     def constant(self, text: str, dtype: DType, lanes: int) -> str:
         """A number, in every lane."""
         return splat(text, dtype, lanes)
