@@ -1,1 +1,1 @@
-"""Leave and come back: estimators for scikit-learn, and graphs in other formats."""
+"""Interoperation: estimators for scikit-learn, and graphs in files."""

@@ -1,7 +1,7 @@
 """Graphs as JSON: nodes in order, ops by their registered names, operands by number. No code, no paths, no pickles.
 
-Arrays stand beside the text by name: parameters under their own, large constants as `constant.0` and so on. Reading
-runs the ops' constructors and so checks everything again; what is not a registered op is refused by name.
+Arrays are kept beside the text, by name: parameters under their own names, large constants as `constant.0` and so on.
+Reading calls the constructors of the ops, which check everything again. An op that is not registered is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Graphs as scikit-learn estimators: for pipelines, cross-validation and grid search.
 
 `gn.sklearn.GraphClassifier` and `gn.sklearn.GraphRegressor` train a net through the compiled loop. The net is a
-multi-layer perceptron unless `build` says otherwise. An estimator keeps its weights as arrays, so it can be copied and
-pickled like any other; the graph is declared again where it is needed.
+multi-layer perceptron, unless `build` is given. An estimator keeps its weights as arrays, so it can be copied and
+pickled like any other; the graph is declared again when it is needed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ACTIVATIONS = {"tanh": Tanh, "relu": ReLU, "sigmoid": Sigmoid}
 
 
 class _GraphEstimator(BaseEstimator):
-    """What both have in common: the options, the net, and its training."""
+    """The base of both estimators: the options, the net, and its training."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class GraphClassifier(ClassifierMixin, _GraphEstimator):
         return t, SoftmaxCE(scores, t)
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The scores, (N, classes); of two classes the second's lead over the first, (N,)."""
+        """The scores, (N, classes); for two classes, the score of the second minus that of the first, (N,)."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -202,7 +202,7 @@ class GraphRegressor(RegressorMixin, _GraphEstimator):
         return t, Mean((scores - t) ** 2)
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The numbers foretold, of the shape that `fit` was given."""
+        """The predicted numbers, of the shape that was given to `fit`."""
         scores = self._scores(X)
         found: np.ndarray = scores * self._spread + self._mean
         return found[:, 0] if self._flat else found

@@ -146,8 +146,8 @@ class Compiled:
     ) -> str:
         """Draw the plan, which is what the compiler made of the graph, into a file, and return its path.
 
-        Nodes that were fused into one step stand in one frame. Each buffer has a colour and a number. Each value has
-        the bytes that are written: as a formula, or as a number when `sizes` are given. With a `profile` of this
+        Nodes that were fused into one step are in one frame. Each slot of memory has a colour and a number. Each value
+        has the bytes that are written: as a formula, or as a number when `sizes` are given. With a `profile` of this
         program, colours show the time of each step. `depth` is how many nested scopes are open, as in `Graph.render`.
 
         `view` is "plan"; or "forward", "backward" or "both", which draw the graph as declared: see `Graph.render`.

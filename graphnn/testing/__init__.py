@@ -1,4 +1,4 @@
-"""What every op and every program must satisfy, for the suite and for users' own ops."""
+"""Tests that every op and every program must pass, for the test suite and for the ops of users."""
 
 from .compare import agree, check_grad
 from .ops import check_op, check_refusal, check_sample, samples_of

@@ -1,4 +1,4 @@
-"""Comparing: a gradient with central differences, and a program with itself under other backends and passes."""
+"""Comparing gradients with central differences, and programs across backends and passes."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def check_grad(
 ) -> None:
     """Compare the gradients of a scalar loss with central differences, element by element.
 
-    `wrt` are inputs or parameters, best in float64; parameters get their values back. Feeds that the loss does
-    not depend on are left aside.
+    `wrt` are inputs or parameters, preferably of float64. Parameters keep their values. Feeds on which the loss does
+    not depend are ignored.
 
     Raises:
         AssertionError: naming the node, the element and both numbers.
@@ -61,7 +61,7 @@ def check_grad(
 
 
 def _needed(f: Executable, whole: Executable, feeds: Mapping[str, Any]) -> dict[str, Any]:
-    """The feeds that a program takes, of those of a larger one; and the sizes that only its inputs say."""
+    """The feeds for a program, chosen from those of a larger one, and the named sizes that its inputs do not tell."""
     sizes: dict[str, int] = {}
     for name, node in whole.graph.inputs.items():
         node.spec.unify(np.shape(feeds[name]), sizes, name, dict.fromkeys(node.spec.sizes, name))
@@ -69,7 +69,7 @@ def _needed(f: Executable, whole: Executable, feeds: Mapping[str, Any]) -> dict[
 
 
 def sizes_unsaid(f: Executable) -> list[str]:
-    """The named sizes of a program that no input of it has: it is fed them as numbers, by name."""
+    """The named sizes that no input of a program has. They are fed by name, as numbers."""
     said = {name for x in f.graph.inputs.values() for name in x.spec.sizes}
     return [name for name in f.graph.sizes if name not in said]
 

@@ -1,4 +1,4 @@
-"""Dtypes: an op takes what NumPy takes and gives what NumPy gives; its derivatives hold in single precision."""
+"""Tests of dtypes: an op takes and returns the dtypes that NumPy does; its derivatives hold in single precision."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ SINGLE = 2e-3
 def check_dtypes(
     trials: Sequence[Trial], reference: Callable[..., Any], exceptions: Mapping[str, str] | None = None
 ) -> None:
-    """Check the result's dtype and value for operands of each dtype, and of two, against the reference.
+    """Compare dtype and value of the result with the reference, for operands of each dtype, and of two dtypes.
 
-    Where NumPy refuses a dtype, so must the op, and the other way round. `exceptions` maps a dtype (`"bool"`, or
-    `"int32 float32"` for two) to the reason why the op differs from the reference there: it then must differ.
+    The op must refuse a dtype exactly if NumPy does. `exceptions` maps a dtype (`"bool"`, or `"int32 float32"` for two)
+    to the reason why the op differs from the reference there; it must differ then.
 
     Raises:
         AssertionError: naming the sample, the dtypes and what differs.

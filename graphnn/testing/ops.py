@@ -1,4 +1,4 @@
-"""Certifying ops: every rule of an op, on every sample that it declares, on every backend that works here."""
+"""Testing ops: every rule of an op, on every sample that it declares, on every backend that works here."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ EXACT = 1e-9
 
 
 def check_op(op: type[Node], reference: Reference | None = None) -> None:
-    """Check an op on its samples: spec, value, first and second derivative, adjoint, refusals; on every backend.
+    """Test an op on its samples: spec, value, first and second derivative, adjoint and refusals, on every backend.
 
-    `reference(*arrays, **attributes)` computes the result with NumPy, for values and dtypes to be compared with.
-    An `Elementwise` op without samples is tested on values in (-2, 2). Derivatives are compared with central
+    `reference(*arrays, **attributes)` computes the result with NumPy; values and dtypes are compared with it. An
+    `Elementwise` op without samples is tested on values in (-2, 2). Derivatives are compared with central
     differences in float64 (eps 1e-6, atol 1e-5, rtol 1e-3), and with those in float32 (2e-3).
 
     Raises:
@@ -61,7 +61,7 @@ def check_op(op: type[Node], reference: Reference | None = None) -> None:
 
 
 def samples_of(op: type[Node]) -> tuple[Sample, ...]:
-    """The samples that an op declares; for an elementwise one without any, some that suit it."""
+    """The samples of an op; for an elementwise op that declares none, some that suit it."""
     if op.samples:
         return op.samples
     if issubclass(op, Elementwise):
@@ -139,7 +139,7 @@ def _check_reference(trial: Trial, sizes: Mapping[str, int], results: Mapping[st
 def _check_agreement(
     trial: Trial, sizes: Mapping[str, int], feeds: Mapping[str, Any], results: Mapping[str, np.ndarray]
 ) -> None:
-    """Other backends and passes say the same; and `exact` the bits of `none`."""
+    """Check that other backends and passes agree, and that `exact` passes give the bits of none."""
     runs = [(name, "default") for name, state in backends().items() if state == "ok" and name != "numpy"]
     if all(n > 1 for n in sizes.values()):  # on sizes 0 and 1 there is little for a pass to change
         runs += [("numpy", "none"), ("numpy", "exact")]

@@ -1,4 +1,4 @@
-"""Sampling: what a sample says, made real: the op over inputs, arrays for them, attributes in numbers."""
+"""Sampling: from a sample, build the op over inputs, random arrays for these, and attributes in numbers."""
 
 from __future__ import annotations
 

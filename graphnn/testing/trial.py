@@ -23,7 +23,7 @@ __all__ = ["Trial"]
 
 
 class Trial:
-    """An op on one sample, with all that is to be known of it as the outputs of one program.
+    """An op on one sample, with its results and derivatives as the outputs of one program.
 
     `out0`... are the results; `loss` is their sum, weighted at random so that no two elements can stand in for
     each other; `d x0`... are its gradients; `slope` is their sum, weighted again, and `dd x0`... its gradients.

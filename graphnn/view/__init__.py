@@ -1,1 +1,1 @@
-"""See it: listings for reading and testing, pictures in DOT and Mermaid, and files drawn from them."""
+"""Views: graphs and plans as listings, as pictures in DOT and Mermaid, and as drawn files and pages."""

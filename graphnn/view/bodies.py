@@ -1,7 +1,7 @@
-"""Bodies in pictures: what a loop or a branch runs stands in a frame around it, between its operands and its results.
+"""Bodies in pictures: the body of a loop or branch is drawn in a frame around it, between its operands and results.
 
-A picture goes in and a picture comes out. The nodes of a body are none of the graph's own, so their boxes stand for
-none of its nodes.
+The functions here take a picture and return a picture. The nodes of a body do not belong to the graph, so their boxes
+stand for no node of it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def with_bodies(shown: Picture, fill: str = "") -> Picture:
 
 
 def _opened(shown: Picture, box: Box, node: Node, fill: str) -> tuple[Picture, dict[Box, Node]]:
-    """The picture with the bodies of one box around it, and what stands in each new box."""
+    """The picture with the bodies of one box around it, and the node of each new box."""
     around = Frame("body", ", ".join([title(node), *attributes(node)]), node.serial)
     framed = replace(box, place=(*box.place, around))
     shown = exchange(shown, {box: framed})
@@ -63,7 +63,7 @@ def _opened(shown: Picture, box: Box, node: Node, fill: str) -> tuple[Picture, d
 
 
 def _named(node: Node) -> list[tuple[str, Body]]:
-    """The bodies under the names of their fields."""
+    """The bodies by the names of their fields."""
     return [(name, held) for name in node.field_names if isinstance(held := getattr(node, name), Body)]
 
 
@@ -72,7 +72,7 @@ def _carries(node: Node) -> int:
 
 
 def _fed(node: Node, body: Body) -> Sequence[tuple[Node, Placeholder]]:
-    """Operands, and the placeholders that stand for them or for their slices."""
+    """Operands, each with the placeholder for it or for its slices."""
     captured = node.operands[len(node.operands) - len(body.captured) :]
     given = (*node.init, *node.xs) if isinstance(node, Scan) else ()
     return [*zip(given, body.own, strict=False), *zip(captured, body.captured, strict=True)]
@@ -99,5 +99,5 @@ def _boxes(like: Box, body: Body, carries: int, count: int) -> dict[Node, Box]:
 
 
 def _entries(tail: Box, given: Mapping[Node, Sequence[Box]], box: Box) -> Sequence[Box]:
-    """Where an arrow into a loop or branch leads: to what stands for its value inside, if anything does."""
+    """Where an arrow into a loop or branch leads: to the box for its value inside, if there is one."""
     return [head for node in tail.nodes for head in given.get(node, ())] or [box]

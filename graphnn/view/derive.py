@@ -1,7 +1,7 @@
-"""Derivations: the chain rule written out, a line for each gradient, from the loss to what it is differentiated by.
+"""Derivations: the chain rule written out, with a line for each gradient, from the loss to the wanted gradient.
 
-The lines are not about the program's gradient, they are it: each holds the node that it writes down, and together
-they write down every node of the backward half, once.
+Each line belongs to a node of the backward half, which it writes as a formula. Together, the lines contain every node
+of the backward half exactly once. So a derivation is not only about the gradient that is computed: it is that gradient.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["Derivation", "Line", "derive"]
 class Line:
     """One line of a derivation: `name = text`.
 
-    `node` is the value it writes down; `of` the forward node whose gradient that is, None for a value that several
-    lines share; `nodes` are the backward nodes that it is made of and no line before it.
+    `node` is the node that the line defines. `of` is the forward node whose gradient this is; None for a value that
+    several lines share. `nodes` are the backward nodes that are in this line and in no line before it.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Line:
         return f"{self.name} = {self.text}"
 
     def latex(self) -> str:
-        """The line as LaTeX, aligned at its equals sign, with the space that the value lies in."""
+        """The line as LaTeX, aligned at its equals sign, with the space of the value, such as ℝ^(N×3)."""
         return f"{self.tex} && \\in {space(self.node.spec)}"
 
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
-    """The derivation of one gradient: prints as text, shows itself as mathematics in a notebook.
+    """The derivation of one gradient. It prints as text, and a notebook shows it as mathematics.
 
-    `lines` go from the loss to the gradient, `values` are the forward nodes by the names that the lines use.
+    `lines` go from the loss to the gradient. `values` maps the names in the lines to forward nodes.
     """
 
     lines: tuple[Line, ...]
@@ -61,7 +61,7 @@ class Derivation:
 
     @property
     def node(self) -> Node:
-        """The gradient itself, as a node to compile."""
+        """The gradient, as a node that can be compiled."""
         return self.lines[-1].node
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class Derivation:
         return f"<Derivation of {self.lines[-1].name}: {len(self.lines)} lines>"
 
     def latex(self) -> str:
-        """The lines as one `aligned` environment."""
+        """The lines in LaTeX, as one `aligned` environment."""
         rows = " \\\\\n".join(each.latex() for each in self.lines)
         return f"\\begin{{aligned}}\n{rows}\n\\end{{aligned}}"
 
@@ -93,12 +93,12 @@ class Derivation:
 
 
 def derive(loss: Node, wrt: Node, /, **names: Node) -> Derivation:
-    """The chain-rule derivation of the gradient of a scalar loss by `wrt`, line by line.
+    """The derivation of the gradient of a scalar loss with respect to `wrt` by the chain rule, line by line.
 
-    Each line is the gradient of one value in terms of that of its users: `dL/da = dL/dh * h * (1 - h)`. Inputs and
-    parameters have their own names, the loss is `L`, other values are called after their ops, or as `names` says.
-    The nodes are those of `gn.grad(loss, wrt)`. Source: A. Griewank and A. Walther, Evaluating Derivatives, 2nd
-    edition, SIAM 2008, chapter 3.
+    Each line gives the gradient of one value by the gradients of its users, as in `dL/da = dL/dh * h * (1 - h)`. Inputs
+    and parameters have their own names, and the loss is `L`. Other values have the names of their ops, or those that
+    `names` gives them. The nodes are those of `gn.grad(loss, wrt)`. Source: A. Griewank and A. Walther, Evaluating
+    Derivatives, 2nd edition, SIAM 2008, chapter 3.
 
     Raises:
         ShapeError, DTypeError, GraphError: as `gn.grad`.
@@ -124,7 +124,7 @@ def derive(loss: Node, wrt: Node, /, **names: Node) -> Derivation:
 
 
 def _names(forward: Sequence[Node], given: Mapping[str, Node]) -> dict[Node, str]:
-    """What each forward node is called: as given, by its own name, a number, or after its op, counted from 1."""
+    """The name of each forward node: the given one, its own, its number, or that of its op, counted from 1."""
     here = set(forward)
     called: dict[Node, str] = {}
     taken: dict[str, Node] = {}
@@ -151,7 +151,7 @@ def _names(forward: Sequence[Node], given: Mapping[str, Node]) -> dict[Node, str
 
 
 def _is_number(node: Node) -> bool:
-    """Is it written where it is used?"""
+    """Is it a number, which is written where it is used?"""
     return isinstance(node, Count) or (isinstance(node, Constant) and not node.value.shape)
 
 
@@ -174,7 +174,7 @@ def _between(forward: Sequence[Node], wrt: Node) -> list[Node]:
 
 
 class _Writer:
-    """Writes the backward half of one gradient: what has a name of its own gets a line, the rest stands inside."""
+    """Writes the backward half of a gradient: nodes with a name get a line, and the others are written inside lines."""
 
     def __init__(self, forward: Sequence[Node], called: Mapping[Node, str], gradients: Mapping[Node, Node]) -> None:
         self._called, self._loss = called, called[forward[-1]]
@@ -222,7 +222,7 @@ class _Writer:
             yield Line(self._gradient(of), text, node, of, inside, f"{self._gradient(of, tex=True)} &= {tex}")
 
     def _refer(self, operand: Node, user: Node, known: Mapping[Node, Formula], tex: bool = False) -> Formula:
-        """What a backward node calls its operand: by its name where it has one."""
+        """The text for an operand of a backward node: its name, if it has one, else its formula."""
         word = self._called.get(operand) or self._shared.get(operand)
         if word:
             return name(symbol(word) if tex else word)

@@ -1,7 +1,8 @@
-"""What the backward half multiplies by, in words: forward values by name, and what is made of them alone.
+"""Factors of the backward half as text: forward values by name, and what is made of these alone.
 
-In the mirror no line runs from the forward half to the backward one. The gradient of `y = x @ W` arrives, and its
-arrow says `× W.T`; the node that transposes W is no box, since the word has it all.
+In a picture of both halves, no arrow goes from the forward half to the backward half. Instead, an arrow has text: for
+`y = x @ W`, the arrow of the gradient says `× W.T`. The node that transposes W needs no box, since the text says it
+all.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A film of the decision boundary through training, as a GIF."""
+"""A film of the decision boundary in the course of a training, as a GIF."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ _REST = 1.5
 
 
 class Trains(Protocol):
-    """A trainer, as callbacks get it."""
+    """The trainer that a callback is called with."""
 
     @property
     def model(self) -> Predicts:
-        """What is trained."""
+        """The model that is trained."""
         ...
 
     @property
     def epoch(self) -> int:
-        """The epochs trained so far."""
+        """The number of epochs so far."""
         ...
 
 
 class BoundaryFilm:
-    """A callback that records the regions of the classes every so many epochs, and saves them as an animation.
+    """A callback that records the regions of the classes every `every` epochs, and can save them as an animation.
 
-    `BoundaryFilm(x, t, every=1)`: points in the plane, (N, 2), and their labels, integers (N,) or one-hot rows. What
-    it recorded is saved with a training, and goes on when that is resumed.
+    `BoundaryFilm(x, t, every=1)` of points in the plane, (N, 2), and their labels, integers (N,) or one-hot rows. The
+    record is saved with a training, and continued when that is resumed.
 
     Raises:
         FeedError: when the points are not in the plane, labels are not one for each, or `every` is no number from 1 on.
@@ -72,27 +72,27 @@ class BoundaryFilm:
         self._count = 1
 
     def __call__(self, trainer: Trains) -> None:
-        """Record, when it is time."""
+        """Record the regions, every `every` epochs."""
         if trainer.epoch % self.every == 0:
             classes, self._count = self._plane.classes(trainer.model)
             self._epochs.append(trainer.epoch)
             self._classes.append(classes.astype(np.uint16))
 
     def state(self) -> dict[str, np.ndarray]:
-        """What was recorded."""
+        """The record."""
         if not self._epochs:
             return {}
         recorded = {"epochs": np.array(self._epochs), "classes": np.stack(self._classes).astype(np.int32)}
         return recorded | {"count": np.array(self._count)}
 
     def go_on(self, state: Mapping[str, np.ndarray]) -> None:
-        """Remember what `state` gave."""
+        """Continue a record."""
         self._epochs = [int(epoch) for epoch in state.get("epochs", ())]
         self._classes = [classes.astype(np.uint16) for classes in state.get("classes", ())]
         self._count = int(state.get("count", 1))
 
     def save(self, path: str | os.PathLike[str], fps: int = 10) -> str:
-        """Write the film, a .gif of so many pictures a second, and return its path.
+        """Write the film as a .gif with so many pictures per second, and return its path.
 
         Raises:
             FeedError: when nothing was recorded.

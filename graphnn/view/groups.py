@@ -1,4 +1,4 @@
-"""Groups: which nodes each step of a plan computes, where passes brought several together."""
+"""Groups: which nodes each step of a plan computes, if passes have fused several."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Groups", "find_groups"]
 
 
 class Groups(NamedTuple):
-    """A graph as it was before its steps were brought together.
+    """A graph as it was before its steps were fused.
 
-    `became` is what stands for each of its nodes in the plan; what a step computes on the way has no value there.
-    `steps` has, by the place of a step in the plan, the nodes that it computes.
+    `became` maps its nodes to those of the plan; a value inside a fused step has none there. `steps` maps the position
+    of a step in the plan to the nodes that it computes.
     """
 
     graph: Graph
@@ -28,8 +28,8 @@ class Groups(NamedTuple):
 def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
     """The groups of a plan, from the graph and record of each stage of its compile.
 
-    The graph is the earliest one before a pass that fuses in which each step has a node and no node was lost; else
-    that of the plan.
+    The graph is the earliest one before a pass that fuses in which each step has a node and no node is missing; if
+    there is none, it is that of the plan.
     """
     for graph, records in _candidates(stages, plan):
         moved = {old: new for record in records for move in record.moves for old, new in move.items()}
@@ -47,7 +47,7 @@ def find_groups(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Groups:
 
 
 def _candidates(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Iterator[tuple[Graph, list[Record]]]:
-    """Graphs with what the passes did to each later on."""
+    """The graphs of the stages, each with what later passes did to it."""
     for i, (_, record) in enumerate(stages):
         if record.fuses:
             yield stages[i - 1][0], [record for _, record in stages[i:]]
@@ -55,7 +55,7 @@ def _candidates(stages: Sequence[tuple[Graph, Record]], plan: Plan) -> Iterator[
 
 
 def _taken(record: Record) -> Iterator[tuple[Node, Node]]:
-    """Nodes, and the steps that they were taken into: those replaced, and operands that a step has no more."""
+    """The nodes that were fused into steps: those that were replaced, and operands that a step no longer has."""
     for fired in record.fired:
         kept = set(fired.after.operands)
         yield from ((inner, fired.after) for inner in fired.before.operands if inner not in kept)
@@ -63,7 +63,7 @@ def _taken(record: Record) -> Iterator[tuple[Node, Node]]:
 
 
 def _last(node: Node, into: Mapping[Node, Node]) -> Node:
-    """What a node became, and what became of that."""
+    """The node that a node has become in the end."""
     while (new := into.get(node, node)) is not node:
         node = new
     return node

@@ -1,7 +1,7 @@
 """Histories: for each node after the passes, the rules that made it and the declared nodes that it stands for.
 
-A node built in place of another keeps its serial, so the declared node is found by that alone. What is told beside
-it are the nodes that a rule took in with it, and those that were found to be the same.
+A node that replaces another one keeps its serial, which leads to the declared node. A history also has the nodes that a
+rule took in together with it, and those that were found to be equal.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _DEPTH = 5
 
 
 class History(NamedTuple):
-    """Rules in the order in which they answered, as `pass: rule`; and declared nodes, the node's own first."""
+    """The rules that replaced a node, in order, as `pass: rule`; and declared nodes, the node's own first."""
 
     rules: tuple[str, ...]
     declared: tuple[Node, ...]
 
 
 class Histories:
-    """What the stages of a compile did to each node. Stages are (name of the pass, record)."""
+    """What the stages of a compilation did to each node. A stage is the name of a pass and its record."""
 
     def __init__(self, declared: Graph, stages: Iterable[tuple[str, Record]]) -> None:
         self._by_serial = {node.serial: node for node in declared.nodes}
@@ -36,7 +36,7 @@ class Histories:
             self._read(name, record)
 
     def of(self, node: Node) -> History:
-        """The history of a node; of one that no rule made, the node alone."""
+        """The history of a node; the node alone, if no rule made it."""
         return self._known.get(node) or History((), self._own(node))
 
     def _own(self, node: Node) -> tuple[Node, ...]:
@@ -66,7 +66,7 @@ class Histories:
 
 
 def _taken_in(fired: Fired) -> Iterator[Node]:
-    """The nodes of a rule's pattern that its answer does without: those above what both are made of."""
+    """The nodes of a rule's pattern that the new node does not contain."""
     if fired.rule == EXPANDED:  # the parts stand on the composite's own operands
         return
     kept = set(_near(fired.after, set()))
@@ -76,7 +76,7 @@ def _taken_in(fired: Fired) -> Iterator[Node]:
 
 
 def _built_below(fired: Fired) -> Iterator[Node]:
-    """The nodes that a rule built under its answer: they stand in the node's place."""
+    """The nodes that a rule built below the new node: they have the position of the replaced node."""
     old = set(_near(fired.before, set()))
     for node in _near(fired.after, old):
         if node not in old and node is not fired.after and node.serial == fired.node.serial:
@@ -84,7 +84,7 @@ def _built_below(fired: Fired) -> Iterator[Node]:
 
 
 def _near(root: Node, stop: set[Node]) -> Iterator[Node]:
-    """The nodes a few steps below one, itself first; not what lies below those in `stop`."""
+    """The nodes a few steps below a node, itself first, but not those below nodes in `stop`."""
     level, seen = [root], {root}
     for _ in range(_DEPTH):
         yield from level

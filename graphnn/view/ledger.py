@@ -1,4 +1,4 @@
-"""The ledger: for each step of a plan what it costs, which declared nodes it stands for, and which rules made it."""
+"""The ledger: for each step of a plan, its cost, the declared nodes that it stands for, and the rules that made it."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Ledger:
 
     @property
     def operations(self) -> Polynomial:
-        """Of a whole step of the program."""
+        """The operations of one run of the program."""
         return Polynomial.total(entry.operations for entry in self.entries)
 
     @property
     def traffic(self) -> Polynomial:
-        """The bytes that a whole step reads and writes."""
+        """The bytes that one run of the program reads and writes."""
         return Polynomial.total(entry.traffic for entry in self.entries)
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ _WIDEST = 48
 
 
 def make_ledger(stages: Sequence[tuple[str, Graph, Record]], plan: Plan) -> Ledger:
-    """The ledger of a plan, from the stages that led to it: name, graph and record of each, as declared first."""
+    """The ledger of a plan, from the name, graph and record of each stage, beginning with the declared graph."""
     histories = Histories(stages[0][1], [(name, record) for name, _, record in stages[1:]])
     kept = _kept([record for _, _, record in stages])
     called = names(plan.graph.schedule)
@@ -77,7 +77,7 @@ def make_ledger(stages: Sequence[tuple[str, Graph, Record]], plan: Plan) -> Ledg
 
 
 def _kept(records: Iterable[Record]) -> dict[Node, list[Kept]]:
-    """What was said about each node, under the node that stands for it in the end, unless both stand in one step."""
+    """The reasons why nodes were not fused, under the nodes that they have become; none for nodes in one step."""
     said: list[Kept] = []
     for record in records:
         said += record.kept
@@ -91,7 +91,7 @@ def _kept(records: Iterable[Record]) -> dict[Node, list[Kept]]:
 
 
 def _step(node: Node) -> Node:
-    """What computes a value: of one result of several, the node with all of them."""
+    """The node that computes a value; for one of several results, the node with all of them."""
     return node.node if isinstance(node, Item) else node
 
 
@@ -117,7 +117,7 @@ def _row(entry: Entry, called: Mapping[Node, str]) -> tuple[str, str, str, str]:
 
 
 def _sources(nodes: Iterable[Node]) -> Iterator[str]:
-    """Declared nodes in few words: op and line, a line said once."""
+    """Declared nodes in short: op and source line, each line once."""
     by_line: dict[str, dict[str, None]] = {}
     for node in nodes:
         what = f"d{node.op}" if node.adjoint_of is not None else node.op

@@ -47,7 +47,7 @@ def list_memory(plan: Plan, sizes: Mapping[str, int], parts: Mapping[str, int]) 
 
 
 def list_formula(plan: Plan, state: int, kept: Sequence[Spec], workspace: int) -> str:
-    """The same before any size is known: slots, timeline and values as formulas of the named sizes."""
+    """The memory before any size is known: slots, timeline and values as formulas of the named sizes."""
     typical = dict.fromkeys(plan.graph.sizes, _TYPICAL)
     live = live_formulas(plan)
     numbers = [formula(typical) for formula in live]
@@ -76,7 +76,7 @@ def list_formula(plan: Plan, state: int, kept: Sequence[Spec], workspace: int) -
 
 
 def _slots(plan: Plan) -> str:
-    """The sum of the slots that stand by themselves; equal ones counted."""
+    """The sum of the slots that are not parts of others, with equal ones counted."""
     counted: dict[str, int] = {}
     for slot, formula in zip(plan.slots, _lengths(plan), strict=True):
         if not slot.inside and formula:
@@ -85,7 +85,7 @@ def _slots(plan: Plan) -> str:
 
 
 def _lengths(plan: Plan) -> list[str]:
-    """The length of each slot as a formula: the largest of what lies there at one time or another."""
+    """The length of each slot as a formula: the largest of its values."""
     lengths = [""] * len(plan.slots)
     for i in range(len(plan.slots) - 1, -1, -1):
         slot = plan.slots[i]
@@ -98,13 +98,13 @@ def _lengths(plan: Plan) -> list[str]:
 
 
 def _largest(slot: Slot) -> list[Polynomial | Whole]:
-    """The sizes of a slot's buffers that another does not cover, whatever the named sizes."""
+    """The sizes of the buffers in a slot, without those that are never larger than another one."""
     plain = [size for size in slot.sizes if isinstance(size, Polynomial)]
     return [s for s in slot.sizes if s not in plain or not any(o is not s and o.covers(s) for o in plain)]
 
 
 def show_slots(plan: Plan) -> list[str]:
-    """Each slot: its buffers' largest bytes, or the slots within."""
+    """Each slot as text: the bytes of its largest buffers, or the slots inside it."""
     begins = {high: low for slot in plan.slots for low, high in slot.pairs}
     hosts = {low: i for i, slot in enumerate(plan.slots) for low, _ in slot.pairs}
     lines = []
@@ -122,7 +122,7 @@ def _steps(plan: Plan) -> list[str]:
 
 
 def _stretches(live: Sequence[int]) -> list[int]:
-    """The steps that a timeline shows: all, or of each stretch the one that needs the most."""
+    """The steps that a timeline shows: all of them, or of each stretch of steps the one that needs most memory."""
     length = -(-len(live) // _ROWS)
     stretches = [range(start, min(start + length, len(live))) for start in range(0, len(live), length)]
     return [max(stretch, key=lambda i: live[i]) for stretch in stretches]

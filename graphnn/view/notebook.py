@@ -1,6 +1,6 @@
-"""What a notebook shows: text always, and a picture as SVG and as PNG, since notebooks hide SVG that they do not trust.
+"""What a notebook shows: always text, and a picture as SVG and as PNG, since notebooks hide SVG that is not trusted.
 
-A cell is never lost to its picture: nothing here raises or prints, and where drawing fails the text says why.
+A picture that fails must not spoil a cell: nothing here raises or prints, and the text says why there is no picture.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def show_graph(graph: Graph, said: str | None = None, view: str = "forward") -> 
 
 
 def show_history(history: plot.Recorded, said: str) -> Bundle:
-    """The loss curves of a history, beside its table; of one without losses the table alone."""
+    """The loss curves of a history, if it has losses, and its table."""
     return _bundle(said, lambda: _curves(history) if "loss" in history.columns else {})
 
 

@@ -1,4 +1,4 @@
-"""Passes as pictures: for each that changed something, the graph before and after, with what went and what came."""
+"""Passes as pictures: for each pass that changed something, the graph before and after it, with the changes marked."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MARGIN, _LINE, _APART = 12, 20, 36
 
 
 class Stage(Protocol):
-    """A graph on its way through the compiler: the name of the pass that made it, its numerics, and what it did."""
+    """A graph on its way through the compiler, and the pass that made it."""
 
     @property
     def name(self) -> str:
@@ -65,11 +65,12 @@ class Compiled(Protocol):
 
 
 def render_passes(f: Compiled, path: str | os.PathLike[str], depth: int | None = None) -> str:
-    """Draw what the passes did to a compiled program into a file, .svg, .png, .pdf, .html or .dot; the path.
+    """Draw what the passes of a compiled program did, into a file (.svg, .png, .pdf, .html or .dot); return its path.
 
-    Each pass that changed the graph has a row: before and after, side by side or, where they are wide, one above the
-    other. What it takes away is orange and has a minus, what it puts there is blue and has a plus. `depth` opens
-    scopes as in `Graph.render`; of what is still large, only what changed is drawn, with its neighbours.
+    Each pass that changed the graph has a row with the graph before and after it: side by side, or if they are wide,
+    one below the other. Nodes that were removed are orange and have a minus; new nodes are blue and have a plus.
+    `depth` opens scopes as in `Graph.render`. If a graph is still large, only the changed nodes and their neighbours
+    are drawn.
 
     Raises:
         RenderError: for a suffix or depth that is not drawn, when nothing here can draw it, or the file cannot be
@@ -111,7 +112,7 @@ def passes_sheet(stages: Sequence[Stage], depth: int | None = None) -> Sheet:
 
 
 def _row(before: Graph, after: Stage, depth: int | None) -> tuple[str, Sheet, Sheet]:
-    """What a pass is called, and the graph before it and after it."""
+    """The name of a pass, and the graph before and after it."""
     stayed = _stayed(before, after.graph, after.record)
     gone = frozenset(before.nodes).difference(stayed.values())
     new = frozenset(after.graph.nodes).difference(stayed)
@@ -129,7 +130,7 @@ def _row(before: Graph, after: Stage, depth: int | None) -> tuple[str, Sheet, Sh
 
 
 def _stayed(before: Graph, after: Graph, record: Record) -> dict[Node, Node]:
-    """The nodes after a pass that were there before, each with what it was: built again over other operands at most."""
+    """The nodes after a pass that were there before it, perhaps over other operands; each with the node before."""
     moved: dict[Node, Node] = {}
     for move in record.moves:
         moved.update(move)
@@ -145,7 +146,7 @@ def _stayed(before: Graph, after: Graph, record: Record) -> dict[Node, Node]:
 
 
 def _next_to(graph: Graph, nodes: frozenset[Node]) -> frozenset[Node]:
-    """What the nodes of a graph read, and what reads them."""
+    """For each node of a graph, the nodes that it reads and those that read it."""
     readers = {node for node in graph.nodes if not nodes.isdisjoint(node.operands)}
     return frozenset(readers.union(*(node.operands for node in nodes)))
 
@@ -156,7 +157,7 @@ def _said(node: Node) -> tuple[object, ...]:
 
 
 def _marked(graph: Graph, changed: frozenset[Node], fill: str, sign: str, depth: int | None) -> Picture:
-    """The picture of a graph with the changed nodes in a colour, and under a sign."""
+    """The picture of a graph, with the changed nodes in a colour and with a sign."""
     shown = collapse(mirror(graph, keep=changed), depth)
     marked: dict[Box, Box] = {}
     for box in shown.boxes:
@@ -171,7 +172,7 @@ def _marked(graph: Graph, changed: frozenset[Node], fill: str, sign: str, depth:
 
 
 def _part(shown: Picture, nodes: frozenset[Node]) -> Picture:
-    """Of a large picture the boxes of some nodes."""
+    """A part of a large picture: the boxes of some nodes."""
     boxes = tuple(box for box in shown.boxes if not nodes.isdisjoint(box.nodes))[:_MANY]
     drawn = set(boxes)
     part = f"{len(boxes)} of {len(shown.boxes)} boxes: what changes, and what is next to it."

@@ -1,7 +1,7 @@
-"""The plan as a picture: what was brought together in a frame, buffers by colour and number, bytes, and time as heat.
+"""The plan as a picture: fused steps in frames, slots by colour and number, bytes, and the time of steps as colours.
 
-The nodes are those that the passes left, before steps were brought together: a frame around several is one step.
-Names such as `%3` are those of the printed plan.
+The nodes are those of the graph before steps were fused; a frame around several nodes is one step. Names such as `%3`
+are those of the printed plan.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ORDER = ("forward", "backward", "update")
 
 
 class Profiled(Protocol):
-    """The seconds of each step of a plan."""
+    """A plan with the seconds of each step, such as a `Profile`."""
 
     @property
     def plan(self) -> Plan:
@@ -82,7 +82,7 @@ def plan_picture(
 ) -> Picture:
     """The picture of a plan, from the graph and record of each stage of its compile.
 
-    With `seconds`, one for each step, fills are heat; with `sizes` bytes are numbers, else formulas.
+    With `seconds`, one for each step, the colour of a step is its time. Bytes are formulas, or with `sizes` numbers.
 
     Raises:
         RenderError: for a depth that is none.
@@ -100,7 +100,7 @@ class _Drawing:
         self._step = {node: i for i, members in self._members.items() for node in members}
 
     def picture(self, depth: int | None) -> Picture:
-        """All of it, with scopes open to a depth."""
+        """The whole picture, with `depth` levels of scopes open."""
         shown = self._nodes()
         shown = exchange(shown, self._dressed(shown))
         shown = collapse(with_bodies(shown, HEAT[0]), depth)
@@ -109,7 +109,7 @@ class _Drawing:
         return shown._replace(legend=self._legend(shown))
 
     def _nodes(self) -> Picture:
-        """The mirror of the nodes that were planned, each called as in the printed plan."""
+        """The picture of the nodes of the plan, with the names of the printed plan."""
         halves, inline = self._halves(), inline_words(self._graph)
         called = {node: self._called[new] for node, new in self._became.items() if self._has_value(node, new)}
         named = {node: text for node, text in called.items() if halves[node] == "forward" and node not in inline}
@@ -120,12 +120,12 @@ class _Drawing:
         return shown._replace(remark=f"{many} step{'s' * (many != 1)}{time}, {slots} slot{'s' * (slots != 1)}.")
 
     def _has_value(self, node: Node, new: Node) -> bool:
-        """Has a node a value in the plan? What a step computes on the way has none."""
+        """Does the node have a value in the plan? A value inside a fused step does not."""
         step = self._step.get(node)
         return new in self._called and (step is None or len(self._members[step]) == 1 or not self._is_several(new))
 
     def _is_several(self, node: Node) -> bool:
-        """Has a step a tuple of results, in a buffer each?"""
+        """Does the step have several results, each in a slot of its own?"""
         return isinstance(node.spec, tuple)
 
     def _halves(self) -> dict[Node, str]:
@@ -141,7 +141,7 @@ class _Drawing:
         return halves
 
     def _dressed(self, shown: Picture) -> dict[Box, Box]:
-        """Each box with its memory, its time, and its frame where it is one of several in a step."""
+        """Each box with its memory and its time, and in a frame if it is one of several nodes of a step."""
         boxes = {node: box for box in shown.boxes for node in box.nodes}
         dressed: dict[Box, Box] = {}
         for node, box in boxes.items():
@@ -173,7 +173,7 @@ class _Drawing:
         return replace(box, lines=(*box.lines, f"slot {slot} · {self._bytes(result)}"), fill=fill)
 
     def _at_rest(self, box: Box, value: Value) -> Box:
-        """What no step computes: inputs, state, views, and what is known before the run."""
+        """A node that no step computes: an input, a parameter, a view, or a value known before the run."""
         fill = "" if self._seconds is None else HEAT[0]
         if value.is_view:
             return replace(box, kind="saved", lines=(*box.lines, "a view"))
@@ -233,7 +233,7 @@ class _Drawing:
 
 
 def _shared(places: Sequence[Place]) -> Place:
-    """The frames that several boxes have around them."""
+    """The frames that several boxes share."""
     shared = takewhile(lambda frames: len(set(frames)) == 1, zip(*places, strict=False))
     return tuple(frames[0] for frames in shared)
 
@@ -243,7 +243,7 @@ def _time(seconds: float) -> str:
 
 
 def _heat(part: float) -> str:
-    """A colour of the scale, from 0 to 1."""
+    """The colour for a number from 0 to 1."""
     at = part * (len(HEAT) - 1)
     low = min(int(at), len(HEAT) - 2)
     pairs = [(int(HEAT[low][i : i + 2], 16), int(HEAT[low + 1][i : i + 2], 16)) for i in (1, 3, 5)]

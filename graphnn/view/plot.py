@@ -1,7 +1,7 @@
 """Plots of training: the data, the loss, the decision boundary, the weights.
 
-Each writes into a file and returns its path, or returns a figure that a notebook shows. Colours are told apart by
-colour-blind readers, and markers and lines without any colour. Files need no display.
+Each function writes a file and returns its path, or without a path returns a figure for a notebook. The colours are
+chosen for colour-blind readers, and markers and lines differ without colour too. No display is needed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST = 48
 
 @runtime_checkable
 class Recorded(Protocol):
-    """What was measured epoch by epoch: a column of numbers for each name, as in `trainer.history`."""
+    """Numbers that were measured in each epoch, in a column for each name, as in `trainer.history`."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Recorded(Protocol):
 
 @runtime_checkable
 class Weighted(Protocol):
-    """What has parameters by name: a model."""
+    """An object that has parameters by name, such as a model."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -62,9 +62,9 @@ def loss(
     path: str | os.PathLike[str] | None = None,
     eval_interval: int | None = None,
 ) -> Figure | str:
-    """The losses in order, as a curve: into `path`, or as a figure.
+    """Draw losses as a curve, into `path` or as a figure.
 
-    Of a history, such as `trainer.history`, it is the loss of each epoch, with that on validation beside it.
+    For a history, such as `trainer.history`, these are the loss of each epoch, and that on the validation data.
 
     Raises:
         FeedError: when a history holds no loss.
@@ -122,10 +122,10 @@ def histograms(
     path: str | os.PathLike[str] | None = None,
     gradients: Mapping[str, ArrayLike] | None = None,
 ) -> Figure | str:
-    """How the values of each parameter are distributed, and those of its gradient beneath where it is given.
+    """Draw histograms of the values of each parameter, and below them those of its gradient, if it is given.
 
-    `weights` is a model, or a mapping from names to arrays or parameters, such as `program.state`; `gradients` maps
-    the same names to arrays. What is not finite is counted in the title, and not drawn.
+    `weights` is a model, or a mapping from names to arrays or parameters, such as `program.state`. `gradients` maps the
+    same names to arrays. Values that are not finite are not drawn; the title says how many there are.
 
     Raises:
         FeedError: when there is nothing or far too much to draw, or a gradient that belongs to none of the weights.
@@ -183,7 +183,7 @@ def _histogram(axes: Axes, name: str, array: np.ndarray, what: str) -> None:
 
 
 def dataset(x: ArrayLike, t: ArrayLike, path: str | os.PathLike[str] | None = None) -> Figure | str:
-    """Points in the plane, (N, 2), a marker for each class of their labels, integers (N,) or one-hot rows.
+    """Draw points in the plane, (N, 2), with a marker for each class; labels are integers (N,) or one-hot rows.
 
     Raises:
         FeedError: when the points are not in the plane, or labels are not one for each.
@@ -202,7 +202,7 @@ def dataset(x: ArrayLike, t: ArrayLike, path: str | os.PathLike[str] | None = No
 def decision_boundary(
     model: Predicts, x: ArrayLike, t: ArrayLike, path: str | os.PathLike[str] | None = None
 ) -> Figure | str:
-    """The regions where each class has the highest score, on a fine mesh, with the points on top.
+    """Draw the regions in which each class has the highest score, on a fine mesh, and the points on top of them.
 
     Raises:
         FeedError: when the points are not in the plane, or labels are not one for each.

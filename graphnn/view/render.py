@@ -1,7 +1,7 @@
-"""Rendering: a picture into a file, by whatever draws here, within a time limit, whole or not at all.
+"""Rendering: draw a picture into a file, with what is installed, within a time limit, completely or not at all.
 
-The system's `dot` comes first, then the Graphviz inside pygraphviz, in a process of its own; where neither is there,
-SVG is drawn by graphnn itself, as the mirror and pages are everywhere.
+The first choice is the `dot` of the system; the second is the Graphviz inside pygraphviz, in a process of its own. If
+there is neither, graphnn draws SVG itself. Pages and pictures of both halves are always drawn by graphnn.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def render(
     depth: int | None = None,
     observer: Observer | None = None,
 ) -> str:
-    """Draw a view of a graph into a file, and return its path; of a large graph with scopes open to a depth.
+    """Draw a view of a graph into a file, with `depth` levels of scopes open, and return its path.
 
-    Without a view, pages have both halves where there is a loss, and pictures the forward one.
+    Without a view, a page shows both halves if there is a loss, and a picture shows the forward half.
 
     Raises:
         RenderError: for a suffix, view or depth that is not drawn, when nothing here can draw it, or the file cannot
@@ -113,7 +113,7 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
 
 
 def _leave_to_graphviz(shown: Picture, view: str) -> bool:
-    """Graphviz has the better eye for a half by itself; the mirror is graphnn's own: it knows which nodes face."""
+    """Is the layout left to Graphviz? It is good for one half; for both, graphnn knows which nodes face each other."""
     return view != "both" and len(shown.boxes) <= _LAID_OUT
 
 
@@ -176,7 +176,7 @@ def _run(command: list[str], dot: str, name: str) -> bytes:
 
 
 def _page(svg: str, title: str) -> str:
-    """A page that needs no network: the picture alone, scaled to the window."""
+    """A page with the picture alone, scaled to the window. It works without a network."""
     safe = "".join(c if c.isalnum() or c in " ._-" else "_" for c in title)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{safe}</title>\n'
@@ -186,7 +186,7 @@ def _page(svg: str, title: str) -> str:
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> str:
-    """Write a file whole or not at all, and return its path."""
+    """Write a file, completely or not at all, and return its path."""
     target = Path(path)
     temporary: str | None = None
     try:
@@ -207,7 +207,7 @@ def write(path: str | os.PathLike[str], data: bytes) -> str:
 
 
 def renderers() -> dict[str, str]:
-    """Each way to draw by name: "ok", or why it does not work here."""
+    """For each way to draw, by name: "ok", or the reason why it does not work here."""
     found = {"dot": "ok" if shutil.which("dot") else "missing; install Graphviz so that `dot` is on the PATH"}
     try:
         _run([sys.executable, "-c", _CHILD, "svg", "dot"], "digraph { a -> b }", "pygraphviz")

@@ -1,4 +1,4 @@
-"""Reports: what the compiler did and planned, as text: stages, plans, programs and profiles."""
+"""Reports as text: the stages of a compilation, plans, programs and profiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["explain", "list_calls", "list_plan", "list_profile"]
 
 
 def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan, ledger: Ledger) -> str:
-    """Each stage of a compile: the graph after it, or that it changed nothing; then the plan, and its ledger."""
+    """The graph after each stage of a compilation, or a remark that nothing changed; then the plan and its ledger."""
     parts = []
     before: Graph | None = None
     for name, numerics, graph in stages:
@@ -30,7 +30,7 @@ def explain(stages: Sequence[tuple[str, str, Graph]], plan: Plan, ledger: Ledger
 
 
 def list_plan(plan: Plan) -> str:
-    """The listing of a plan: inputs, what is known before the run, views, each step with where it writes, and slots."""
+    """The listing of a plan: inputs, values known before the run, views, steps with their slots, and all slots."""
     called = names(plan.graph.schedule)
     inputs = [(called[node], spec(node), f"slot {plan.values[node].slots[0]}") for node in plan.graph.inputs.values()]
     static = [_call(node, called) for node in plan.static if called[node].startswith("%")]
@@ -62,7 +62,7 @@ def _with_bodies(lines: Sequence[str], inside: Sequence[Sequence[str]]) -> list[
 
 
 def _inside(step: Step) -> list[str]:
-    """The plans of the bodies that a step runs, indented; their slots are numbered by themselves."""
+    """The plans of the bodies that a step runs, indented; each numbers its own slots."""
     lines = []
     for body, planned in zip(step.node.bodies(), step.bodies, strict=True):
         called = names((*body.placeholders, *(n for n in body.graph.nodes if n not in body.placeholders)))
@@ -100,7 +100,7 @@ def _columns(rows: Sequence[tuple[str, ...]], widths: list[int]) -> list[str]:
 
 
 def list_calls(plan: Plan) -> str:
-    """The program of an interpreting backend: one line a step, in order."""
+    """The program of an interpreting backend, with a line for each step."""
     called = names(plan.graph.schedule)
     lines = []
     for step in plan.steps:
@@ -111,7 +111,7 @@ def list_calls(plan: Plan) -> str:
 
 
 def list_profile(plan: Plan, seconds: Sequence[float]) -> str:
-    """The steps with their time and share, the slowest first."""
+    """The steps with their time and their share of the whole, the slowest first."""
     called = names(plan.graph.schedule)
     total = sum(seconds)
     rows = []

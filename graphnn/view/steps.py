@@ -1,4 +1,4 @@
-"""Steps: a run told box by box, forward and then backward; what a page says of each, as what JSON can hold."""
+"""Steps: what a page shows of a run, box by box, forward and then backward, as values for JSON."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Story:
             self._summarise(observer([*chain.graph.nodes, *chain.gradients.values()]))
 
     def _summarise(self, observed: Mapping[Node, np.ndarray]) -> None:
-        """Keep the values and gradients of the nodes that have a box of their own."""
+        """Summarise the values and gradients of the nodes that have a box of their own."""
         for box in self.boxes:
             alone = box.nodes if len(box.nodes) == 1 else ()
             for node in (*alone, *(self.chain.gradients[n] for n in alone if n in self.chain.gradients)):
@@ -67,7 +67,7 @@ class _Story:
                     self.summaries.append(summarise(observed[node]))
 
     def told(self) -> dict[str, Any]:
-        """All of it."""
+        """The whole story."""
         order = sorted(range(len(self.boxes)), key=lambda i: _HALVES.index(self.boxes[i].half))
         index = {box: i for i, box in enumerate(self.boxes)}
         told = {
@@ -81,7 +81,7 @@ class _Story:
         return told | ({"remark": self.shown.remark} if self.shown.remark else {})
 
     def _boxes_behind(self) -> dict[Node, tuple[int, ...]]:
-        """For each node its box; for one that is only words, the boxes that those speak of."""
+        """The box of each node; for a node that is only text, the boxes that the text refers to."""
         found: dict[Node, tuple[int, ...]] = {}
         for node in ordered(walk(self.place)):
             behind = (i for operand in node.operands for i in found[operand])
@@ -124,7 +124,7 @@ class _Story:
 
 
 def _words(place: Iterable[Node], called: Mapping[Node, str]) -> dict[Node, Formula]:
-    """What formulas call the operands of the nodes drawn: by name, or written out."""
+    """How formulas write the operands of the drawn nodes: by name, or as formulas."""
     words: dict[Node, Formula] = {}
     operands = dict.fromkeys(operand for node in place for operand in node.operands)
     for node in ordered(walk(operands, stop=frozenset(called))):
@@ -134,7 +134,7 @@ def _words(place: Iterable[Node], called: Mapping[Node, str]) -> dict[Node, Form
 
 
 def _names(chain: Chain, drawn: Iterable[Node]) -> dict[Node, str]:
-    """What nodes are called: as in the picture, the loss `L`, and gradients after what they are the gradients of."""
+    """The names of nodes: as in the picture, `L` for the loss, and for gradients the names of their values."""
     roles, inline, drawn = chain.graph.roles, inline_words(chain.graph), set(drawn)
     forward = [node for node in chain.graph.nodes if roles[node] == "forward" and node not in inline]
     titles = {node: title(node) for node in forward}
@@ -149,7 +149,7 @@ def _names(chain: Chain, drawn: Iterable[Node]) -> dict[Node, str]:
 
 
 def _numbered(titles: Mapping[Node, str]) -> dict[Node, str]:
-    """Names that occur once as they are; others counted from 1."""
+    """The names, with numbers from 1 on for those that occur several times."""
     alike, counted = Counter(titles.values()), Counter[str]()
     found = {}
     for node, text in titles.items():

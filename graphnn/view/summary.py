@@ -1,4 +1,4 @@
-"""Arrays made small enough for a page: a few are written out, many become a histogram and a heat map."""
+"""Summaries of arrays for a page: a few numbers are written out, many become a histogram and a heat map."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _EXACT = 2**53
 
 
 def summarise(array: np.ndarray) -> dict[str, Any]:
-    """An array as what JSON can hold: `spec`, `bytes`, and its extremes and mean, `low`, `high` and `mean`.
+    """A summary of an array as values for JSON: `spec`, `bytes`, and its extremes and mean, `low`, `high` and `mean`.
 
     Up to 64 elements are the list `numbers`. Of more that differ there is `histogram`, counts in 24 equal steps from
     `low` to `high`, and with two axes or more `heat`: rows of cells as bytes in base 64, 128 for zero, 1 and 255 for
@@ -54,7 +54,7 @@ def summarise(array: np.ndarray) -> dict[str, Any]:
 
 
 def _number(value: np.generic) -> float | int | str:
-    """In as few digits as tell it from its neighbours; as text where JSON or a browser has no such number."""
+    """A number with as few digits as needed; as text, if JSON or a browser cannot hold it."""
     if value.dtype.kind == "f":
         return float(str(value)) if np.isfinite(value) else str(value)
     return int(value) if value.dtype.kind in "iu" and abs(int(value)) <= _EXACT else str(value)
