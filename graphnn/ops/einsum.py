@@ -180,6 +180,24 @@ def _read(equation: str, values: Sequence[Node]) -> tuple[list[tuple[str, Node]]
 
     All letters of the user are renamed to small ones, so that they differ from those.
     """
+    terms, right, letters = _parts(equation, values)
+    named = _renaming(equation, letters)
+    found, most = [], 0
+    for term, node in zip(terms, values, strict=True):
+        spread = node.ndim - len(term.replace("...", ""))
+        if spread < 0 or (spread and "..." not in term):
+            raise ShapeError(
+                f"Einsum {equation!r}: the letters {term!r} are for {describe(node)}, which has {node.ndim} axes."
+            )
+        most = max(most, spread)
+        found.append((_renamed(term, named, spread), node))
+    if most and "..." not in right:
+        raise GraphError(f"Einsum: the axes of '...' in {equation!r} are not in its result: write '...' there too.")
+    return found, _renamed(right, named, most)
+
+
+def _parts(equation: str, values: Sequence[Node]) -> tuple[list[str], str, list[str]]:
+    """The terms of the operands, that of the result, and all letters, as the user writes them."""
     if not isinstance(equation, str) or not values:
         raise GraphError(f"Einsum: {equation!r} with {len(values)} operands; write gn.Einsum('nk,km->nm', x, W).")
     text = equation.replace(" ", "")
@@ -196,23 +214,17 @@ def _read(equation: str, values: Sequence[Node]) -> tuple[list[tuple[str, Node]]
     plain = right.replace("...", "")
     if len(set(plain)) < len(plain) or not set(plain) <= set(left):
         raise GraphError(f"Einsum: the result of {equation!r} has a letter twice, or one that no operand has.")
-    named = {a: string.ascii_lowercase[i] for i, a in enumerate(dict.fromkeys(letters)) if i < 26}
+    return terms, right, letters
+
+
+def _renaming(equation: str, letters: list[str]) -> dict[str, str]:
+    """Small letters for those of the user: the same ones if they are small already."""
     if set(letters) <= set(string.ascii_lowercase):
-        named = {a: a for a in letters}
-    elif len(named) < len(set(letters)):
+        return {a: a for a in letters}
+    distinct = dict.fromkeys(letters)
+    if len(distinct) > 26:
         raise GraphError(f"Einsum: {equation!r} has more than 26 letters.")
-    found, most = [], 0
-    for term, node in zip(terms, values, strict=True):
-        spread = node.ndim - len(term.replace("...", ""))
-        if spread < 0 or (spread and "..." not in term):
-            raise ShapeError(
-                f"Einsum {equation!r}: the letters {term!r} are for {describe(node)}, which has {node.ndim} axes."
-            )
-        most = max(most, spread)
-        found.append((_renamed(term, named, spread), node))
-    if most and arrow and "..." not in right:
-        raise GraphError(f"Einsum: the axes of '...' in {equation!r} are not in its result: write '...' there too.")
-    return found, _renamed(right, named, most)
+    return dict(zip(distinct, string.ascii_lowercase, strict=False))
 
 
 def _renamed(term: str, named: dict[str, str], spread: int) -> str:

@@ -13,6 +13,9 @@ from ..plan.usage import lower_bound, show_bytes, show_largest, show_sizes
 
 __all__ = ["Memory", "max_batch", "measure", "measure_state"]
 
+_ENDLESS = 2**62
+"""A program whose memory suffices for so large a size does not depend on the size."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -92,14 +95,7 @@ def max_batch(plan: Plan, total: Callable[[dict[str, int]], int], budget: int, s
         BackendError: when not even 1 fits.
         FeedError: when a size is unknown.
     """
-    open_sizes = [name for name in plan.graph.sizes if name not in sizes]
-    firsts = batch_names(plan.graph.inputs)
-    name = open_sizes[0] if len(open_sizes) == 1 else next(iter(firsts)) if len(firsts) == 1 else None
-    if name is None or name in sizes:
-        raise GraphError(f"max_batch: sizes {', '.join(open_sizes) or 'are all'} given: leave exactly one size open.")
-    others = [other for other in open_sizes if other != name]
-    if others:
-        raise GraphError(f"max_batch: say how large {', '.join(others)} is, as in {others[0]}=30.")
+    name = _open_size(plan, sizes)
     check_known(plan.graph.sizes, {**sizes, name: 1})
 
     def fits(number: int) -> bool:
@@ -111,11 +107,30 @@ def max_batch(plan: Plan, total: Callable[[dict[str, int]], int], budget: int, s
             f"max_batch: {show_bytes(budget)} do not hold {show_sizes(least)}, which takes {total(least)} bytes. "
             f"The largest values: {show_largest(plan, least)}."
         )
+    if fits(_ENDLESS):
+        raise GraphError(f"max_batch: the memory of this program does not depend on {name}.")
+    return _largest(fits)
+
+
+def _open_size(plan: Plan, sizes: Mapping[str, int]) -> str:
+    """The one named size that is not given: the batch size, if a loop could tell it."""
+    left = [name for name in plan.graph.sizes if name not in sizes]
+    firsts = batch_names(plan.graph.inputs)
+    name = left[0] if len(left) == 1 else next(iter(firsts)) if len(firsts) == 1 else None
+    if name is None or name in sizes:
+        said = f"{', '.join(left)} are open" if left else "all sizes are given"
+        raise GraphError(f"max_batch: {said}: leave exactly one size open.")
+    others = [other for other in left if other != name]
+    if others:
+        raise GraphError(f"max_batch: say how large {', '.join(others)} is, as in {others[0]}=30.")
+    return name
+
+
+def _largest(fits: Callable[[int], bool]) -> int:
+    """The largest number that fits, given that 1 does, and that no number beyond one that does not."""
     low, high = 1, 2
     while fits(high):
         low, high = high, 2 * high
-        if high > 2**62:
-            raise GraphError(f"max_batch: the memory of this program does not depend on {name}.")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)

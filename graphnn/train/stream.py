@@ -40,32 +40,12 @@ def prefetched(batches: Iterable[Any], ahead: int = _AHEAD) -> Iterator[Any]:
     """
     if not isinstance(batches, Iterable):
         raise FeedError(f"{type(batches).__name__} is no iterable of batches; with arrays, pass the labels too.")
-    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
-    ended = threading.Event()
-
-    def put(item: tuple[str, Any]) -> bool:
-        while not ended.is_set():
-            try:
-                waiting.put(item, timeout=0.05)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def fetch() -> None:
-        try:
-            for batch in batches:
-                if not put(("batch", batch)):
-                    return
-            put(("end", None))
-        except BaseException as error:  # raised where the batches are used
-            put(("error", error))
-
-    thread = threading.Thread(target=fetch, daemon=True, name="graphnn prefetch")
+    fetcher = _Fetcher(batches, ahead)
+    thread = threading.Thread(target=fetcher.run, daemon=True, name="graphnn prefetch")
     thread.start()
     try:
         while True:
-            kind, item = waiting.get()
+            kind, item = fetcher.waiting.get()
             if kind == "batch":
                 yield item
             elif kind == "error":
@@ -73,5 +53,33 @@ def prefetched(batches: Iterable[Any], ahead: int = _AHEAD) -> Iterator[Any]:
             else:
                 return
     finally:
-        ended.set()
+        fetcher.ended.set()
         thread.join(timeout=5)
+
+
+class _Fetcher:
+    """Puts the items of an iterable into a queue, in a thread of its own, until told that the iteration has ended."""
+
+    def __init__(self, batches: Iterable[Any], ahead: int) -> None:
+        self.batches = batches
+        self.waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=ahead)
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        try:
+            for batch in self.batches:
+                if not self._put("batch", batch):
+                    return
+            self._put("end", None)
+        except BaseException as error:  # raised where the batches are used
+            self._put("error", error)
+
+    def _put(self, kind: str, item: Any) -> bool:
+        """Wait for room in the queue; False when the iteration has ended meanwhile."""
+        while not self.ended.is_set():
+            try:
+                self.waiting.put((kind, item), timeout=0.05)
+                return True
+            except queue.Full:
+                continue
+        return False

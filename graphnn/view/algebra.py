@@ -54,19 +54,11 @@ def write(node: Node, operands: Sequence[Formula], tex: bool = False) -> Formula
             text = times.join(map(str, node.dims))
             return name(text if len(node.dims) == 1 and text.isidentifier() else _bracketed(text, tex))
         case Elementwise():
-            given = dict(zip(node.operands, operands, strict=True))
-            body = node.body
-            sums = all(part.function in ("add", "sub") for part in body.parts() if isinstance(part, Apply))
-            return body.substitute(
-                {n: given[o] if sums else _closed(given[o], tex) for n, o in node.named_operands().items()}
-            )
+            return _elementwise(node, operands, tex)
         case MatMul():
             return _product((r" \, " if tex else " @ ").join(_factor(operand, tex) for operand in operands))
         case Transpose() if node.ndim == 2 and node.axes in (None, (1, 0)):
-            text = _factor(operands[0], tex)
-            if not tex:
-                return name(f"({text}).T" if "/" in text and not text.startswith("(") else f"{text}.T")
-            return name((_bracketed(text, tex) if text.startswith(r"\frac") else f"{{{text}}}") + r"^{\top}")
+            return _transposed(operands[0], tex)
         case Item():
             return name(f"{_shown(operands[0], tex)}[{node.index}]")
     arguments = [_shown(operand, tex) for operand in operands]
@@ -74,6 +66,21 @@ def write(node: Node, operands: Sequence[Formula], tex: bool = False) -> Formula
         return name(f"{node.op}({', '.join([*arguments, *attributes(node)])})")
     words = [rf"\text{{{_escaped(text)}}}" for text in attributes(node)]
     return name(rf"\operatorname{{{_escaped(node.op)}}}\left({', '.join([*arguments, *words])}\right)")
+
+
+def _elementwise(node: Elementwise, operands: Sequence[Formula], tex: bool) -> Formula:
+    """The formula of an elementwise node, with the operands in it."""
+    given = dict(zip(node.operands, operands, strict=True))
+    body = node.body
+    sums = all(part.function in ("add", "sub") for part in body.parts() if isinstance(part, Apply))
+    return body.substitute({n: given[o] if sums else _closed(given[o], tex) for n, o in node.named_operands().items()})
+
+
+def _transposed(operand: Formula, tex: bool) -> Formula:
+    text = _factor(operand, tex)
+    if not tex:
+        return name(f"({text}).T" if "/" in text and not text.startswith("(") else f"{text}.T")
+    return name((_bracketed(text, tex) if text.startswith(r"\frac") else f"{{{text}}}") + r"^{\top}")
 
 
 def symbol(text: str) -> str:
