@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from .backends.registry import find_backend
 from .debug.bisect import Finding, bisect, kept_parameters
 from .debug.blame import blame
 from .debug.replay import replay
-from .errors import CheckpointError, FeedError, GraphError, NonFiniteError
+from .errors import BackendError, CheckpointError, FeedError, GraphError, NonFiniteError
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
@@ -49,6 +50,7 @@ class Executable(Compiled):
         self._feeds = Feeds(self.graph, plan)
         self._limit: Limit | None = None
         self._lock = threading.RLock()  # reentrant: a callback after an epoch may call the program itself
+        self._looping = threading.Lock()  # not so: a loop inside a loop, or beside one, is refused
         self.epochs = 0
         """How many epochs its loops have run so far: a seeded shuffle draws the order of an epoch from this count."""
 
@@ -136,8 +138,10 @@ class Executable(Compiled):
         The result is an array when the program has one scalar output, else a dict of arrays by name.
 
         Raises:
-            FeedError: for a missing or unknown input, inputs of different lengths, no samples, or a batch size below 1.
+            FeedError: for a missing or unknown input, inputs of different lengths, no samples, a batch size below 1, or
+                an iterator that yields too few orders.
             ShapeError, LabelError, NonFiniteError: as for a call.
+            BackendError: when the program is running a loop already, in this thread or another.
 
         >>> import graphnn as gn, numpy as np
         >>> x, w = gn.Input("x", ("N",)), gn.Parameter("w", 0.0)
@@ -169,7 +173,7 @@ class Executable(Compiled):
     def _run(
         self, run: Loop, shuffle: Shuffle, epochs: int, progress: Any, after_epoch: AfterEpoch | None = None
     ) -> dict[str, np.ndarray]:
-        with self._lock:
+        with self._alone(), self._lock:
             self._fit_budget(run.batches.first_sizes, run.batches.samples)
             run.program = self._program
             orders = run.orders(shuffle, epochs, self.epochs)
@@ -180,6 +184,19 @@ class Executable(Compiled):
                 raise replay(self._rounded, self._program, run.batches, rewind) or error from None
             finally:
                 self.epochs += rewind.done
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A context manager around a loop, of which a program runs one at a time."""
+        if not self._looping.acquire(blocking=False):
+            raise BackendError(
+                "this program is running a loop already: two at once would train the same parameters. Let the first one "
+                "end, or compile a program of parameters of its own."
+            )
+        try:
+            yield
+        finally:
+            self._looping.release()
 
     def keep_within(self, budget: Budget, bind: Callable[[Plan], Program]) -> None:
         """Stay within a budget from now on. `gn.compile` calls this for `memory_budget`; `bind` binds another plan."""

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice, repeat
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +14,8 @@ import numpy as np
 from ..backends.program import AHEAD_STEPS, Batches, Epochs, Program, batch_names, batched
 from ..errors import FeedError, ShapeError
 from ..ir.leaf import Input
-from ..ir.spec import Spec
+from ..ir.node import describe
+from ..ir.spec import Size, Spec
 from .feeds import Feeds
 from .rewind import Rewind
 
@@ -62,11 +63,18 @@ class Loop:
         if isinstance(shuffle, np.ndarray):
             return iter(self._given(shuffle, (epochs, samples)))
         if isinstance(shuffle, Iterator):
-            return (self._given(order, (samples,)) for order in islice(shuffle, epochs))
+            return self._drawn(shuffle, samples, epochs)
         raise FeedError(
             f"shuffle is {type(shuffle).__name__}; use None, an int seed, a Generator, a RandomState, "
             "an array of orders, or an iterator of them."
         )
+
+    def _drawn(self, shuffle: Iterator[np.ndarray], samples: int, epochs: int) -> Iterator[np.ndarray]:
+        for epoch in range(epochs):
+            order = next(shuffle, None)
+            if order is None:
+                raise FeedError(f"shuffle ends after {epoch} orders, but {epochs} epochs need one each.")
+            yield self._given(order, (samples,))
 
     def _given(self, orders: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         samples = self.batches.samples
@@ -120,6 +128,11 @@ def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_la
         FeedError: for missing or unknown names, different lengths, no samples, or a wrong batch size.
         ShapeError, DTypeError, LabelError: for an array that does not fit; the message names the input.
     """
+    if not isinstance(data, Mapping):
+        words = ", ".join(f"'{name}': ..." for name in feeds.inputs)
+        raise FeedError(
+            f"a loop takes its data by the names of the inputs, as in {{{words}}}, not {type(data).__name__}."
+        )
     feeds.check_names(data)
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
         raise FeedError(f"batch_size is {batch_size!r}; it must be a number, 1 or more.")
@@ -138,10 +151,14 @@ def read_batches(feeds: Feeds, data: Mapping[str, Any], batch_size: int, drop_la
             node.spec.unify(array.shape, sizes, name, seen)
             fixed[name] = np.ascontiguousarray(array) if array.ndim else array
     samples = _one_length(rows)
-    for number in {min(batch_size, samples), 0 if drop_last else samples % batch_size} - {0}:
-        feeds.check_sizes({**sizes, size_name: number})
+    batches = Batches(size_name, rows, fixed, sizes, samples, int(batch_size), drop_last)
+    for of_batch in (batches.first_sizes, batches.last_sizes):
+        if of_batch is not None:
+            feeds.check_sizes(of_batch)
+            for name, array in {**rows, **fixed}.items():
+                _check_other_axes(feeds.inputs[name], array, size_name, of_batch, cut=name in rows)
     feeds.check_labels({**rows, **fixed}, {**sizes, size_name: samples})
-    return Batches(size_name, rows, fixed, sizes, samples, int(batch_size), drop_last)
+    return batches
 
 
 def _batch_name(inputs: Mapping[str, Input]) -> str:
@@ -165,6 +182,19 @@ def _check_rows(name: str, node: Input, array: np.ndarray, sizes: dict[str, int]
         raise ShapeError(
             f"input '{name}' is {node.spec}: it cannot be fed batches of an array of shape {array.shape}."
         ) from None
+
+
+def _check_other_axes(
+    node: Input, array: np.ndarray, size_name: str, of_batch: Mapping[str, int], *, cut: bool
+) -> None:
+    """Refuse an array that has the batch size along an axis that is not cut, and another number there."""
+    for axis, (dim, number) in enumerate(zip(node.shape, array.shape, strict=True)):
+        if (axis or not cut) and isinstance(dim, Size) and dim.name == size_name and dim(of_batch) != number:
+            raise ShapeError(
+                f"input {describe(node)}: only a first axis {size_name} is cut into batches. Axis {axis} is {dim}, which "
+                f"is {dim(of_batch)} in a batch of {of_batch[size_name]}, but was fed an array of shape {array.shape}. "
+                "Give that axis a name of its own, or choose a batch size that fits every batch."
+            )
 
 
 def _one_length(arrays: Mapping[str, np.ndarray]) -> int:

@@ -147,6 +147,7 @@ def test_the_odd_last_batch_uses_the_same_arena():
         ({"data": {"x": [1.0]}, "batch_size": 1, "shuffle": np.array([[1]])}, gn.FeedError, "outside 0..0"),
         ({"data": {"x": [1.0]}, "batch_size": 1, "shuffle": np.array([0])}, gn.FeedError, r"of shape \(1, 1\)"),
         ({"data": {}, "batch_size": 1}, gn.FeedError, "not fed: 'x'"),
+        ({"data": [[1.0]], "batch_size": 1}, gn.FeedError, "as in {'x': ...}, not list"),
         ({"data": {"x": [[1.0]]}, "batch_size": 1}, gn.ShapeError, "the number of axes differs"),
     ],
 )
@@ -161,6 +162,47 @@ def test_different_lengths_are_named():
     x, y = gn.Input("x", ("N",)), gn.Input("y", ("N",))
     with pytest.raises(gn.FeedError, match="'x' has 3, 'y' has 2"):
         gn.compile(gn.Sum(x * y)).loop({"x": [1, 2, 3], "y": [1, 2]}, 1)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_a_batch_size_along_another_axis_has_to_fit_every_batch(backend):
+    """Kernels would read beyond an array whose shape is not that of the batch."""
+    if gn.backends()[backend] != "ok":
+        pytest.skip(gn.backends()[backend])
+    x, mask, pairs = gn.Input("x", ("N",)), gn.Input("mask", ("N", "N")), gn.Input("pairs", (2 * gn.Size("N"),))
+    attended = gn.compile(gn.Sum(mask @ x), backend=backend)
+    for samples, width, batch in ((6, 6, 3), (7, 3, 3)):  # no batch fits, and the last does not
+        with pytest.raises(gn.ShapeError, match=r"'mask' f32\[N, N\] .* Axis 1 is N, which is \d in a batch of \d"):
+            attended.loop({"x": np.ones(samples), "mask": np.ones((samples, width))}, batch)
+    assert attended.loop({"x": np.ones(6), "mask": np.ones((6, 3))}, 3).tolist() == [[9, 9]]
+    with pytest.raises(gn.ShapeError, match="Axis 0 is 2N, which is 6 in a batch of 3"):
+        gn.compile(gn.Sum(pairs) * gn.Sum(x), backend=backend).loop({"x": np.ones(6), "pairs": np.ones(12)}, 3)
+
+
+def test_an_iterator_has_an_order_for_each_epoch():
+    f, _ = averaging()
+    with pytest.raises(gn.FeedError, match="shuffle ends after 1 orders, but 3 epochs need one each"):
+        f.loop({"x": np.ones(4)}, 2, epochs=3, shuffle=iter([np.arange(4)]))
+
+
+def test_a_program_runs_one_loop_at_a_time():
+    f, _ = averaging()
+    refused = []
+
+    def beside():
+        with pytest.raises(gn.BackendError, match="this program is running a loop already"):
+            f.loop({"x": np.ones(4)}, 2)
+        refused.append(True)
+
+    def inside(epoch):
+        thread = threading.Thread(target=beside)
+        thread.start()
+        thread.join()
+        beside()
+
+    f.loop({"x": np.ones(4)}, 2, progress=inside)
+    assert refused == [True, True]
+    f.loop({"x": np.ones(4)}, 2)  # and another one afterwards
 
 
 def test_a_loss_that_is_not_finite_names_epoch_and_step():
