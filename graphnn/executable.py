@@ -190,7 +190,7 @@ class Executable(Compiled):
         """A context manager around a loop, of which a program runs one at a time."""
         if not self._looping.acquire(blocking=False):
             raise BackendError(
-                "this program is running a loop already: two at once would train the same parameters. Let the first one "
+                "this program is running a loop already: two at once would train the same parameters. Let the first "
                 "end, or compile a program of parameters of its own."
             )
         try:

@@ -191,9 +191,9 @@ def _check_other_axes(
     for axis, (dim, number) in enumerate(zip(node.shape, array.shape, strict=True)):
         if (axis or not cut) and isinstance(dim, Size) and dim.name == size_name and dim(of_batch) != number:
             raise ShapeError(
-                f"input {describe(node)}: only a first axis {size_name} is cut into batches. Axis {axis} is {dim}, which "
-                f"is {dim(of_batch)} in a batch of {of_batch[size_name]}, but was fed an array of shape {array.shape}. "
-                "Give that axis a name of its own, or choose a batch size that fits every batch."
+                f"input {describe(node)}: only a first axis {size_name} is cut into batches. Axis {axis} is {dim}, "
+                f"which is {dim(of_batch)} in a batch of {of_batch[size_name]}, but was fed an array of shape "
+                f"{array.shape}. Give that axis a name of its own, or choose a batch size that fits every batch."
             )
 
 
