@@ -24,7 +24,8 @@ from .runtime.budget import Budget, Limit
 from .runtime.compiled import Compiled, Stage
 from .runtime.feeds import Feeds
 from .runtime.footprint import Memory
-from .runtime.loop import AfterEpoch, Loop, Shuffle
+from .runtime.loop import AfterEpoch, Loop
+from .runtime.orders import Shuffle, read_orders
 from .runtime.profile import Profile
 from .runtime.rewind import Rewind
 
@@ -176,7 +177,7 @@ class Executable(Compiled):
         with self._alone(), self._lock:
             self._fit_budget(run.batches.first_sizes, run.batches.samples)
             run.program = self._program
-            orders = run.orders(shuffle, epochs, self.epochs)
+            orders = read_orders(shuffle, run.batches.samples, epochs, self.epochs)
             rewind = Rewind(tuple(self.graph.updates), orders, self._program.check_finite is not None)
             try:
                 return run.run(rewind, epochs, progress, after_epoch)

@@ -16,7 +16,7 @@ from ..ir.spec import Spec
 from ..plan.memory import Plan
 from ..plan.sizes import bounded
 
-__all__ = ["Feeds"]
+__all__ = ["Feeds", "check_number"]
 
 
 class Feeds:
@@ -52,8 +52,7 @@ class Feeds:
     def numbers(self, given: Mapping[str, Any]) -> dict[str, int]:
         """The named sizes that are fed by name."""
         for name in self.free_sizes:
-            if isinstance(given[name], bool) or not isinstance(given[name], (int, np.integer)) or given[name] < 0:
-                raise FeedError(f"size {name} is fed {given[name]!r}; it must be a number, 0 or more.")
+            check_number(f"size {name} is fed {given[name]!r}", given[name], least=0)
         return {name: int(given[name]) for name in self.free_sizes}
 
     def check_names(self, given: Mapping[str, Any]) -> None:
@@ -114,3 +113,13 @@ def _cast(array: np.ndarray, dtype: np.dtype[Any], name: str, spec: Spec) -> np.
     if not np.array_equal(cast, array):
         raise DTypeError(f"input '{name}' is {spec}: a feed of {array.dtype} does not fit it exactly.")
     return cast
+
+
+def check_number(said: str, value: Any, least: int) -> None:
+    """Refuse a value that is not an integer, or is less than `least`; `said` begins the message.
+
+    Raises:
+        FeedError: when it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise FeedError(f"{said}; it must be a number, {least} or more.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CheckpointError
-from ..runtime.loop import Shuffle
+from ..runtime.orders import Shuffle, reshuffled
 from . import checkpoint
 from .callbacks import Memory, remembered
 
@@ -43,9 +43,9 @@ class Orders:
         return shuffle
 
     def _reshuffled(self, shuffle: np.random.RandomState, samples: int, epochs: int) -> Iterator[np.ndarray]:
-        order = self._order if self._order is not None and len(self._order) == samples else np.arange(samples)
-        for _ in range(epochs):
-            order = self._order = order[shuffle.permutation(samples)]
+        first = self._order if self._order is not None and len(self._order) == samples else np.arange(samples)
+        for order in reshuffled(shuffle, first, epochs):
+            self._order = order
             yield order
 
     def note(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ..errors import GraphError
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
-from ..runtime.loop import Shuffle
+from ..runtime.orders import Shuffle
 from ..transform.replicas import replicate
 from ..transform.stabilise import stabilise
 from .model import Model

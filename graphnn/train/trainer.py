@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from ..compile import compile
 from ..errors import FeedError, GraphError
 from ..executable import Executable
-from ..runtime.loop import Shuffle, showing
+from ..runtime.loop import showing
+from ..runtime.orders import Shuffle
 from ..view import plot
 from .averaging import Average
 from .callbacks import Memory, finish, go_on, in_turn
