@@ -235,4 +235,5 @@ def test_profile_times_every_step_and_leaves_parameters_alone():
     f = gn.compile(loss, gn.SGD(lr=0.1).updates(loss))
     profile = f.profile()
     assert len(profile.seconds) == len(f.plan.steps) and "Sum" in str(profile)
+    assert repr(profile).startswith("<Profile: ") and repr(f.plan).startswith("<Plan: ")
     np.testing.assert_array_equal(w.value, [1, 2])

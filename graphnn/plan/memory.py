@@ -96,6 +96,9 @@ class Plan:
         check_known(self.graph.sizes, sizes)
         return self.offsets(sizes)[1]
 
+    def __repr__(self) -> str:
+        return f"<Plan: {len(self.steps)} steps, {len(self.slots)} slots>"
+
     def __str__(self) -> str:
         from ..view.report import list_plan  # a door
 

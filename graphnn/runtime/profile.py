@@ -16,6 +16,9 @@ class Profile:
     plan: Plan
     seconds: tuple[float, ...]
 
+    def __repr__(self) -> str:
+        return f"<Profile: {sum(self.seconds) * 1e6:.2f} us in {len(self.seconds)} steps>"
+
     def __str__(self) -> str:
         from ..view.report import list_profile  # a door
 

@@ -119,14 +119,14 @@ class Trainer:
         feeds. A thread prepares the next batch while the model is trained on the present one.
 
         When the iteration of an epoch, counted from 0, is a multiple of `eval_interval`, a line is printed, and the
-        average loss since the last line is appended to `loss_list`. With None, nothing is printed. `max_value` clips
+        average loss since the last line is appended to `loss_list`. With None, neither is done. `max_value` clips
         each element of the gradients; then `max_grad` clips the gradients by their global norm. `shuffle` is as for
         `Executable.loop`.
 
         After each epoch, a row is added to `history`. It has the loss and the `metrics` on `validation`, which is a
-        pair (x, t). Then each callback is called with the trainer; if one returns True, training ends. `progress` is a
-        function that is called with the number of epochs done; or it is True, for a bar on a terminal, or elsewhere for
-        one line in each epoch.
+        pair (x, t); these are printed too. Then each callback is called with the trainer; if one returns True, training
+        ends. `progress` is a function that is called with the number of epochs done; or it is True, for a bar on a
+        terminal, or elsewhere for one line in each epoch; or it is False, and nothing is printed.
 
         Ctrl-C ends training after the step that is running, and raises KeyboardInterrupt. Call `fit` again to go on.
 
@@ -236,7 +236,7 @@ class _Watch:
         self.trainer, self.validation, self.metrics = trainer, validation, metrics
         on_terminal = progress is True and sys.stderr.isatty()
         self.by_epoch = progress is True and not on_terminal
-        self.silent = on_terminal or self.by_epoch or trainer.eval_interval is None
+        self.silent = isinstance(progress, bool)  # a bar or lines of its own stand in for these, or nothing does
         self.bar = progress if callable(progress) or on_terminal else None
         self.start = time.monotonic()
 
@@ -249,7 +249,7 @@ class _Watch:
         if self.validation is not None:
             measured = trainer.model.evaluate(*self.validation, self.metrics)
             row |= {f"val_{name}": value for name, value in measured.items()}
-            if not self.silent or trainer.eval_interval is None:
+            if not self.silent:
                 said = " | ".join(f"{name} {value:.3f}" for name, value in measured.items())
                 print(f"| epoch {trainer.epoch} |  validation {said}")
         trainer.history.add(row)

@@ -183,10 +183,17 @@ def test_a_file_of_another_training_changes_nothing(tmp_path):
 
 
 def test_progress_is_a_line_an_epoch_where_there_is_no_terminal(capsys):
-    trainer().fit(X, T, 2, 8, progress=True, validation=(X, T))
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[1].startswith("| epoch 2 |  time 0[s] | loss 0.") and "val_accuracy" in lines[1]
+    for interval in (20, None):
+        trainer().fit(X, T, 2, 8, progress=True, validation=(X, T), eval_interval=interval)
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert lines[1].startswith("| epoch 2 |  time 0[s] | loss 0.") and "val_accuracy" in lines[1]
+
+
+def test_without_progress_nothing_is_printed(capsys):
+    quiet = trainer()
+    quiet.fit(X, T, 2, 8, progress=False, validation=(X, T))
+    assert capsys.readouterr().out == "" and len(quiet.loss_list) == len(quiet.history) == 2
 
 
 def test_data_that_does_not_fit_is_refused_before_anything_is_trained():
