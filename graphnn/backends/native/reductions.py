@@ -75,13 +75,13 @@ def fold_values(w: Writer, how: Fold, x: str, y: str, lanes: int) -> str:
         case "multiply", _:
             return w.put(f"mul {kind} {x}, {y}")
         case ("maximum" | "minimum") as ufunc, "f":
-            # Not by the intrinsic: it orders -0 before 0, which costs more than it is worth.
-            test = "oge" if ufunc == "maximum" else "ole"
-            first = w.put(f"fcmp {test} {kind} {x}, {y}")
-            nan = w.put(f"fcmp uno {kind} {x}, {x}")
+            # Not by the intrinsic: it orders -0 before 0, which costs more than it is worth. In this order of operands
+            # it is one instruction, and the test of y need not wait for x.
+            better = w.put(f"fcmp {'ogt' if ufunc == 'maximum' else 'olt'} {kind} {y}, {x}")
+            nan = w.put(f"fcmp uno {kind} {y}, {y}")
             truth = register_type(np.dtype(bool), lanes)
-            chosen = w.put(f"or {truth} {first}, {nan}")
-            return w.put(f"select {truth} {chosen}, {kind} {x}, {kind} {y}")
+            chosen = w.put(f"select {truth} {better}, {kind} {y}, {kind} {x}")
+            return w.put(f"select {truth} {nan}, {kind} {y}, {kind} {chosen}")
         case ("maximum" | "minimum") as ufunc, sign:
             return w.call(f"{'s' if sign == 'i' else 'u'}{ufunc[:3]}", dtype, lanes, x, y)
     raise NoKernel(f"reduction by {how.ufunc}")
