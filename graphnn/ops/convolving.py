@@ -84,12 +84,12 @@ def _bias(ins: tuple[Any, ...], out: Any) -> Any:
 
 
 def _multiply(xp: Any, a: Any, b: Any, out: Any) -> Call:
-    """The call for a product of matrices in groups: of a single group by `dot`, which costs less to enter."""
+    """The call for a product of matrices in groups; for a single group `dot`, which is faster to call."""
     return partial(xp.dot, a[0], b[0], out[0]) if len(a) == 1 else partial(xp.matmul, a, b, out)
 
 
 def _pointwise(xp: Any, x: Any, W: Any, bias: Any, out: Any) -> list[Call]:  # noqa: N803
-    """A filter of one tap is a matrix for every sample: nothing needs to be moved."""
+    """Filters of one tap are a matrix that multiplies each sample, without columns."""
     if not (x.size and out.size):
         return [partial(xp.copyto, out, 0 if bias is None else bias)]
     shape = (len(x), -1, prod(x.shape[2:]))
@@ -101,7 +101,7 @@ def _pointwise(xp: Any, x: Any, W: Any, bias: Any, out: Any) -> list[Call]:  # n
 
 
 def _matrices(xp: Any, W: Any, groups: int) -> tuple[list[Call], Any]:  # noqa: N803
-    """The filters as a matrix for each group; those that do not lie densely are copied at every call."""
+    """The filters as a matrix for each group. If they are not dense, they are copied at every call."""
     shape = (groups, W.shape[0] // groups, prod(W.shape[1:]))
     if W.flags.c_contiguous:
         return [], W.reshape(shape)
@@ -110,5 +110,5 @@ def _matrices(xp: Any, W: Any, groups: int) -> tuple[list[Call], Any]:  # noqa: 
 
 
 def _move_with(xp: Any, source: Any, bias: Any, target: Any) -> Call:
-    """The call that copies values to where they belong, with the bias."""
+    """The call that copies values into the result, and adds the bias."""
     return partial(xp.copyto, target, source) if bias is None else partial(xp.add, source, bias, target)

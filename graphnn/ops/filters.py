@@ -1,4 +1,4 @@
-"""Filters: what a convolution reads and refuses of its operands, channels, groups and movement."""
+"""Filters: reading and checking the operands and attributes of convolutions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ __all__ = [
 
 
 def movement(node: Any) -> dict[str, Any]:
-    """How a convolution moves, as the fields of another that moves alike."""
+    """The fields of a convolution that say how its window moves, for another one that moves alike."""
     return {"stride": node.stride, "padding": node.padding, "dilation": node.dilation, "groups": node.groups}
 
 
 def window_of(node: Any, kernel: Shape) -> Window:
-    """The window of a convolution whose movement is read."""
+    """The window of a convolution, after `read_movement`."""
     return Window(tuple(k for k in kernel if isinstance(k, int)), node.stride, node.padding, node.dilation)
 
 
 def read_movement(node: Any, x: Node, kernel: Shape, transposed: bool = False) -> None:
-    """Write out how the window moves."""
+    """Read stride, padding and dilation."""
     numbers = tuple(k for k in kernel if isinstance(k, int) and k > 0)
     if x.ndim < 3 or len(numbers) != x.ndim - 2:
         raise ShapeError(
@@ -40,7 +40,7 @@ def read_movement(node: Any, x: Node, kernel: Shape, transposed: bool = False) -
 
 
 def prepare_filters(node: Any, x: Node, W: Node, b: Node | None, transposed: bool = False) -> tuple[Node, Node]:  # noqa: N803 - the mathematics' own letter
-    """Operands of one dtype, and the window read."""
+    """Cast the operands to one dtype, read stride, padding and dilation, and return images and filters."""
     if x.ndim != W.ndim or not all(isinstance(dim, int) for dim in W.shape):
         raise ShapeError(
             f"{node.op}: {describe(x)} and the filters {describe(W)} do not fit: images are (samples, channels, "
@@ -54,7 +54,7 @@ def prepare_filters(node: Any, x: Node, W: Node, b: Node | None, transposed: boo
 
 
 def common_dtype(node: Node, *several: Node) -> np.dtype[Any]:
-    """The dtype that operands are to share; bools are refused."""
+    """The common dtype of operands; bools are refused."""
     dtype = np.result_type(*(one.dtype for one in several))
     if dtype.kind == "b":
         raise DTypeError(f"{node.op}: {' and '.join(map(describe, several))} are of bools; cast one of them first.")
@@ -62,7 +62,7 @@ def common_dtype(node: Node, *several: Node) -> np.dtype[Any]:
 
 
 def check_groups(node: Node, groups: int, *several: Node) -> None:
-    """Refuse groups that channels do not fall into."""
+    """Refuse a number of groups that does not divide the channels."""
     if isinstance(groups, bool) or not isinstance(groups, int) or groups < 1:
         raise GraphError(f"{node.op}: groups is {groups!r}; it is a positive number.")
     for one in several:
@@ -75,7 +75,7 @@ def check_groups(node: Node, groups: int, *several: Node) -> None:
 
 
 def check_channels(node: Node, x: Node, W: Node, channels: Any, groups: int) -> None:  # noqa: N803
-    """Refuse images and filters whose channels differ."""
+    """Refuse images and filters with different channels."""
     check_groups(node, groups)
     if x.shape[1] != channels:
         raise ShapeError(
@@ -87,7 +87,7 @@ def check_channels(node: Node, x: Node, W: Node, channels: Any, groups: int) -> 
 
 
 def check_bias(node: Node, b: Node | None, W: Node, channels: Any) -> None:  # noqa: N803
-    """Refuse a bias that has not one value for each channel."""
+    """Refuse a bias that does not have one value for each channel."""
     if b is not None and b.shape != (channels,):
         raise ShapeError(
             f"{node.op}: the bias {describe(b)} does not fit the filters {describe(W)}: "
@@ -96,5 +96,5 @@ def check_bias(node: Node, b: Node | None, W: Node, channels: Any) -> None:  # n
 
 
 def positions(images: Node) -> tuple[int, ...]:
-    """All axes of images but that of their channels."""
+    """All axes of images except that of the channels."""
     return (0, *range(2, images.ndim))

@@ -1,8 +1,8 @@
-"""Convolution by one matrix product: the window at every place becomes a column, and the weights multiply them all.
+"""Convolution by a matrix product: the elements in the window at each place become a column of a matrix (im2col).
 
-The columns of a chunk of samples are made in scratch memory that stays in the cache, whatever the batch. Where the
-window moves by single positions, a tap's row of columns is the (padded) image itself, shifted: it is copied in one
-run, and the few columns that straddle two rows of the image are computed and left behind.
+The columns are made for a chunk of samples at a time, in scratch memory that stays in the cache. If the stride is 1,
+the row of a tap in the columns is the (padded) image, shifted: it is copied in one run. The few columns that straddle
+two rows of the image are computed too, and not used.
 
 Source: K. Chellapilla, S. Puri and P. Simard, High Performance Convolutional Neural Networks for Document
 Processing, 2006; the runs over whole images are this project's own.
@@ -25,12 +25,12 @@ from .window import Window
 __all__ = ["BoundColumns", "Columns"]
 
 CHUNK_BYTES = 1 << 20
-"""Columns are made for as many samples at a time as fit in here: what a core's own cache holds today."""
+"""Columns are made for as many samples at a time as fit into so many bytes: the cache of a core."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """How images (samples, channels, *image) of a dtype lie as columns, one for each place of a window."""
+    """The layout of images (samples, channels, *image) as columns, one for each place of a window."""
 
     window: Window
     images: Shape
@@ -39,22 +39,22 @@ class Columns:
 
     @property
     def shifted(self) -> bool:
-        """Does the window move by single positions, so that a tap's row is the image, shifted?"""
+        """Is the stride 1, so that the row of a tap is the image, shifted?"""
         return all(s == 1 for s in self.window.stride)
 
     @property
     def rows(self) -> Dim:
-        """The height of a column: every channel at every tap."""
+        """The height of a column: an element for each channel and tap."""
         return self.images[1] * self.window.taps
 
     @property
     def grid(self) -> Shape:
-        """Columns of one sample, at most: with shifted rows, those that straddle included."""
+        """The columns of one sample at most, including those that straddle two rows."""
         return (self.places[0], *self.window.padded(self.images[2:])[1:]) if self.shifted else self.places
 
     @property
     def chunk(self) -> Dim:
-        """Samples at a time: one, where their size is not known yet."""
+        """The number of samples in a chunk: one, if the image has a named size."""
         sizes = [dim for dim in (self.rows, *self.grid) if isinstance(dim, int)]
         if len(sizes) < 1 + len(self.grid):
             return 1
@@ -62,28 +62,28 @@ class Columns:
         return min(fitting, max(1, self.images[0])) if isinstance(self.images[0], int) else fitting
 
     def columns_spec(self) -> Spec:
-        """Room for the columns of a chunk."""
+        """The spec of the columns of a chunk."""
         return Spec((self.rows, self.chunk, *self.grid), self.dtype)
 
     def padded_spec(self) -> Spec:
-        """Room for the images of a chunk with their zeros; none when there are no zeros."""
+        """The spec of the padded images of a chunk; empty without padding."""
         if not any(sum(pair) for pair in self.window.padding):
             return Spec((0,), self.dtype)
         return Spec((self.chunk, self.images[1], *self.window.padded(self.images[2:])), self.dtype)
 
     def values_spec(self, channels: Dim) -> Spec:
-        """Room for so many values at every column of a chunk."""
+        """The spec of so many values for each column of a chunk."""
         return Spec((channels, self.chunk, *self.grid), self.dtype)
 
     def bound(self, xp: Any, images: tuple[int, ...], places: tuple[int, ...]) -> BoundColumns:
-        """The same in numbers."""
+        """The layout in numbers."""
         chunk = self.chunk
         assert isinstance(chunk, int)
         return BoundColumns(xp, self.window, images, places, chunk)
 
 
 class BoundColumns:
-    """Columns in numbers: the calls that fill and empty them."""
+    """Columns in numbers, with the calls that fill them, and that add them back to images."""
 
     def __init__(self, xp: Any, window: Window, images: tuple[int, ...], places: tuple[int, ...], chunk: int) -> None:
         self.xp, self.window, self.places, self.chunk = xp, window, places, chunk
@@ -95,43 +95,43 @@ class BoundColumns:
 
     @property
     def pitches(self) -> tuple[int, ...]:
-        """Elements of a padded image from one position to the next, along each axis."""
+        """The number of elements of a padded image from one position to the next, along each axis."""
         return tuple(prod(self.padded[a + 1 :]) for a in range(len(self.padded)))
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """The columns of one sample: with shifted rows, from the first place to the last in one run."""
+        """The columns of one sample; with shifted rows, all from the first place to the last."""
         if not self.shifted:
             return self.places
         return (sum((n - 1) * pitch for n, pitch in zip(self.places, self.pitches, strict=True)) + 1,)
 
     def chunks(self) -> list[slice]:
-        """The samples, a chunk at a time."""
+        """The samples of each chunk."""
         if not prod(self.places):
             return []
         return [slice(i, min(i + self.chunk, self.samples)) for i in range(0, self.samples, self.chunk)]
 
     def need_runs(self, x: Any) -> None:
-        """Images that do not lie densely and are not padded (which copies them) have no runs to shift."""
+        """Shift rows only if the images are dense, or copied because they are padded."""
         dense = all(
             s == p * x.itemsize for s, p, n in zip(x.strides[2:], self.pitches, self.image, strict=True) if n > 1
         )
         self.shifted = self.shifted and (self.pads or dense)
 
     def pad(self, x: Any, room: Any) -> tuple[Any, list[Call]]:
-        """Some samples with their zeros, and the calls that put them there; without zeros, the samples themselves."""
+        """Some samples with padding, and the calls that copy them; without padding, the samples themselves."""
         if not self.pads:
             return x, []
         padded = self.take(room, (len(x), self.channels, *self.padded))
         return padded, [partial(padded.fill, 0), partial(self.xp.copyto, self.inside(padded), x)]
 
     def inside(self, padded: Any) -> Any:
-        """Padded images without their zeros."""
+        """Padded images without the padding."""
         spans = zip(self.window.padding, self.image, strict=True)
         return padded[(slice(None), slice(None), *(slice(before, before + n) for (before, _), n in spans))]
 
     def taps(self, images: Any) -> Any:
-        """What every tap sees at every place: a view (channels, *kernel, samples, *grid) of (padded) images."""
+        """The element that each tap reads at each place: a view (channels, *kernel, samples, *grid) of images."""
         n, c, *steps = images.strides
         window = self.window
         along = (steps[-1],) if self.shifted else tuple(s * by for s, by in zip(steps, window.stride, strict=True))
@@ -139,18 +139,18 @@ class BoundColumns:
         return self._strided(images, (self.channels, *window.kernel, len(images), *self.grid), (c, *taps, n, *along))
 
     def columns(self, samples: int, room: Any, groups: int) -> Any:
-        """Room for the columns of some samples, as a matrix for each group of channels."""
+        """Memory for the columns of some samples, as a matrix for each group of channels."""
         shape = (groups, self.channels // groups * self.window.taps, samples * prod(self.grid))
         return self.take(room, shape)
 
     def fill(self, x: Any, columns: Any, room: Any) -> list[Call]:
-        """The calls that make columns of some samples."""
+        """The calls that make the columns of some samples."""
         images, calls = self.pad(x, room)
         taps = self.taps(images)
         return [*calls, partial(self.xp.copyto, columns.reshape(taps.shape), taps)]
 
     def scatter(self, columns: Any, images: Any) -> list[Call]:
-        """The calls that add every column back to where its window lay: the adjoint of `taps`."""
+        """The calls that add each column to the positions of its window: the adjoint of `taps`."""
         taps = self.taps(images)
         parts = columns.reshape(taps.shape)
         calls: list[Call] = [partial(images.fill, 0)]
@@ -160,7 +160,7 @@ class BoundColumns:
         return calls
 
     def at_places(self, values: Any) -> Any:
-        """Values (channels, samples, grid) seen as (samples, channels, *places), without those that straddle."""
+        """A view of values (channels, samples, grid) as (samples, channels, *places), without columns that straddle."""
         channels, samples, *_ = values.shape
         if not self.shifted:
             return values.swapaxes(0, 1)
@@ -169,16 +169,16 @@ class BoundColumns:
         return self._strided(values, (samples, channels, *self.places), (n, c, *pitches))
 
     def values(self, channels: int, samples: int, room: Any) -> Any:
-        """Room for so many values at every column of some samples."""
+        """Memory for so many values for each column of some samples."""
         return self.take(room, (channels, samples, *self.grid))
 
     def place(self, g: Any, values: Any) -> list[Call]:
-        """The calls that put values (samples, channels, *places) at their columns, zero at those that straddle."""
+        """The calls that write values (samples, channels, *places) into columns, and zeros into those that straddle."""
         straddles = self.shifted and prod(self.grid) > prod(self.places)
         clear: list[Call] = [partial(values.fill, 0)] if straddles else []
         return [*clear, partial(self.xp.copyto, self.at_places(values), g)]
 
     @staticmethod
     def take(room: Any, shape: tuple[int, ...]) -> Any:
-        """The beginning of some memory, in a shape."""
+        """The beginning of some memory as an array of this shape."""
         return room.reshape(-1)[: prod(shape)].reshape(shape)

@@ -77,7 +77,7 @@ class AveragePool(Composite):
         one = Reshape(Constant(1.0), (1,) * self.x.ndim)
         counts: Node = WindowSum(broadcast_to(one, (1, 1, *image)), **how)
         places, axes = total.shape[2:], tuple(range(2, total.ndim))
-        if counts.shape[2:] != places:  # with its padding for an image, a last window may seem to begin inside
+        if counts.shape[2:] != places:  # with padding counted as image, a last window more may fit
             counts = Slice(counts, (0,) * len(axes), places, (1,) * len(axes), axes)
         mean = total / counts.cast(total.dtype) if total.dtype.kind == "f" else total / counts
         return mean

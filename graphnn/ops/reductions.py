@@ -53,7 +53,7 @@ class Reduction(Node):
     by_specs = True
 
     def prepare(self) -> None:
-        """Write the axes out."""
+        """Read the axes."""
         self.__dict__["axis"] = read_axes(self.op, self.axis, self.x)
 
     @property
@@ -76,7 +76,7 @@ class Reduction(Node):
         return tuple(1 if a in self.axes else dim for a, dim in enumerate(self.x.shape))
 
     def spread(self, node: Node) -> Node:
-        """A value of this node's shape, brought back to the operand's."""
+        """A value of the shape of this node, repeated to the shape of the operand."""
         kept = node if self.keepdims else Reshape(node, self.kept())
         return broadcast_to(kept, self.x.shape)
 
@@ -199,7 +199,7 @@ class Max(Reduction, method="max"):
         return at_least_one(self.x, self.axes)
 
     def vjp(self, g: Node) -> Node:
-        """The upstream gradient where the maximum stands, in equal shares where it stands more than once."""
+        """The upstream gradient at the maximum, divided equally among equal maxima."""
         return _shared(self, g)
 
 
@@ -230,7 +230,7 @@ class Min(Reduction, method="min"):
         return at_least_one(self.x, self.axes)
 
     def vjp(self, g: Node) -> Node:
-        """The upstream gradient where the minimum stands, in equal shares where it stands more than once."""
+        """The upstream gradient at the minimum, divided equally among equal minima."""
         return _shared(self, g)
 
 
@@ -252,7 +252,7 @@ def at_least_one(x: Node, axes: tuple[int, ...]) -> tuple[Dim, ...]:
 
 
 def _shared(node: Max | Min, g: Node) -> Node:
-    """The upstream gradient in equal shares to all elements that equal the extreme."""
+    """The upstream gradient, divided equally among all elements that equal the extreme."""
     found = Equal(node.x, node.spread(node)).cast(g.dtype)
     return node.spread(g) * found / node.spread(Sum(found, node.axes, node.keepdims))
 

@@ -1,7 +1,7 @@
-"""Formulas as instructions over few registers: what an interpreting backend runs.
+"""Formulas as instructions over a few registers, for backends that interpret formulas.
 
-Register 0 is the result, the further ones are scratch; a shared part of a formula is computed once. A value is
-written into a register as late, and a register freed as early, as the order of the parts allows.
+Register 0 is the result, and the others are scratch. A part of a formula that occurs several times is computed once.
+Values are computed as late, and registers are freed as early, as the order of the parts allows.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def registers(formula: Formula, operands: tuple[tuple[str, np.dtype[Any]], ...],
 
 
 def _stored(kind: Weak, result: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype of a register: what is weakly typed, a choice between numbers, is kept as the result is."""
+    """The dtype of a register. A choice between numbers, which has no dtype of its own, has that of the result."""
     return kind if isinstance(kind, np.dtype) else np.dtype(kind) if result.kind == "b" else result
 
 

@@ -44,7 +44,7 @@ class Flatten(Composite):
     )
 
     def prepare(self) -> None:
-        """Read the axis, which may stand behind the last."""
+        """Read the axis, which may be one behind the last."""
         if self.axis != self.x.ndim:
             self.__dict__["axis"] = read_axis("Flatten", self.axis, self.x)
 
@@ -103,7 +103,7 @@ class Squeeze(Composite, method="squeeze"):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes that go, in rising order."""
+        """The axes that are removed, in rising order."""
         return self.axis  # type: ignore[return-value]  # `prepare` made it a tuple
 
     def expand(self) -> Node:
@@ -111,7 +111,7 @@ class Squeeze(Composite, method="squeeze"):
         return Reshape(self.x, tuple(dim for a, dim in enumerate(self.x.shape) if a not in self.axes))
 
     def vjp(self, g: Node) -> Node:
-        """The axes back."""
+        """The gradient with these axes again."""
         return Unsqueeze(g, self.axes)
 
 
@@ -156,7 +156,7 @@ class Unsqueeze(Composite):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Where the new axes stand in the result, in rising order."""
+        """The positions of the new axes in the result, in rising order."""
         return self.axis  # type: ignore[return-value]  # `prepare` made it a tuple
 
     def expand(self) -> Node:
@@ -166,7 +166,7 @@ class Unsqueeze(Composite):
         return Reshape(self.x, tuple(1 if a in self.axes else next(dims) for a in range(ndim)))
 
     def vjp(self, g: Node) -> Node:
-        """The axes gone."""
+        """The gradient without these axes."""
         return Squeeze(g, self.axes)
 
 
@@ -241,12 +241,12 @@ class Tile(Composite):
     )
 
     def prepare(self) -> None:
-        """Read the numbers, one an axis."""
+        """Read the numbers, one for each axis."""
         reps = tuple(map(as_dim, self.reps if isinstance(self.reps, (tuple, list)) else (self.reps,)))
         self.__dict__["reps"] = (1,) * (self.x.ndim - len(reps)) + reps
 
     def expand(self) -> Node:
-        """Each axis n as (1, n), repeated to (reps, n), read as reps·n."""
+        """Each axis n as (1, n), repeated to (reps, n), and reshaped to reps·n."""
         x, reps = self.x, self.reps
         shape = (1,) * (len(reps) - x.ndim) + x.shape
         whole: list[Dim] = []

@@ -1,7 +1,7 @@
-"""Samples: an op's own word on which operands it is to be tested with, and what it must refuse.
+"""Samples: the operands on which an op is tested, and those that it must refuse.
 
-Shapes are written with named sizes; the suite draws numbers for the names, zero and one included, and tests the
-op with the names as well. A sample that must be refused says with which error.
+Shapes are written with named sizes. The tests choose numbers for these, including zero and one, and test the op with
+the named sizes too. A sample that must be refused names the error.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ __all__ = ["Sample", "refused"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One way to call an op: the shapes of its operands, its attributes, and where values may come from.
+    """One way to call an op: the shapes of its operands, its attributes, and the range of values.
 
-    The operands are inputs `x0`, `x1` and so on, one for each shape; a shape of None leaves that operand out.
+    The operands are inputs `x0`, `x1` and so on, one for each shape. For a shape of None, the operand is left out.
     """
 
     shapes: tuple[tuple[Any, ...] | None, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     domain: tuple[float, float] = (-2.0, 2.0)
-    """Operand values lie in here, away from where the op has no derivative."""
+    """The range of operand values, away from points at which the op has no derivative."""
     domains: tuple[tuple[float, float] | None, ...] = ()
-    """The same for single operands, in order; None and missing ones have the `domain`."""
+    """The ranges of single operands, in order; None stands for `domain`."""
     dtypes: tuple[str | None, ...] = ()
-    """For operands that are not of the dtype under test: `"int64"` for labels, `"bool"` for conditions."""
+    """The dtypes of operands that do not have the dtype under test: `"int64"` for labels, `"bool"` for conditions."""
     least: Mapping[str, int] = field(default_factory=dict)
-    """The smallest number for a size name; 0 unless said."""
+    """The smallest number for each named size; 0 by default."""
     error: type[GraphNNError] | None = None
     """What it must raise, when it is declared or, for labels out of range, when it is called."""
     culprits: tuple[str, ...] | None = None
@@ -45,25 +45,25 @@ class Sample:
 
 
 def sample(*shapes: tuple[Any, ...] | None, **options: Any) -> Sample:
-    """A sample; options that are not a `Sample`'s own are attributes of the op."""
+    """A sample. Options that are not fields of `Sample` are attributes of the op."""
     own = {k: v for k, v in options.items() if k in Sample.__dataclass_fields__}
     attributes = {k: v for k, v in options.items() if k not in own}
     return Sample(shapes, attributes, **own)
 
 
 def refused(error: type[GraphNNError], *shapes: tuple[Any, ...] | None, **options: Any) -> Sample:
-    """A sample that must raise."""
+    """A sample that must be refused with an error."""
     return sample(*shapes, error=error, **options)
 
 
 UNARY = (sample(()), sample(("N",)), sample(("N", "M")))
-"""Samples of an elementwise op of one operand, defined everywhere."""
+"""Samples for an elementwise op of one operand that is defined everywhere."""
 
 POSITIVE = tuple(sample(s, domain=(0.4, 3.0)) for s in ((), ("N",), ("N", "M")))
-"""Samples of one that is defined for positive values."""
+"""Samples for an op that is defined for positive values."""
 
 BOTH_SIDES = tuple(sample(s, domain=d) for s in ((), ("N",), ("N", "M")) for d in ((0.1, 2.0), (-2.0, -0.1)))
-"""Samples of one with a kink at 0, away from it."""
+"""Samples for an op with a kink at 0, away from the kink."""
 
 NO_BOOLS = refused(DTypeError, ("N",), dtypes=("bool",))
-"""What an op refuses that takes the negative of its operand."""
+"""A sample that is refused by an op that negates its operand."""

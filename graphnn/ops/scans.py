@@ -34,7 +34,7 @@ _CUMULATIVE = (
 
 
 class _Cumulative(Node):
-    """The base: an axis, its end to begin at, and whether an element counts itself."""
+    """The base of scans: an axis, the end at which they begin, and whether an element includes itself."""
 
     x: Node
     axis: int | None = None
@@ -44,7 +44,7 @@ class _Cumulative(Node):
     start: ClassVar[int]
 
     def prepare(self) -> None:
-        """Read the axis; without one all elements stand in one row."""
+        """Read the axis; without one, all elements are reshaped to one row."""
         if self.axis is None:
             self.__dict__.update(x=self.x if self.x.ndim == 1 else Reshape(self.x, -1), axis=0)
         self.__dict__["axis"] = read_axis(self.op, self.axis, self.x)
@@ -61,7 +61,7 @@ class _Cumulative(Node):
         return out
 
     def bind(self, xp: Any, ins: tuple[Any, ...], out: Any, scratch: tuple[Any, ...]) -> list[Call]:
-        """NumPy's scan over the axis brought to the front, seen from its other end, or one place late."""
+        """NumPy's scan over a view with the axis first, in the wanted direction, with the wanted offset."""
         x, y = (xp.moveaxis(array, self.axis, 0) for array in (ins[0], out))
         if self.reverse:
             x, y = x[::-1], y[::-1]
@@ -95,7 +95,7 @@ class CumSum(_Cumulative, method="cumsum"):
     samples = _CUMULATIVE
 
     def vjp(self, g: Node) -> Node:
-        """The running sum of the gradient, from the other end."""
+        """The running sum of the gradient, in the opposite direction."""
         return CumSum(g, self.axis, self.exclusive, not self.reverse)
 
 
@@ -121,7 +121,7 @@ class CumProd(_Cumulative, method="cumprod"):
     samples = _CUMULATIVE
 
     def vjp(self, g: Node) -> Node:
-        """For each element the products it is in, without it, times their gradients, summed."""
+        """For each element, a sum over the products that include it: the other factors, times the gradient."""
         axis: int = self.axis  # type: ignore[assignment]  # `prepare` made it a number
         shape = self.x.shape
         n, rows = shape[axis], (*shape[:axis], shape[axis], *shape[axis:])

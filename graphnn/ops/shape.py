@@ -84,7 +84,7 @@ class Reshape(Node, method="reshape", role="reshape"):
         return dense if squeezed else None
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With numbers for the sizes that the operand does not tell."""
+        """The node with numbers for the named sizes in `to`."""
         if not self.spec.sizes:
             return self
         to = Spec(self.to, self.dtype)
@@ -163,7 +163,7 @@ class Transpose(Node, method="transpose"):
     )
 
     def prepare(self) -> None:
-        """Write the order out."""
+        """Read the order of the axes."""
         x = self.x
         axes = (
             tuple(reversed(range(x.ndim)))
@@ -190,7 +190,7 @@ class Transpose(Node, method="transpose"):
         return dense and moved == sorted(moved)
 
     def vjp(self, g: Node) -> Node:
-        """The axes back in their order."""
+        """The transpose of the gradient, back to the old order."""
         assert self.axes is not None
         return Transpose(g, tuple(self.axes.index(a) for a in range(len(self.axes))))
 
@@ -239,7 +239,7 @@ class Repeat(Node, role="repeat"):
         return Spec((*x.shape[: self.axis], self.n, *x.shape[self.axis + 1 :]), x.dtype)
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With n in numbers."""
+        """The node with n as a number."""
         if isinstance(self.n, int):
             return self
         with like(self):

@@ -96,11 +96,11 @@ class Slice(Node):
         return Spec(tuple(shape), self.x.dtype)
 
     def room(self) -> tuple[Dim, ...]:
-        """Every place, from either end of its axis."""
+        """The positions, counted from either end of the axis."""
         return tuple(dim for run in self.runs for dim in run.room)
 
     def at(self, sizes: Mapping[str, int]) -> Node:
-        """With the places in numbers."""
+        """The node with numbers for the named sizes in its positions."""
         start, stop = (tuple(d(sizes) if isinstance(d, Size) else d for d in v) for v in (self.start, self.stop))
         return self.with_fields(start=start, stop=stop)
 
@@ -117,7 +117,7 @@ class Slice(Node):
         return dense and set(self.axis) <= {first} and all(step == 1 for step in self.step)
 
     def vjp(self, g: Node) -> Node:
-        """Zeros where nothing was taken; what was taken from behind is turned around first."""
+        """The gradient at the positions of the slice, else zeros; for a negative step, it is flipped first."""
         turned = tuple(a for a, step in zip(self.axis, self.step, strict=True) if step < 0)
         if turned:
             g = Flip(g, turned)
@@ -230,7 +230,7 @@ class Flip(Node):
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes turned around, in rising order."""
+        """The axes that are flipped, in rising order."""
         return self.axis  # type: ignore[return-value]  # `prepare` made it a tuple
 
     def infer(self) -> Spec:
@@ -243,9 +243,9 @@ class Flip(Node):
         return x[(*(slice(None, None, -1 if a in self.axes else 1) for a in range(x.ndim)), ...)]
 
     def view(self, dense: bool) -> bool | None:
-        """Always; dense still when every axis turned is of size 1."""
+        """Always; it is dense if every flipped axis has size 1."""
         return dense and all(self.x.shape[a] == 1 for a in self.axes)
 
     def vjp(self, g: Node) -> Node:
-        """The gradient turned around."""
+        """The flipped gradient."""
         return Flip(g, self.axis)

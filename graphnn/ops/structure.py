@@ -38,7 +38,7 @@ class Branch(Node):
     samples = (sample(("N", "M"), n=2), sample((), n=3), refused(GraphError, ("N",), n=0))
 
     def infer(self) -> Any:
-        """n times the operand's."""
+        """The spec of the operand, n times."""
         if not isinstance(self.n, int) or self.n < 1:
             raise GraphError(f"Branch: n is {self.n!r}; it must be a positive number of users.")
         return (self.x.spec,) * self.n
@@ -102,7 +102,7 @@ class Cast(Node, method="astype", role="cast"):
         return [partial(xp.copyto, out, ins[0], "unsafe")]
 
     def view(self, dense: bool) -> bool | None:
-        """Only where there is nothing to do."""
+        """Only if the dtype stays the same."""
         return dense if self.x.dtype == self.to else None
 
     def vjp(self, g: Node) -> Node | None:

@@ -1,4 +1,4 @@
-"""Tracing: functions of loops and branches called once with nodes, and what they return closed into bodies."""
+"""Tracing: call the functions of loops and branches once, with nodes, and make bodies of the results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INDEX = np.dtype(np.int64)
 
 
 class LoopTrace:
-    """A body called once with placeholders."""
+    """The function of a loop, called once with placeholders."""
 
     def __init__(self, body: Callable[..., Any], init: Any, xs: Any, length: Any) -> None:
         if not callable(body):
@@ -103,7 +103,7 @@ def _carried_forward(built: Sequence[Node], own: Sequence[Node]) -> dict[Any, No
 
 
 def trace_branches(then: Any, otherwise: Any) -> tuple[Body, Body, tuple[Node, ...], bool, dict[Any, Node]]:
-    """Two functions called once each, closed over the same captured nodes."""
+    """The bodies of two functions, called once each, with the same captured nodes."""
     called = [_branch(name, function) for name, function in (("then", then), ("otherwise", otherwise))]
     (one, first, _), (other, second, _) = called
     if one != other or len(first) != len(second):
@@ -138,7 +138,7 @@ def _branch(name: str, function: Any) -> tuple[bool, tuple[Node, ...], list[Node
 
 
 def _nodes(what: str, given: Any) -> tuple[bool, tuple[Node, ...]]:
-    """Is it one, and the nodes in any case; numbers become constants."""
+    """Is the result a single node, and a tuple of the nodes; numbers become constants."""
     one = not isinstance(given, (tuple, list))
     nodes = []
     for value in (given,) if one else given:

@@ -1,4 +1,4 @@
-"""Turns: what a loop or a branch copies beside running its bound bodies, for a backend to do as it can."""
+"""Turns: the copies that a loop or branch makes besides running its bound bodies, in a form for all backends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Copy", "Turns"]
 
 
 class Copy(NamedTuple):
-    """An array to be copied to another; `shape` is theirs, as declared."""
+    """A copy from one array to another; `shape` is their declared shape."""
 
     shape: Shape
     target: Any
@@ -18,7 +18,7 @@ class Copy(NamedTuple):
 
 
 class Turns(NamedTuple):
-    """A loop over a bound body: it begins, then in each turn is fed, runs, stacks and moves on, and ends."""
+    """The copies of a loop over a bound body: at the beginning, in each turn before and after the body, at the end."""
 
     length: int
     begin: list[Copy]

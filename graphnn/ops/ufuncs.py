@@ -1,4 +1,4 @@
-"""Ufunc calls: functions of arrays bound to their arguments and result."""
+"""Calls of ufuncs, bound to their arguments and their result."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def ufunc_call(xp: Any, name: str, arguments: list[Any], out: Any) -> Call:
 
 
 def bind_ufunc(ufunc: Any, arguments: list[Any], out: Any) -> Call:
-    """The call that writes `ufunc(*arguments)` into `out`; a positional result is the fastest to pass."""
+    """The call that writes `ufunc(*arguments)` into `out`, which is passed by position, as that is fastest."""
     return partial(ufunc, *arguments, out=out) if ufunc.__name__ in _KEYWORD_ONLY else partial(ufunc, *arguments, out)

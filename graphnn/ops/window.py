@@ -1,4 +1,4 @@
-"""Windows: what convolution and pooling slide over the positions of an image, and how many places it takes."""
+"""Windows, which convolutions and pooling slide over images: their size, their movement, and the number of places."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Index = tuple[slice, ...]
 
 @dataclass(frozen=True)
 class Window:
-    """A window over the last axes: its size, its step, the zeros around the image, and the gap between its taps."""
+    """A window over the last axes of an image: its size, stride, padding and dilation."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -28,28 +28,28 @@ class Window:
 
     @property
     def ndim(self) -> int:
-        """How many axes it slides along."""
+        """The number of axes along which it slides."""
         return len(self.kernel)
 
     @property
     def taps(self) -> int:
-        """How many elements it sees at a time."""
+        """The number of elements that it covers at a time."""
         return prod(self.kernel)
 
     @property
     def extent(self) -> tuple[int, ...]:
-        """The positions from its first tap to its last, both counted."""
+        """The number of positions from its first tap to its last, along each axis."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def padded(self, image: Shape) -> Shape:
-        """The size of an image with its zeros."""
+        """The shape of an image with its padding."""
         return tuple(n + before + after for n, (before, after) in zip(image, self.padding, strict=True))
 
     def places(self, op: str, x: Node, image: Shape, ceil: bool = False) -> Shape:
-        """How many places it takes along each axis; with `ceil`, one more where it would leave a rest.
+        """The number of places along each axis; with `ceil`, one more if positions would be left over.
 
         Raises:
-            ShapeError: when it is larger than the image, or the number is not of the form k·N + c.
+            ShapeError: when the window is larger than the image, or when the number is not of the form k·N + c.
         """
         found: list[Dim] = []
         for n, e, s, (before, after) in zip(image, self.extent, self.stride, self.padding, strict=True):
@@ -63,7 +63,7 @@ class Window:
         return tuple(found)
 
     def image(self, places: Shape, extra: tuple[int, ...]) -> Shape:
-        """The image that has so many places, with a rest of `extra` positions: what `places` is asked, turned round."""
+        """The shape of an image with so many places, and `extra` positions left over: the inverse of `places`."""
         return tuple(
             (n - 1) * s + e + rest - before - after
             for n, e, s, (before, after), rest in zip(
@@ -72,17 +72,17 @@ class Window:
         )
 
     def slack(self, image: Shape) -> Shape:
-        """The positions that it can move by along each axis: none of them is negative where it fits the image."""
+        """The number of positions that the window can move by along each axis; negative if it does not fit."""
         return tuple(n - e for n, e in zip(self.padded(image), self.extent, strict=True))
 
     def rest(self, image: Shape) -> tuple[int, ...]:
-        """The positions at the end of each axis that no window reaches."""
+        """The number of positions at the end of each axis that no window reaches."""
         return tuple(r % s if isinstance(r, int) else 0 for r, s in zip(self.slack(image), self.stride, strict=True))
 
     def spans(self, image: tuple[int, ...], places: tuple[int, ...]) -> list[tuple[Index, Index]]:
-        """For each tap that sees something, its positions in images and the places that see them, as indices.
+        """For each tap, as indices: the positions that it reads in images, and the places at which it reads them.
 
-        What a tap sees of the padding is left out.
+        Positions in the padding are left out, and so is a tap that reads nothing else.
         """
         found: list[tuple[Index, Index]] = []
         for tap in product(*map(range, self.kernel)):
@@ -103,7 +103,7 @@ class Window:
 
 
 def _steps(op: str, x: Node, room: Dim, n: Dim, before: int, stride: int, ceil: bool) -> Dim:
-    """How many steps there are in so much room."""
+    """The number of steps of the stride in so many positions."""
     if isinstance(room, Size):
         try:
             return room // stride
@@ -114,21 +114,21 @@ def _steps(op: str, x: Node, room: Dim, n: Dim, before: int, stride: int, ceil: 
             ) from None
     steps = -(-room // stride) if ceil else room // stride
     assert isinstance(n, int)
-    # A window that would begin in the zeros behind the image sees nothing, and is left out.
+    # A window that would begin in the padding after the image covers nothing, and is left out.
     return steps - 1 if ceil and steps * stride >= n + before else steps
 
 
 def read_window(
     op: str, x: Node, kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any, transposed: bool = False
 ) -> Window:
-    """What a user writes for stride, padding and dilation, read for the axes of x that follow samples and channels.
+    """The window that a user's stride, padding and dilation mean, for the axes of x after samples and channels.
 
-    Each is a number or one for every axis. `padding` is also "valid" (none), "same" (as many places as positions,
-    divided by the stride; an odd zero goes behind), "same_lower" (it goes in front), or a pair of (before, after)
-    for every axis.
+    Each is a number, or one for every axis. `padding` may also be "valid" (none), "same" (as many places as positions
+    divided by the stride; an odd zero is added at the end), "same_lower" (an odd zero is added at the beginning), or a
+    pair (before, after) for every axis.
 
     Raises:
-        GraphError: for what is none of these.
+        GraphError: for anything else.
     """
     axes = len(kernel)
     plain = Window(
@@ -184,7 +184,7 @@ def _by(shape: Shape) -> str:
 
 
 def read_pool(node: Any, x: Node) -> None:
-    """Write out how a pooling op's window moves; the stride is that of the kernel unless said.
+    """Read the kernel, stride, padding and dilation of a pooling op. The default stride is the size of the kernel.
 
     Raises:
         ShapeError: when the kernel does not have an axis for each axis of positions.
@@ -206,17 +206,17 @@ def read_pool(node: Any, x: Node) -> None:
 
 
 def pool_window(node: Any) -> Window:
-    """The window of a pooling op whose movement is read."""
+    """The window of a pooling op, after `read_pool`."""
     return Window(node.kernel, node.stride, node.padding, node.dilation)
 
 
 def pool_movement(node: Any) -> dict[str, Any]:
-    """How a pooling op moves, as the fields of another that moves alike."""
+    """The fields of a pooling op that say how its window moves, for another op that moves alike."""
     return {name: getattr(node, name) for name in ("kernel", "stride", "padding", "dilation", "ceil_mode")}
 
 
 def check_places(node: Any, x: Node, shape: Shape, **values: Node) -> None:
-    """Refuse values that are not one for each place of the window over images `x` of a shape.
+    """Refuse values of which there is not one for each place of the window over images x, which have this shape.
 
     Raises:
         ShapeError: naming both.
