@@ -73,7 +73,8 @@ def _closed(shown: Picture, depth: int) -> Picture:
         stands_for.update((member, box) for scope in run for member in scope.boxes)
     boxes = tuple(dict.fromkeys(stands_for.get(box, box) for box in shown.boxes))
     scopes = {tuple(frame for frame in place if frame.kind in _CLOSE) for place in inside}
-    closed = f"{len(scopes)} scopes are closed: depth={depth + 1} opens one level more."
+    many = "1 scope is" if len(scopes) == 1 else f"{len(scopes)} scopes are"
+    closed = f"{many} closed: depth={depth + 1} opens one level more."
     return shown._replace(
         boxes=boxes,
         arrows=_arrows(shown.arrows, stands_for),

@@ -107,8 +107,8 @@ def _half(graph: Graph, view: str) -> Picture:
         if half != view:
             boxes[node] = Box(name, "saved", half, saved_lines(node), (), False, _what(node), (node,))
         else:
-            text = lines(node, outputs, inline)
             place, output = frames.around(node), node in outputs
+            text = _within(place, lines(node, outputs, inline))
             boxes[node] = Box(name, _kind(node, half), half, text, place, output, _what(node), (node,))
     arrows = [Arrow(boxes[op], boxes[node]) for node in drawn for op in node.operands if op in boxes]
     return Picture(tuple(boxes.values()), tuple(arrows), (), "")
@@ -140,8 +140,8 @@ def mirror(
         if node in inline or (half != "forward" and node in words):
             continue
         product = factor(node, told) if half == "backward" else None
-        text = lines(node, outputs, {} if product else told, heads.get(node))
         place = (Frame("half", half), *frames.around(node))
+        text = _within(place, lines(node, outputs, {} if product else told, heads.get(node)))
         name, output = f"n{len(boxes)}", node in outputs
         boxes[node] = Box(name, _kind(node, half), half, text, place, output, _what(node), (node,))
         for operand in node.operands:
@@ -165,6 +165,17 @@ def _served(graph: Graph, halves: Mapping[Node, str]) -> dict[Node, tuple[str, .
             if operand in scopes:
                 scopes[operand] |= scopes[node]
     return {node: next(iter(found)) for node, found in scopes.items() if len(found) == 1}
+
+
+def _within(place: Place, text: tuple[str, ...]) -> tuple[str, ...]:
+    """The lines of a box, its name without the scopes that the frames around it say already: `dlayer1.W =`, `dW =`."""
+    scopes = [frame.text for frame in place if frame.kind == "scope"]
+    for count in range(len(scopes), 0, -1):
+        prefix = ".".join(scopes[:count]) + "."
+        for gradient in ("", "d"):
+            if text[0].startswith(gradient + prefix):
+                return gradient + text[0][len(gradient + prefix) :], *text[1:]
+    return text
 
 
 def _what(node: Node) -> str:

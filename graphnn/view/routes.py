@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -16,6 +17,8 @@ Point: TypeAlias = tuple[float, float]
 _CLEAR = 4.0
 """Pixels between a lane and a box."""
 _TIP = 7.0
+_ABOVE = 11.0
+"""Pixels between the words of arrows that arrive at one box: they stand one above the other."""
 
 
 class Route(NamedTuple):
@@ -36,8 +39,11 @@ class Route(NamedTuple):
 def routes(shown: Picture, layout: Layout) -> Iterator[Route]:
     """The route of each arrow, in their order."""
     lanes = _Lanes(layout)
+    said: Counter[Box] = Counter()
     for arrow in shown.arrows:
-        yield _route(arrow, layout, lanes)
+        route = _route(arrow, layout, lanes)
+        yield route._replace(at=(route.at[0], route.at[1] - _ABOVE * said[arrow.head]))
+        said[arrow.head] += bool(arrow.text)
 
 
 def _route(arrow: Arrow, layout: Layout, lanes: _Lanes) -> Route:

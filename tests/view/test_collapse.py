@@ -37,6 +37,7 @@ def test_depth_opens_scope_by_scope():
     opened = heads(collapse(shown, 1))
     assert opened.count(("inner", "3 nodes")) == 2 and ("Tanh", "f32[N, 4]") in opened
     assert heads(collapse(shown, 2)) == heads(shown)
+    assert collapse(picture(blocks(1), "forward"), 0).remark == "1 scope is closed: depth=1 opens one level more."
 
 
 def test_equal_layers_are_one_box_with_their_number():

@@ -7,8 +7,11 @@ import pytest
 
 import graphnn as gn
 from graphnn.view import render as rendering
+from graphnn.view.bodies import with_bodies
 from graphnn.view.columns import columns
+from graphnn.view.layout import Layout
 from graphnn.view.picture import picture
+from graphnn.view.routes import routes
 
 
 def weight(*shape, name="W"):
@@ -30,6 +33,26 @@ def test_mul_swaps_its_inputs():
     said = {arrow.text for arrow in shown.arrows if arrow.head.place[-1].text == "adjoint of Mul"}
     assert said == {"× Exp", "× MatMul₁"}
     assert [box.lines[0] for box in shown.boxes if box.lines[0].startswith("MatMul")][:2] == ["MatMul₁", "MatMul₂"]
+
+
+def test_a_name_leaves_out_the_scopes_that_its_frames_say():
+    with gn.scope("net"), gn.scope("layer1"):
+        h = gn.Input("x", ("N", 2)) @ weight(2, 2)
+    loss = gn.Sum(gn.Tanh(h) @ next(iter(gn.Graph(h).parameters.values())))  # read again outside its scope
+    shown = picture(gn.Graph(loss, gn.SGD().updates(loss)), "both")
+    heads = {box.lines[0]: [frame.text for frame in box.place if frame.kind == "scope"] for box in shown.boxes}
+    assert heads["W"] == heads["W <- Sub"] == ["net", "layer1"]
+    gradients = picture(gn.Graph(gn.Sum(h)), "both")
+    assert "dW = MatMul" in {box.lines[0] for box in gradients.boxes}
+    assert "net.layer1.W" in gn.Graph(loss).parameters  # in pictures alone
+
+
+def test_words_that_arrive_at_one_box_stand_one_above_the_other():
+    x, h0 = gn.Input("xs", ("T", "N", 2)), weight(2, 2)
+    last, _ = gn.Scan(lambda h, x: (gn.Tanh(h @ h0 + x), h), gn.Input("h", ("N", 2)), x)
+    shown = with_bodies(picture(gn.Graph(gn.Sum(last)), "both"))
+    said = [route for route in routes(shown, Layout(shown, "both")) if route.text.startswith("next")]
+    assert len(said) >= 3 and len({route.at for route in said}) == len(said)
 
 
 def test_an_update_stands_beneath_the_gradient_that_it_reads():
