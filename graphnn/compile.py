@@ -11,7 +11,6 @@ from .ir.collector import collector_paused
 from .ir.graph import Graph, Outputs
 from .ir.leaf import Parameter
 from .ir.node import Node
-from .plan import schedule as _schedule  # noqa: F401  # loaded with the package, so that no first compile waits for it
 from .plan.checking import checking, demand_same_plan
 from .plan.memory import make_plan
 from .runtime.budget import Budget

@@ -120,15 +120,6 @@ class Graph:
 
         return schedule(self)
 
-    def in_order(self, order: Sequence[Node]) -> Graph:
-        """The same graph with another schedule: a given order of all its nodes, in which operands come before users."""
-        from ..plan.schedule import schedule  # a door
-
-        graph = Graph(self.outputs, self.updates)
-        place = {node: i for i, node in enumerate(order)}
-        graph.__dict__["schedule"] = schedule(graph, place.__getitem__)
-        return graph
-
     @property
     def forward(self) -> tuple[Node, ...]:
         """The forward half, in order: the nodes that the outputs need, without those of gradients."""

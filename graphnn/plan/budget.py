@@ -16,6 +16,7 @@ from ..errors import BackendError
 from ..ir.node import Node
 from ..transform.recompute import is_anything, is_cheap, recompute
 from .memory import Plan, make_plan
+from .schedule import in_order
 from .usage import live_bytes, show_largest, show_sizes
 
 __all__ = ["fit", "lean_order"]
@@ -49,7 +50,7 @@ def _candidates(plan: Plan, sizes: Mapping[str, int]) -> Iterator[Plan]:
     graph = plan.graph
     orders = list(dict.fromkeys((graph.schedule, lean_order(plan, sizes))))
     for order in orders[1:]:
-        yield make_plan(graph.in_order(order))
+        yield make_plan(in_order(graph, order))
     for may in (is_cheap, is_anything):
         for segments in _SEGMENTS:
             for order in orders:
@@ -57,8 +58,8 @@ def _candidates(plan: Plan, sizes: Mapping[str, int]) -> Iterator[Plan]:
                 cuts = _cuts(order, plan, sizes, peak, segments)
                 if len(cuts) == segments:
                     again = recompute(order, graph, peak, cuts, may)
-                    if again is not graph:
-                        yield make_plan(again)
+                    if again is not None:
+                        yield make_plan(in_order(*again))
 
 
 def _turning_point(order: Sequence[Node], plan: Plan, sizes: Mapping[str, int]) -> int:

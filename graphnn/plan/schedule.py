@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 import networkx as nx
@@ -11,7 +11,7 @@ from ..errors import GraphError
 from ..ir.graph import Graph
 from ..ir.node import Node, describe
 
-__all__ = ["backward_schedule", "is_schedule", "schedule"]
+__all__ = ["backward_schedule", "in_order", "is_schedule", "schedule"]
 
 _declared = attrgetter("birth.serial")
 
@@ -32,6 +32,14 @@ def schedule(graph: Graph, key: Callable[[Node], int] = _declared) -> tuple[Node
     except nx.NetworkXUnfeasible:
         path = [edge[0] for edge in nx.find_cycle(graph.digraph)]
         raise GraphError("the graph has a cycle: " + " -> ".join(describe(n) for n in [*path, path[0]]) + ".") from None
+
+
+def in_order(graph: Graph, order: Sequence[Node]) -> Graph:
+    """The same graph with another schedule: a given order of all its nodes, in which operands come before users."""
+    ordered = Graph(graph.outputs, graph.updates)
+    place = {node: i for i, node in enumerate(order)}
+    ordered.__dict__["schedule"] = schedule(ordered, place.__getitem__)
+    return ordered
 
 
 def is_schedule(nodes: tuple[Node, ...], key: Callable[[Node], int] = _declared) -> bool:

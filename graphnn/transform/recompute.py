@@ -32,13 +32,13 @@ def is_anything(node: Node) -> bool:
 
 def recompute(
     order: Sequence[Node], graph: Graph, peak: int, cuts: Sequence[int], may: Callable[[Node], bool]
-) -> Graph:
-    """The graph in an order in which some values are computed again: those that are read after the position `peak`.
+) -> tuple[Graph, tuple[Node, ...]] | None:
+    """A graph in which some values are computed again, those that are read after the position `peak`; and its order.
 
     `cuts` are the positions in the order at which segments begin, rising, the first of them 0. `may` says which nodes
-    may be computed again. If none is, the result is the same graph.
+    may be computed again. The result is None if no node is.
     """
-    return _Recomputer(order, graph, peak, cuts, may).graph()
+    return _Recomputer(order, graph, peak, cuts, may).result()
 
 
 class _Recomputer:
@@ -54,7 +54,7 @@ class _Recomputer:
         self.again: dict[Node, Node] = {}
         self.made: list[Node] = []
 
-    def graph(self) -> Graph:
+    def result(self) -> tuple[Graph, tuple[Node, ...]] | None:
         """The steps before the peak as they are; then each step, after the values that are computed again for it."""
         replaced: dict[Node, Node] = {}
         self.made = list(self.order[: self.peak])
@@ -67,13 +67,13 @@ class _Recomputer:
                 replaced[node] = new
             self.made.append(new)
         if not self.again:
-            return self.whole
+            return None
         graph = Graph(
             {name: replaced.get(node, node) for name, node in self.whole.outputs.items()},
             {parameter: replaced.get(node, node) for parameter, node in self.whole.updates.items()},
         )
         reached = set(graph.nodes)
-        return graph.in_order(tuple(node for node in self.made if node in reached))
+        return graph, tuple(node for node in self.made if node in reached)
 
     def _anew(self, wanted: Node) -> Node:
         """The node that computes a value again, after all that it needs from its own segment. Not recursive."""

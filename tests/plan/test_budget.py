@@ -9,6 +9,7 @@ import pytest
 import graphnn as gn
 from graphnn.plan.budget import lean_order
 from graphnn.plan.memory import make_plan
+from graphnn.plan.schedule import in_order
 
 
 def chain(length):
@@ -140,7 +141,7 @@ def test_the_lean_order_is_a_topological_order_that_keeps_less():
     place = {node: i for i, node in enumerate(order)}
     assert all(place[a] < place[b] for a, b in plan.graph.digraph.edges)
     assert nx.is_directed_acyclic_graph(plan.graph.digraph)
-    lean = make_plan(plan.graph.in_order(order))
+    lean = make_plan(in_order(plan.graph, order))
     assert lean.arena_bytes(N=50) < plan.arena_bytes(N=50) / 3
     f = gn.compile(gn.AddN(tuple(sums)), memory_budget=(lean.arena_bytes(N=50) + 5000, {"N": 50}))
     np.testing.assert_array_equal(f(x=np.ones((50, 100))), gn.compile(gn.AddN(tuple(sums)))(x=np.ones((50, 100))))
