@@ -35,11 +35,11 @@ _PARTS = {
     "numpy": "", "scipy": "", "networkx": "", "graphviz": "", "matplotlib": "", "safetensors": "", "tqdm": "",
     "pygraphviz": "render", "llvmlite": "native", "scikit-learn": "sklearn", "onnx": "onnx",
 }  # fmt: skip
-"""The libraries that are used, and the extra that brings each."""
+"""The libraries that are used, and the extra of the package that installs each."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the words say, and return the exit code.
+    """Run the command line with these arguments, and return the exit code.
 
     >>> from graphnn.__main__ import main
     >>> main(["info", "nowhere.py"])
@@ -49,8 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(arguments)
     except SystemExit as left:  # argparse has said why
         return int(left.code or 0)
+    told: dict[str, Any]
+    code: int
     try:
-        told, code = _answer(options)
+        told, code = options.do(options)
     except GraphNNError as error:
         told, code = {"error": str(error)}, 1
     if options.json:
@@ -62,28 +64,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def _answer(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    answer: tuple[dict[str, Any], int] = options.do(options)
-    return answer
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m graphnn", description="Draw, describe, and check graphs.")
     parser.add_argument("--version", action="version", version=f"graphnn {__version__}")
     verbs = parser.add_subparsers(required=True)
-    where = "a Python file that declares a graph, with the name of the one meant: net.py:loss"
+    where = "a Python file that declares a graph, and the name of that graph: net.py:loss"
     render = verbs.add_parser("render", help="draw a graph into a file")
     render.add_argument("source", metavar="FILE[:NAME]", help=where)
     render.add_argument("-o", "--output", required=True, help="the picture: .svg, .png, .pdf, .html or .dot")
     views = ("forward", "backward", "both", "plan")
-    render.add_argument("--view", choices=views, help="forward unless said; of a page both; of what is compiled plan")
+    render.add_argument(
+        "--view", choices=views, help="by default forward; for a page both; for a compiled program plan"
+    )
     render.add_argument("--depth", type=int, help="how many nested scopes are open: 0 closes all of them")
-    render.add_argument("--feeds", metavar="FILE.npz", help="arrays by the inputs' names: a page shows that run")
+    render.add_argument(
+        "--feeds", metavar="FILE.npz", help="arrays by the names of the inputs: the page shows the run on these"
+    )
     render.set_defaults(do=_render)
     info = verbs.add_parser("info", help="list a graph, its parameters and its sizes")
     info.add_argument("source", metavar="FILE[:NAME]", help=where)
     info.set_defaults(do=_info)
-    doctor = verbs.add_parser("doctor", help="what is installed, what works, and the mend for what does not")
+    doctor = verbs.add_parser("doctor", help="what is installed, what works, and how to mend what does not")
     doctor.set_defaults(do=_doctor)
     for verb in (render, info, doctor):
         verb.add_argument("--json", action="store_true", help="answer in JSON")
@@ -148,7 +149,7 @@ def _version(name: str, extra: str) -> str:
 
 
 def _declared(source: str) -> _Thing:
-    """What a file declares under a name, or the only graph it declares."""
+    """The graph that a file declares under a name, or the only one that it declares."""
     path, name = source, ""
     if not source.endswith(".py"):
         path, _, name = source.rpartition(":")
