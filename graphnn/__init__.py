@@ -5,6 +5,7 @@ below stand in the order of that pipeline.
 """
 
 from importlib import import_module
+from sys import modules
 
 from . import testing
 from .backends.registry import backends
@@ -44,4 +45,5 @@ def __getattr__(name: str) -> object:
     """Parts that need a library of their own are imported when they are named."""
     if name == "sklearn":
         return import_module(".interop.sklearn", __name__)
-    raise AttributeError(f"module 'graphnn' has no attribute {name!r}")
+    # With the module beside the name, Python finds the one that was meant: "Did you mean: 'ReLU'?"
+    raise AttributeError(f"module 'graphnn' has no attribute {name!r}", name=name, obj=modules[__name__])

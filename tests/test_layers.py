@@ -81,3 +81,9 @@ def test_importing_graphnn_loads_nothing_slow(run_python):
     loaded = run_python("import sys, graphnn; print(' '.join(sys.modules))").split()
     for slow in ("matplotlib", "scipy", "llvmlite", "cupy", "pygraphviz", "onnx", "sklearn", "tqdm"):
         assert slow not in loaded, slow
+
+
+def test_a_public_name_that_is_misspelt_leads_to_the_one_that_was_meant():
+    with pytest.raises(AttributeError, match="module 'graphnn' has no attribute 'relu'") as caught:
+        _ = graphnn.relu
+    assert caught.value.name == "relu" and caught.value.obj is graphnn  # by these Python adds: Did you mean: 'ReLU'?

@@ -128,13 +128,13 @@ def mlp(
     """A multi-layer perceptron: linear layers of the given widths with an activation between them, none after the last.
 
     Raises:
-        GraphError: when no width is given.
+        GraphError: when no width is given, or one that is not in a sequence.
 
     >>> import graphnn as gn
     >>> gn.nn.mlp(gn.Input("x", ("N", 2)), [16, 16, 3], activation=gn.Tanh).shape
     (N, 3)
     """
-    if not widths:
+    if isinstance(widths, int) or not widths:
         raise GraphError("mlp: say how wide the layers are, as in widths=[16, 3].")
     with scope(name):
         for i, units in enumerate(widths, start=1):

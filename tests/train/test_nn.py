@@ -107,3 +107,9 @@ def test_batch_norm_and_dropout_learn_one_way_and_predict_another():
     np.testing.assert_array_equal(model.predict(data[:5]), model.predict(data)[:5])  # each sample by itself
     assert model.accuracy(data, labels) > 0.9
     assert model.parameters["norm.running_mean"].value.any()
+
+
+@pytest.mark.parametrize("widths", [8, []])
+def test_a_perceptron_asks_for_its_widths(widths):
+    with pytest.raises(gn.GraphError, match=r"say how wide the layers are, as in widths=\[16, 3\]"):
+        gn.nn.mlp(gn.Input("x", ("N", 4)), widths)
