@@ -16,9 +16,10 @@ from ..errors import DTypeError, GraphError
 from .checks import check_key, keep_check, known_check, shared_for
 from .context import Birth, birth, built, like, settle
 from .dtype import operand_array
-from .op import Call, Op, describe
+from .op import Call, describe
 from .operators import Operand, install
 from .spec import Shape, Spec
+from .valueless import Valueless
 
 __all__ = ["Node", "Item", "Operand", "Call", "describe"]
 
@@ -26,7 +27,7 @@ _KNOWN = ("birth", "operands", "spec", "static", "_expansion", "_inner", "_share
 
 
 @dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(dataclasses.field,))
-class Node(Op):
+class Node(Valueless):
     """A value in a graph: the application of an op to operands.
 
     Nodes are immutable, compare by identity, and know their `spec` (shape and dtype), their `operands`, and the
@@ -45,6 +46,7 @@ class Node(Op):
     _usual: ClassVar[frozenset[str]] = frozenset()
     """What the `__dict__` of a node of this op normally holds. `with_operands` copies no more than this."""
     node_fields: ClassVar[tuple[str, ...]] = ()
+    optional_fields: ClassVar[frozenset[str]] = frozenset()
     attribute_names: ClassVar[tuple[str, ...]] = ()
     """The fields that do not hold a single node: attributes, and tuples of operands."""
 
@@ -68,6 +70,7 @@ class Node(Op):
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # the line above made it one
         cls.field_names = tuple(f.name for f in fields)
         cls.node_fields = tuple(f.name for f in fields if "Node" in str(f.type) and "tuple" not in str(f.type))
+        cls.optional_fields = frozenset(f.name for f in fields if "None" in str(f.type))
         cls.attribute_names = tuple(name for name in cls.field_names if name not in cls.node_fields)
         cls._usual = frozenset((*cls.field_names, *_KNOWN))
         if not cls.__dict__.keys().isdisjoint(("prepare", "infer")):
@@ -145,8 +148,12 @@ class Node(Op):
         mine = self.__dict__
         plain: list[str] = []
         for name in self.node_fields:
-            if not isinstance(mine[name], Node) and mine[name] is not None:
+            if isinstance(mine[name], Node):
+                continue
+            if mine[name] is not None:
                 plain.append(name)
+            elif name not in self.optional_fields:
+                raise GraphError(f"{type(self).__name__}: operand '{name}' is None: a node or a number is needed.")
         if plain:
             beside = tuple(mine[n].dtype for n in self.node_fields if isinstance(mine[n], Node))
             for name in plain:
@@ -270,25 +277,10 @@ class Node(Op):
     def __repr__(self) -> str:
         return f"<{describe(self)}>"
 
-    def __bool__(self) -> bool:
-        raise GraphError(
-            f"{describe(self)} has no value while the graph is declared, so it cannot decide an `if`, `and` or `or`. "
-            "Use gn.Where to choose between nodes."
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        raise GraphError(
-            f"{describe(self)} has no value while the graph is declared, so functions of NumPy cannot read it. "
-            "Use ops, such as gn.Exp(x) or x.sum(axis=0), and run what they make by gn.compile."
-        )
-
     def __iter__(self) -> Iterator[Node]:
         if not isinstance(self.spec, tuple):
             raise GraphError(f"{describe(self)} is one value and cannot be unpacked or iterated over.")
         return (Item(self, i) for i in range(len(self.spec)))
-
-    def __getstate__(self) -> None:
-        raise GraphError("nodes are not pickled: a graph belongs to the process that declared it.")
 
 
 class Item(Node):

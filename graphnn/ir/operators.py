@@ -25,8 +25,6 @@ _SPELT_OUT = ("reshape", "transpose")
 class Operators:
     """The base of nodes: Python's operators and methods as NumPy names them, each of which builds a node."""
 
-    __array_ufunc__ = None  # NumPy arrays leave `array + node` to the node
-
     if TYPE_CHECKING:  # installed by the ops themselves
 
         def __add__(self, other: Operand) -> Node: ...

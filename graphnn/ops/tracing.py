@@ -25,7 +25,7 @@ class LoopTrace:
     """The function of a loop, called once with placeholders."""
 
     def __init__(self, body: Callable[..., Any], init: Any, xs: Any, length: Any) -> None:
-        if not callable(body):
+        if isinstance(body, Node) or not callable(body):
             raise GraphError(f"Scan: the body is {body!r}; it is a function of the carry and a slice of xs.")
         self.function = body
         self.one_carry, self.init = _nodes("Scan: init", init)

@@ -34,11 +34,6 @@ def test_promotion_is_visible_and_python_numbers_never_promote():
     assert (x32 + np.array([1.0, 2.0])).dtype == np.float32
 
 
-def test_numpy_arrays_leave_operators_to_the_node():
-    x = gn.Input("x", (2,))
-    assert (np.array([1.0, 2.0]) * x).op == "Mul"
-
-
 def test_nodes_refuse_to_be_truths_or_sequences():
     x = gn.Input("x", ("N",))
     with pytest.raises(gn.GraphError, match=r"Greater bool\[N\] \(test_node.py:\d+\) has no value .*gn.Where"):
@@ -47,12 +42,6 @@ def test_nodes_refuse_to_be_truths_or_sequences():
         list(x)
     with pytest.raises(gn.GraphError, match="unpack them"):
         _ = gn.Branch(x, 2).shape
-
-
-def test_functions_of_numpy_are_told_that_a_node_has_no_value():
-    x = gn.Input("x", ("N", 2))
-    with pytest.raises(gn.GraphError, match=r"'x' f32\[N, 2\] \(.*\) has no value .*functions of NumPy.*gn.compile"):
-        np.dot(x, np.eye(2))
 
 
 def test_sizes_and_axes_may_stand_one_by_one():
