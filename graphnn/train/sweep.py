@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ..backends.registry import find_backend
 from ..compile import compile
 from ..errors import GraphError
+from ..executable import Executable
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
@@ -135,10 +136,7 @@ def sweep(
     updates[total] = total + model.loss.cast(total.dtype)
     values = {p: np.stack([models[i].parameters[p.name].storage for i, _ in replicas]) for p in _differing(models)}
     values[optimizer.rate] = np.array([lr for _, lr in replicas], optimizer.rate.dtype)
-    # Stabilised before composites are expanded, as in a separate training: their expansions are stable already.
-    graph, stacked = replicate(stabilise.run(Graph({}, updates))[0], values, len(replicas))
-    passes = [p for p in find_backend(backend).passes if p is not stabilise]
-    program = compile(graph.outputs, graph.updates, backend=backend, passes=passes, check_finite=None)
+    program, stacked = _compiled(Graph({}, updates), values, len(replicas), backend)
 
     losses: list[np.ndarray] = []
 
@@ -154,6 +152,16 @@ def sweep(
         for name, p in model.parameters.items()
     }
     return Sweep(model, [(seeds[i], lr) for i, lr in replicas], np.reshape(losses, (-1, len(replicas))).T, weights)
+
+
+def _compiled(
+    step: Graph, values: Mapping[Parameter, np.ndarray], count: int, backend: str
+) -> tuple[Executable, dict[Parameter, Parameter]]:
+    """The training step of all replicas; and for each parameter that differs, the one that holds all its values."""
+    # Stabilised before composites are expanded, as in a separate training: their expansions are stable already.
+    graph, stacked = replicate(stabilise.run(step)[0], values, count)
+    passes = [p for p in find_backend(backend).passes if p is not stabilise]
+    return compile(graph.outputs, graph.updates, backend=backend, passes=passes, check_finite=None), stacked
 
 
 def _differing(models: Sequence[Model]) -> list[Parameter]:

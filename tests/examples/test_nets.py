@@ -1,6 +1,5 @@
 """The pages that train nets do what they say: digits, logistic regression, a differential equation."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -10,13 +9,6 @@ import pytest
 import graphnn as gn
 
 PAGES = Path(__file__).parents[2] / "examples"
-
-
-def page(name):
-    spec = importlib.util.spec_from_file_location("page", PAGES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def digits(run_python, epochs):
@@ -37,7 +29,7 @@ def test_a_convolutional_net_reads_97_of_100_unseen_digits_(run_python):
     assert digits(run_python, epochs=20) >= 97
 
 
-def test_logistic_regression_agrees_with_scikit_learn():
+def test_logistic_regression_agrees_with_scikit_learn(page):
     linear_model = pytest.importorskip("sklearn.linear_model")
     gn.default_dtype("float64")
     here = page("06_logistic_regression")
@@ -47,7 +39,7 @@ def test_logistic_regression_agrees_with_scikit_learn():
     np.testing.assert_allclose(weights, np.append(theirs.coef_[0], theirs.intercept_), atol=1e-5)
 
 
-def test_a_net_solves_a_differential_equation(capsys):
+def test_a_net_solves_a_differential_equation(page, capsys):
     assert page("08_differential_equation").main(epochs=400) < 2e-3
     assert "largest difference from the sine" in capsys.readouterr().out
 

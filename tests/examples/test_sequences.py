@@ -1,6 +1,5 @@
 """The pages about sequences do what they say: an LSTM that writes on, a transformer that writes backwards."""
 
-import importlib.util
 import re
 from pathlib import Path
 
@@ -8,13 +7,6 @@ import numpy as np
 import pytest
 
 PAGES = Path(__file__).parents[2] / "examples"
-
-
-def page(name):
-    spec = importlib.util.spec_from_file_location("page", PAGES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run(run_python, name, **settings):
@@ -30,7 +22,7 @@ def test_an_lstm_learns_to_write_on(run_python):
     assert right > 75 and "the keeper opens the book" in printed
 
 
-def test_an_lstm_answers_for_sequences_of_any_length_and_sees_no_future():
+def test_an_lstm_answers_for_sequences_of_any_length_and_sees_no_future(page):
     here = page("05_characters_lstm")
     reader = here.Reader(here.TEXT.read_text(encoding="utf-8"))
     model = here.declare(len(reader.characters), units=8)
@@ -45,7 +37,7 @@ def test_a_transformer_learns_to_write_backwards(run_python):
     assert right > 95, printed
 
 
-def test_masked_attention_sees_no_future():
+def test_masked_attention_sees_no_future(page):
     here = page("07_transformer")
     model = here.declare(blocks=1)
     x, _ = here.data(4, seed=3)

@@ -1,6 +1,5 @@
 """The pages about training do what they say: early stopping, a training that is killed and goes on, a sweep."""
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -13,14 +12,7 @@ import graphnn as gn
 PAGES = Path(__file__).parents[2] / "examples"
 
 
-def page(name):
-    spec = importlib.util.spec_from_file_location("page", PAGES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_early_stopping_ends_before_the_last_epoch(monkeypatch, tmp_path, capsys):
+def test_early_stopping_ends_before_the_last_epoch(page, monkeypatch, tmp_path, capsys):
     pytest.importorskip("sklearn")
     here = page("09_digits_early_stopping")
     monkeypatch.setattr(here, "OUTPUT", tmp_path)
@@ -42,7 +34,7 @@ def test_a_killed_training_goes_on_with_the_same_bits():
     assert same == "the same bits as a training never interrupted: True"
 
 
-def test_a_sweep_finds_a_rate_that_learns_the_spiral(monkeypatch, tmp_path, capsys):
+def test_a_sweep_finds_a_rate_that_learns_the_spiral(page, monkeypatch, tmp_path, capsys):
     here = page("11_learning_rate_sweep")
     monkeypatch.setattr(here, "OUTPUT", tmp_path)
     assert here.main(epochs=60) > 0.9
