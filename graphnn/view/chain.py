@@ -1,4 +1,4 @@
-"""The chain of a graph: its loss, its gradients, and which of them belongs to each value on the way to the loss."""
+"""The chain of a graph: its loss, and the gradient of each value on the way to the loss."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["Chain", "chain"]
 
 
 class Chain(NamedTuple):
-    """A graph with its backward half, where it has one loss and trainable parameters; else the graph as it is.
+    """A graph with its backward half, if it has one loss and trainable parameters; else the graph as it is.
 
-    `gradients` tells the gradient of the loss by each value between the two. In a graph that came with gradients
-    they are nodes beside it; else those of the graph itself.
+    `gradients` maps each value between the parameters and the loss to the gradient of the loss with respect to it. If
+    the graph had gradients already, these are nodes beside it; else they are nodes of the graph.
     """
 
     graph: Graph
@@ -31,7 +31,7 @@ class Chain(NamedTuple):
 
 
 def chain(graph: Graph) -> Chain:
-    """The chain of a graph; its loss is the one output of the forward half that is a float scalar."""
+    """The chain of a graph. Its loss is the only output of the forward half that is a float scalar."""
     losses = {n for n in graph.outputs.values() if graph.roles[n] == "forward" and _is_float(n) and not n.shape}
     if len(losses) != 1:
         return Chain(graph, None, {})
@@ -47,7 +47,7 @@ def chain(graph: Graph) -> Chain:
 
 
 def _between(graph: Graph, loss: Node) -> list[Node]:
-    """The values between trainable parameters and the loss, which comes first."""
+    """The values between the trainable parameters and the loss; the loss comes first."""
     from_parameters: set[Node] = {p for p in graph.parameters.values() if p.trainable}
     for node in graph.nodes:
         if not from_parameters.isdisjoint(node.operands):

@@ -1,6 +1,6 @@
-"""Large pictures, made small: scopes closed into one box each, and runs of equal ones into one.
+"""Large pictures made small: each closed scope becomes a single box, and a run of equal boxes becomes one.
 
-A picture goes in and a picture comes out, so every language that draws one draws these too.
+The functions here take a picture and return a picture, so that all formats can draw the result.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from .picture import Arrow, Box, Picture, Place
 __all__ = ["collapse"]
 
 _MANY = 200
-"""Up to so many boxes are drawn as they are when no depth is asked for."""
+"""Pictures of at most so many boxes are drawn as they are, unless a depth is given."""
 _FEW = 60
-"""What is closed by itself is opened no further than so many boxes: an overview to be read at a glance."""
+"""Without a depth, a larger picture is opened to at most so many boxes, so that it gives an overview."""
 _CLOSE = ("scope", "body")
-"""Frames that close."""
+"""The kinds of frames that can be closed."""
 _RUN = 3
-"""From so many on, equal scopes that follow each other are one box."""
+"""Equal scopes that follow each other are one box, if there are at least so many."""
 
 
 class _Scope(NamedTuple):
-    """A closed scope: the frames around it and its own, what stands in it, and what tells it from its siblings."""
+    """A closed scope: the frames around it and its own, its content, and what distinguishes it from others."""
 
     place: Place
     boxes: tuple[Box, ...]
@@ -33,10 +33,10 @@ class _Scope(NamedTuple):
 
 
 def collapse(shown: Picture, depth: int | None) -> Picture:
-    """The picture with scopes open to a depth: 0 closes all of them, 1 opens the outermost ones, and so on.
+    """The picture with `depth` levels of scopes open: 0 closes all scopes, 1 opens the outermost ones, and so on.
 
-    Without a depth, a picture of up to 200 boxes stays as it is, and a larger one opens as far as 60 boxes allow.
-    At least three neighbours of the same structure are drawn as one, with their number: `× 96`.
+    Without a depth, a picture of at most 200 boxes stays as it is, and a larger one is opened to at most 60 boxes.
+    Three or more neighbours of the same structure are drawn as one, with their number: `× 96`.
 
     Raises:
         RenderError: when depth is not a number from 0 on.
@@ -84,7 +84,7 @@ def _closed(shown: Picture, depth: int) -> Picture:
 
 
 def _outermost(place: Place, depth: int) -> Place:
-    """The frames around a box as far as the scope that is closed, inclusive."""
+    """The frames around a box down to the closed scope, included."""
     at = [i for i, frame in enumerate(place) if frame.kind in _CLOSE][depth]
     return place[: at + 1]
 
@@ -102,7 +102,7 @@ def _described(inside: Mapping[Place, Sequence[Box]], arrows: Sequence[Arrow]) -
 
 
 def _runs(scopes: Sequence[_Scope]) -> list[tuple[_Scope, ...]]:
-    """Neighbours of the same structure, together where they are enough."""
+    """Runs of neighbours with the same structure, if there are enough of them."""
     found: list[tuple[_Scope, ...]] = []
     for _, equal in groupby(scopes, key=lambda scope: (scope.place[:-1], scope.alike)):
         run = tuple(equal)
@@ -111,7 +111,7 @@ def _runs(scopes: Sequence[_Scope]) -> list[tuple[_Scope, ...]]:
 
 
 def _acyclic(runs: Sequence[tuple[_Scope, ...]], arrows: Sequence[Arrow]) -> list[tuple[_Scope, ...]]:
-    """The runs, apart again where what stands between two of a run would both follow and precede their one box."""
+    """The runs, separated where a box between two members would have to follow and precede their common box."""
     run_of = {box: i for i, run in enumerate(runs) for scope in run for box in scope.boxes}
     follows: list[set[Box]] = [set() for _ in runs]
     precedes: list[set[Box]] = [set() for _ in runs]
@@ -139,7 +139,7 @@ def _one_box(run: Sequence[_Scope]) -> Box:
 
 
 def _arrows(arrows: Sequence[Arrow], stands_for: Mapping[Box, Box]) -> tuple[Arrow, ...]:
-    """Those between what is still drawn; what they say is said where both ends are."""
+    """The arrows between boxes that are still drawn."""
     found: dict[tuple[Box, Box, str], Arrow] = {}
     for tail, head, text in arrows:
         one, other = stands_for.get(tail, tail), stands_for.get(head, head)
@@ -150,7 +150,7 @@ def _arrows(arrows: Sequence[Arrow], stands_for: Mapping[Box, Box]) -> tuple[Arr
 
 
 def _partners(partners: Sequence[tuple[Box, Box]], stands_for: Mapping[Box, Box]) -> tuple[tuple[Box, Box], ...]:
-    """Each box once: a closed scope faces the first that faced one of its own."""
+    """The partners, each box once: a closed scope faces the first partner of one of its boxes."""
     found: list[tuple[Box, Box]] = []
     taken: set[Box] = set()
     for forward, backward in partners:

@@ -1,8 +1,8 @@
-"""Columns: how far along the flow each box of a picture stands, by longest path, partners in one column.
+"""Columns: the position of each box along the flow, by longest path, with partners in one column.
 
-The forward half flows from left to right. In the mirror the backward half flows from right to left, so its arrows
-count against the flow there, and a gradient stands in the column of the node that it differentiates. An update stands
-in that of the gradient that it reads.
+The forward half flows from left to right. In a picture of both halves, the backward half flows from right to left, and
+a gradient is in the column of the node that it differentiates. An update is in the column of the gradient that it
+reads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["columns"]
 
 
 def columns(shown: Picture, view: str) -> dict[Box, int]:
-    """The column of each box, from 0; within a cycle, which closed scopes can make, the earliest box comes first."""
+    """The column of each box, from 0. In a cycle, which closed scopes can cause, the earliest box comes first."""
     mirrored = view == "both"
     place = {box: i for i, box in enumerate(shown.boxes)}
     one = list(range(len(place)))  # which boxes share a column: each that of the first of them
@@ -68,7 +68,7 @@ def _beneath(updates: Sequence[Box], arrows: Sequence[Arrow], column: Mapping[Bo
 
 
 def _longest(after: Sequence[set[int]]) -> list[int]:
-    """The length of the longest path to each place."""
+    """The length of the longest path to each box."""
     waiting = [0] * len(after)
     for heads in after:
         for head in heads:
@@ -93,7 +93,7 @@ def _longest(after: Sequence[set[int]]) -> list[int]:
 
 
 def _pulled_in(found: Sequence[int], after: Sequence[set[int]]) -> list[int]:
-    """Each place as late as its users allow, right before the first of them; what has no user stays."""
+    """Each box as late as its users allow, right before the first of them. A box without users stays."""
     late = list(found)
     for i in sorted(range(len(found)), key=lambda i: -found[i]):
         users = [late[head] for head in after[i] if found[head] > found[i]]

@@ -1,6 +1,6 @@
 """Graphs in DOT, the language of Graphviz.
 
-Ids are generated, and the user's text stands in labels only, escaped: no name can become a port, markup or a link.
+Ids are generated. Text of the user is only in labels, and escaped, so no name can become a port, markup or a link.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["FRAMES", "INK", "NODE", "label", "look", "picture_to_dot", "to_dot"]
 
 INK = "#333333"
 _MANY = 200
-"""With more boxes Graphviz is told to hurry: straight arrows, and fewer attempts to spare crossings."""
+"""For more boxes, Graphviz is told to save time: straight arrows, and fewer attempts to avoid crossings."""
 LOOKS = {
     "input": {"shape": "ellipse", "fillcolor": "#cfe8f7"},
     "parameter": {"shape": "cylinder", "labelloc": "b", "fillcolor": "#fbe7a1"},
@@ -43,7 +43,7 @@ FRAMES = {
 
 
 def to_dot(graph: Graph, view: str = "forward", depth: int | None = None) -> str:
-    """The picture of a graph in DOT; `view` is "forward", "backward" or "both", `depth` how many scopes deep.
+    """The picture of a graph in DOT. `view` is "forward", "backward" or "both"; `depth` levels of scopes are open.
 
     Raises:
         RenderError: for another view or depth.
@@ -98,12 +98,12 @@ def _edge(dot: graphviz.Digraph, arrow: Arrow, mirrored: bool) -> None:
 
 
 def look(box: Box) -> dict[str, str]:
-    """The attributes of a box: those of its kind, its own fill, a bold line around outputs."""
+    """The attributes of a box: those of its kind, its own colour, and a bold line around outputs."""
     own = {"fillcolor": box.fill} if box.fill else {}
     return LOOKS[box.kind] | own | ({"penwidth": "2"} if box.output else {})
 
 
 def label(lines: Sequence[str]) -> str:
-    """Lines of text as a label of DOT, and nothing but text."""
+    """Lines of text as a label in DOT, in which nothing is markup."""
     # Graphviz reads entities in labels, so the ampersand is one.
     return str(graphviz.nohtml("\\n".join(graphviz.escape(line.replace("&", "&amp;")) for line in lines)))

@@ -1,7 +1,7 @@
-"""Folded layouts: a picture that is much longer than high goes on in the next row, as a text does.
+"""Folded layouts: a picture that is much longer than high continues in the next row, like a text.
 
-It is cut right before a column, where every arrow runs level: an arrow that leaves a row at its right goes on at the
-left of the next one, at the same height.
+It is cut right before a column, where all arrows are horizontal. An arrow that leaves a row at its right continues at
+the left of the next row, at the same height.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .routes import Point, Route, routes
 __all__ = ["Folded", "Swatch"]
 
 _LONG, _SLIM = 4000.0, 4.0
-"""What is wider than so many pixels, and so many times wider than high, is folded."""
+"""A layout that is wider than so many pixels, and so many times wider than high, is folded."""
 _ROW = 2400.0
-"""In pixels: no row is shorter."""
+"""The least width of a row, in pixels."""
 _SHAPE = 1.6
-"""Width to height of what is folded, about."""
+"""The approximate ratio of width to height of a folded layout."""
 _SWATCH = 26
-"""What a square of a legend takes beside its text."""
+"""The width of a square of the legend, without its text."""
 _Curve = tuple[Point, Point, Point, Point]
 
 
 class Swatch(NamedTuple):
-    """An entry of a legend as placed: left, top, the fill of its square, and what it stands for."""
+    """A placed entry of the legend: left, top, the colour of its square, and its meaning."""
 
     x: float
     y: float
@@ -39,7 +39,7 @@ class Swatch(NamedTuple):
 
 
 class Folded:
-    """A layout in as many rows as it takes, one where it is not to `fold`, with legend and remark beneath."""
+    """A layout in several rows if need be (in one, unless it is to `fold`), with legend and remark below."""
 
     def __init__(self, shown: Picture, layout: Layout, fold: bool) -> None:
         self._layout = layout
@@ -64,7 +64,7 @@ class Folded:
                 self._cuts.append(left)
 
     def _start(self, row: int) -> float:
-        """Where a row begins in the layout, its margin included."""
+        """The position at which a row begins in the layout, including its margin."""
         return self._cuts[row - 1] - self._layout.margin if row else 0.0
 
     def _row(self, x: float) -> int:
@@ -74,7 +74,7 @@ class Folded:
         return point[0] - self._start(row), point[1] + row * self._band
 
     def _swatches(self, shown: Picture) -> Iterator[Swatch]:
-        """The legend beneath the picture, in lines as wide as that."""
+        """The legend below the picture, in lines of the same width."""
         x, y = float(PAD), (len(self._cuts) + 1) * self._band - PAD
         for fill, text in shown.legend:
             wide = text_width(text) + _SWATCH
@@ -84,7 +84,7 @@ class Folded:
             x += wide
 
     def frames(self) -> Iterator[tuple[Frame, float, float, float, float]]:
-        """Each frame with its left, top, width and height, outer ones first; in each of the rows that it spans."""
+        """Each frame with its left, top, width and height in each row that it spans, outer frames first."""
         for (first, last), (frame, x, y, w, h) in zip(self._layout.spans(), self._layout.frames(), strict=True):
             begins, ends = (self._row(self._layout.edges(column)[0]) for column in (first, last))
             for row in range(begins, ends + 1):
@@ -93,7 +93,7 @@ class Folded:
                 yield frame, *self._moved((left, y), row), right - left, h
 
     def bounds(self, box: Box) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of a box."""
+        """The left, top, right and bottom of a box."""
         left, top, right, bottom = self._layout.bounds(box)
         row = self._row(self._layout.edges(self._layout.column[box])[0])
         return *self._moved((left, top), row), *self._moved((right, bottom), row)

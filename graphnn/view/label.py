@@ -1,4 +1,4 @@
-"""What stands in the boxes of a picture. Scalar constants and counts are written inside the boxes of their users."""
+"""The text in the boxes of a picture. Scalar constants and counts are written into the boxes of their users."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .text import attributes, formula, line, spec
 __all__ = ["inline_words", "lines", "output_names", "saved_lines", "title"]
 
 _LONGEST = 40
-"""A longer line is cut: boxes are to be read at a glance, the listing has it in full."""
+"""Longer lines are cut, so that a box can be read at a glance; the listing has them in full."""
 
 
 def title(node: Node) -> str:
-    """The node's own name, or its op."""
+    """The name of the node, or else its op."""
     return _short(line(node.name if isinstance(node, (Input, Parameter)) else node.op))
 
 
@@ -32,12 +32,12 @@ def lines(
 
 
 def saved_lines(node: Node) -> tuple[str, ...]:
-    """What stands in the box of a forward value where only the backward half is drawn."""
+    """The text of a forward value in a picture of the backward half alone."""
     return title(node), _short(spec(node))
 
 
 def output_names(graph: Graph) -> dict[Node, str]:
-    """How the outputs and updates of a graph begin their boxes: `dW =` and `W <-`."""
+    """The beginnings of the boxes of outputs and updates: `dW =` and `W <-`."""
     found: dict[Node, list[str]] = {}
     for name, node in graph.outputs.items():
         found.setdefault(node, []).append(f"{line(name)} =")
@@ -47,7 +47,7 @@ def output_names(graph: Graph) -> dict[Node, str]:
 
 
 def inline_words(graph: Graph) -> dict[Node, str]:
-    """The scalar constants and counts that need no box of their own, in words."""
+    """The texts of scalar constants and counts, which need no box of their own."""
     roots = {*graph.outputs.values(), *graph.updates.values()}
     return {node: _words(node) for node in graph.nodes if node not in roots and _is_scalar(node)}
 

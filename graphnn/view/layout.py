@@ -1,6 +1,6 @@
-"""Layouts: where boxes and frames of a picture stand, in pixels. Layers by longest path; frames hold their own alone.
+"""Layouts: the positions of boxes and frames of a picture, in pixels. Columns follow from longest paths.
 
-It takes time linear in what is drawn, and the same picture is laid out the same everywhere.
+The time is linear in the number of boxes and arrows, and a picture has the same layout on every machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LANES = 20
 
 
 class _Group:
-    """A frame while it is laid out: what stands in it, the columns it spans, and where, from the top of its parent."""
+    """A frame during layout: its content, the columns that it spans, and its position from the top of its parent."""
 
     def __init__(self, frame: Frame | None) -> None:
         self.frame = frame
@@ -41,14 +41,14 @@ class _Group:
 
 
 class _Room:
-    """What is free in each column of a frame while its items find their places: gaps, from the top on."""
+    """The free gaps in each column of a frame, from the top on, while its items are placed."""
 
     def __init__(self, columns: int, top: float) -> None:
         self.bottom = top
         self._gaps: list[list[tuple[float, float]]] = [[(top, inf)] for _ in range(columns)]
 
     def take(self, columns: range, height: float) -> float:
-        """The first place for so much in all these columns, which is taken then."""
+        """Take the first gap of this height in all these columns, and return its position."""
         top, settled = 0.0, False
         while not settled:
             settled = True
@@ -63,7 +63,7 @@ class _Room:
 
 
 def _without(gaps: Sequence[tuple[float, float]], top: float, bottom: float) -> Iterator[tuple[float, float]]:
-    """What is left of gaps; of those that are left, the ones in which a box can stand."""
+    """What is left of gaps, if a box fits into it."""
     for low, high in gaps:
         for start, end in ((low, min(high, top)), (max(low, bottom), high)):
             if end - start >= _LOWEST:
@@ -71,7 +71,7 @@ def _without(gaps: Sequence[tuple[float, float]], top: float, bottom: float) -> 
 
 
 class Layout:
-    """Where everything stands. Columns give the place along the flow; across it, each item takes the first room."""
+    """The positions of all. Along the flow, columns decide; across it, each item takes the first gap that fits."""
 
     def __init__(self, shown: Picture, view: str) -> None:
         self.column = columns(shown, view)
@@ -101,10 +101,10 @@ class Layout:
         far = {tail for tail, head, _ in shown.arrows if abs(self.column[tail] - self.column[head]) > FAR}
         self.size = width, self._beneath + LANE * min(len(far), _LANES) + PAD
         self.margin = PAD + self._inner
-        """What stands before the first column."""
+        """The space before the first column."""
 
     def _gaps(self, shown: Picture) -> list[float]:
-        """The room after each column: for what the arrows say, right before they arrive."""
+        """The space after each column, for the texts of arrows, which are right before their ends."""
         gaps = [float(GAP)] * len(self._widths)
         for tail, head, text in shown.arrows:
             if text and self.column[tail] != self.column[head]:
@@ -113,7 +113,7 @@ class Layout:
         return gaps
 
     def _widen(self) -> None:
-        """Make room for the headings of frames: the last column of one that is too narrow gets wider."""
+        """Make room for the headings of frames: if a frame is too narrow, its last column gets wider."""
         widths = list(self._widths)
         steps = (wide + gap + 2 * self._inner for wide, gap in zip(widths, self._room, strict=True))
         left = list(accumulate(steps, initial=0.0))
@@ -139,7 +139,7 @@ class Layout:
         group.height = room.bottom
 
     def _rank(self, placed: tuple[_Group | Box, tuple[int, int]]) -> int:
-        """Which items come first, so that the chain runs straight: frames and partners, then others, then leaves."""
+        """The order in which items are placed, so that the chain is straight: frames and partners, others, leaves."""
         item, _ = placed
         return 0 if isinstance(item, _Group) or item in self._aligned else 2 if item.kind in _LEAVES else 1
 
@@ -147,7 +147,7 @@ class Layout:
         return (item.first, item.last) if isinstance(item, _Group) else self._spans[item]
 
     def frames(self) -> Iterator[tuple[Frame, float, float, float, float]]:
-        """Each frame with its left, top, width and height; outer ones first."""
+        """Each frame with its left, top, width and height, outer frames first."""
         for group in self._groups:
             if group.frame:
                 inner = PAD * (group.depth + 1)
@@ -160,22 +160,22 @@ class Layout:
         return ((group.first, group.last) for group in self._groups if group.frame)
 
     def lane(self, number: int) -> float:
-        """The height of a lane beneath everything."""
+        """The position of a lane below everything."""
         return self._beneath + LANE * (number % _LANES)
 
     def edges(self, column: int) -> tuple[float, float]:
-        """Left and right of a column."""
+        """The left and right of a column."""
         return self._left[column], self._left[column] + self._widths[column]
 
     def bounds(self, box: Box) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of a box: in the middle of its column."""
+        """The left, top, right and bottom of a box, which is in the middle of its column."""
         column, width = self.column[box], box_width(box)
         left = self._left[column] + (self._widths[column] - width) / 2
         return left, self.top[box], left + width, self.top[box] + box_height(box)
 
 
 def _with_room_for_arrows(column: Mapping[Box, int], shown: Picture) -> dict[Box, tuple[int, int]]:
-    """The columns that each box takes: its own, and those that its arrows cross to users in the same frame."""
+    """The columns that each box occupies: its own, and those that its arrows cross to users in the same frame."""
     spans = {box: (own, own) for box, own in column.items()}
     for tail, head, _ in shown.arrows:
         own, far = column[tail], column[head]
@@ -202,16 +202,16 @@ def _grouped(shown: Picture) -> list[_Group]:
 
 
 def box_width(box: Box) -> float:
-    """How wide a box is: as its longest line, with room for the corners."""
+    """The width of a box: that of its longest line, with room for the corners."""
     return max(map(text_width, box.lines), default=0.0) + 22
 
 
 def box_height(box: Box) -> float:
-    """How high a box is: as its lines, beneath the lid of a parameter."""
+    """The height of a box: that of its lines, and of the lid of a parameter."""
     return len(box.lines) * LINE + 10.0 + (LID if box.kind == "parameter" else 0.0)
 
 
 def text_width(text: str) -> float:
-    """How wide a text is about: letters of East Asia take two."""
+    """The approximate width of a text, in which East Asian characters count twice."""
     letters = len(text) if text.isascii() else sum(2 if east_asian_width(c) in "WF" else 1 for c in text)
     return letters * _LETTER

@@ -1,7 +1,7 @@
-"""Pictures: which nodes a view of a graph shows, in which frames, and what points where.
+"""Pictures: the boxes of a view of a graph, the frames around them, and the arrows between them.
 
-The forward half flows one way and the backward half the other way beneath it, grouped by the forward nodes it
-differentiates: the picture is the chain rule.
+The forward half flows in one direction, and the backward half below it in the other. Backward nodes are grouped by the
+forward node that they differentiate, so the picture shows the chain rule.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ VIEWS = ("forward", "backward", "both")
 
 
 class Frame(NamedTuple):
-    """What is drawn around boxes: a half, a scope, the adjoint of one node, a body, or a step of a plan.
+    """A frame around boxes: a half, a scope, the gradient of one node, a body, or a step of a plan.
 
-    `serial` tells namesakes apart, and `fill` is a colour of its own.
+    `serial` distinguishes frames of the same name, and `fill` is a colour of its own.
     """
 
     kind: str
@@ -39,15 +39,15 @@ class Frame(NamedTuple):
 
 
 Place: TypeAlias = tuple[Frame, ...]
-"""The frames around a box, outermost first."""
+"""The frames around the box, outermost first."""
 
 
 @dataclass(frozen=True, eq=False)
 class Box:
-    """A node as drawn: its id, the kind that decides its look, the half it stands in, its lines and its frames.
+    """A drawn node: its id, its kind, which decides how it looks, its half, its lines of text and its frames.
 
-    `what` tells its op and spec without any name: it is the same in layers that repeat. `nodes` are what it stands
-    for: one, or those of closed scopes. `fill` is a colour of its own, in place of that of its kind.
+    `what` is its op and spec without any name, which is the same for layers that repeat. `nodes` are the nodes that it
+    stands for: one, or all nodes of a closed scope. `fill` is a colour that replaces that of its kind.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Box:
 
 
 class Arrow(NamedTuple):
-    """A value on its way to a user, and in words what it is multiplied by there."""
+    """A value on its way to a user, and text about what it is multiplied by there."""
 
     tail: Box
     head: Box
@@ -70,9 +70,9 @@ class Arrow(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """What a view shows. `partners` pairs forward boxes with those of their gradients, one each.
+    """The boxes and arrows of a view. `partners` pairs forward boxes with the boxes of their gradients.
 
-    `remark` is a line beneath, and the `legend` tells what fills stand for.
+    `remark` is a line of text below, and `legend` explains the colours.
     """
 
     boxes: tuple[Box, ...]
@@ -83,11 +83,11 @@ class Picture(NamedTuple):
 
 
 def picture(graph: Graph, view: str) -> Picture:
-    """The picture of a view: "forward", "backward" or "both"; the latter two derive gradients where there are none.
+    """The picture of a view: "forward", "backward" or "both". The latter two derive gradients if there are none.
 
     Raises:
         RenderError: for any other view.
-        GraphError: when gradients are to be derived, and there is no one loss or no trainable parameter.
+        GraphError: when gradients have to be derived, and there is not one loss, or no trainable parameter.
     """
     if view not in VIEWS:
         raise RenderError(f"there is no view {view!r}: use {', '.join(map(repr, VIEWS))}.")
@@ -96,7 +96,7 @@ def picture(graph: Graph, view: str) -> Picture:
 
 
 def _half(graph: Graph, view: str) -> Picture:
-    """One half alone; for the backward half with the forward values that it reads."""
+    """One half alone; the backward half with the forward values that it reads."""
     halves, inline, outputs = halves_of(graph), inline_words(graph), output_names(graph)
     drawn = [node for node in graph.nodes if halves[node] == view and node not in inline]
     read = {operand for node in drawn for operand in node.operands if operand not in inline}
@@ -121,10 +121,10 @@ def mirror(
     heads: Mapping[Node, str] | None = None,
     keep: frozenset[Node] = frozenset(),
 ) -> Picture:
-    """All halves; those after the forward one call its values by name.
+    """All halves. The halves after the forward one refer to its values by name.
 
-    `halves` is where each node stands, `named` what the other halves call forward nodes, and `heads` how boxes begin,
-    where they are known already; the nodes to `keep` have boxes whatever could be said in words.
+    If they are known already, `halves` is the half of each node, `named` the names that other halves use for forward
+    nodes, and `heads` the beginnings of boxes. Nodes in `keep` have boxes even if they could be text.
     """
     halves, inline, outputs = halves or halves_of(graph), inline_words(graph), output_names(graph)
     named = references(graph, halves, inline) if named is None else named
@@ -152,9 +152,9 @@ def mirror(
 
 
 def _served(graph: Graph, halves: Mapping[Node, str]) -> dict[Node, tuple[str, ...]]:
-    """The scope for which nodes of updates work: that of the parameters they lead to, where these share one.
+    """The scope of each node of an update: that of the parameters that it leads to, if these have one in common.
 
-    State that an optimiser keeps beside a parameter stands in no scope, and counts as the parameter's.
+    The state that an optimiser keeps for a parameter has no scope, and counts as that of the parameter.
     """
     scopes: dict[Node, set[tuple[str, ...]]] = {node: set() for node in graph.nodes if halves[node] == "update"}
     for parameter, node in graph.updates.items():
@@ -183,7 +183,7 @@ def _what(node: Node) -> str:
 
 
 def halves_of(graph: Graph) -> dict[Node, str]:
-    """Where each node stands: its role; a leaf stands with the first half that reads it."""
+    """The half of each node: its role. A leaf belongs to the first half that reads it."""
     halves = dict(graph.roles)
     readers: dict[Node, set[str]] = {node: {"forward"} for node in graph.outputs.values()}
     for node in graph.nodes:
@@ -209,7 +209,7 @@ def _kind(node: Node, half: str) -> str:
 
 
 def _partners(boxes: Mapping[Node, Box]) -> tuple[tuple[Box, Box], ...]:
-    """Each forward box with the gradient that leads on to the nodes before it; else with the last one."""
+    """Each forward box with the gradient that leads on to the nodes before it, or else with the last one."""
     forward = {node.serial: box for node, box in boxes.items() if box.half == "forward"}
     leads_on = {op for node in boxes for op in node.operands if op.adjoint_of != node.adjoint_of}
     chosen: dict[int, Node] = {}
@@ -229,7 +229,7 @@ class _Frames:
         self._sharing = Counter(node.serial for node in graph.nodes)
 
     def around(self, node: Node) -> Place:
-        """The scopes of the node; an adjoint is framed as that of its forward node, within the scopes they share."""
+        """The scopes of the node. A gradient has a frame for its forward node, inside the scopes that they share."""
         # What a composite became shares its serial: two of one op in one scope are framed apart.
         composite = node.serial if self._sharing[node.serial] > 1 else -1
         names = node.scope or self._served.get(node, ())
@@ -244,7 +244,7 @@ class _Frames:
 
 
 def exchange(shown: Picture, new: Mapping[Box, Box]) -> Picture:
-    """The picture with other boxes in place of some."""
+    """The picture with some boxes replaced."""
     return shown._replace(
         boxes=tuple(new.get(box, box) for box in shown.boxes),
         arrows=tuple(Arrow(new.get(tail, tail), new.get(head, head), text) for tail, head, text in shown.arrows),
@@ -253,7 +253,7 @@ def exchange(shown: Picture, new: Mapping[Box, Box]) -> Picture:
 
 
 def outline(boxes: Iterable[Box]) -> Iterator[Box | Frame | None]:
-    """The boxes inside their frames, as in a text: a frame opens, None closes the last one opened."""
+    """The boxes in their frames, as a sequence: a frame opens, and None closes the frame that was opened last."""
     inside: dict[Place, list[Box | Place]] = {(): []}
     for box in boxes:
         for depth, _ in enumerate(box.place):

@@ -1,6 +1,7 @@
-"""Pictures painted by graphnn itself, as SVG: it needs nothing installed, and the same picture is the same bytes.
+"""Pictures as SVG, painted by graphnn itself. Nothing need be installed, and a picture always has the same bytes.
 
-It draws the mirror and the plan, and all else where there is no Graphviz or a graph is too large for it.
+Pictures of both halves and of plans are painted here; others too, if there is no Graphviz, or a graph is too large for
+it.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _FRAMES = {
 
 
 def to_svg(shown: Picture, view: str) -> str:
-    """A picture of a view as one SVG document, of text and shapes alone: no script, no link, no reference."""
+    """A picture of a view as one SVG document, made of text and shapes, without scripts, links or references."""
     return sheet_to_svg(sheet_of(shown, view, fold=False))
 
 
@@ -80,7 +81,7 @@ def _box(box: Box, layout: Folded) -> Iterator[str]:
 
 
 def _shape(kind: str, look: str, left: float, top: float, right: float, bottom: float) -> Iterator[str]:
-    """Told apart by shape, without colours: inputs, parameters, backward nodes and updates."""
+    """The shapes of inputs, parameters, backward nodes and updates, which differ without colours too."""
     width, height = right - left, bottom - top
     if kind == "input":
         yield (

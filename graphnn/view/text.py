@@ -1,4 +1,4 @@
-"""Writing nodes: names, numbers, attributes and formulas, the same in listings and in pictures."""
+"""Nodes as text: names, numbers, attributes and formulas, which are the same in listings and in pictures."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..ops.elementwise import Elementwise, Map
 __all__ = ["apply", "attributes", "formula", "line", "names", "spec"]
 
 _FEW = 8
-"""Arrays of up to so many elements are written out."""
+"""Arrays of at most so many elements are written out."""
 _OPERAND = re.compile(r"\b[A-Za-z_]\w*(?![\w(])")
 """A name in a formula that is not that of a function."""
 
 
 def names(nodes: Iterable[Node]) -> dict[Node, str]:
-    """What a listing calls each node: its own name, its number when it is a scalar constant, else %0, %1 and so on."""
+    """The name of each node in a listing: its own name, the number of a scalar constant, else %0, %1 and so on."""
     found: dict[Node, str] = {}
     count = 0
     taken: set[str] = set()
@@ -48,7 +48,7 @@ def names(nodes: Iterable[Node]) -> dict[Node, str]:
 
 
 def apply(node: Node, called: Mapping[Node, str]) -> str:
-    """The node as an op applied to what its operands are called: `Sum(%3, axis=(0,))`."""
+    """The node as an op applied to the names of its operands: `Sum(%3, axis=(0,))`."""
     operands = [called[operand] for operand in node.operands]
     if isinstance(node, Map):
         return f"Map({formula(node, called)})"
@@ -113,5 +113,5 @@ def spec(node: Node) -> str:
 
 
 def line(text: str) -> str:
-    """A user's text on one line: what cannot be printed is spelled out."""
+    """A text of the user on one line, with characters that cannot be printed escaped."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
