@@ -156,6 +156,8 @@ def test_options_are_refused_by_name(monkeypatch):
         with pytest.raises(gn.BackendError, match=r"backend 'native': llvmlite is not installed; pip install 'graphnn"):
             gn.compile(x, backend="native")
     native.problem.cache_clear()
+    with pytest.raises(gn.GraphError, match="passes 3 is none of 'default', 'exact', 'none'"):
+        gn.compile(x, passes=3)
     with pytest.raises(gn.GraphError, match=r"updates is SGD, not a mapping .* gn.SGD\(lr=0.1\).updates\(loss\)"):
         gn.compile(x, gn.SGD(lr=0.1))
     with pytest.raises(gn.FeedError, match=r"fed by their names, as in f\(x=...\), not by their places"):

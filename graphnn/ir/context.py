@@ -21,6 +21,8 @@ from itertools import count
 from types import CodeType, FrameType
 from typing import Any, NamedTuple, Protocol
 
+from ..errors import GraphError
+
 __all__ = ["Origin", "Birth", "scope", "adjoint", "like", "standing_in", "recording", "birth"]
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -69,6 +71,9 @@ class scope:  # noqa: N801 - reads as a verb in a with statement
     Parameters that are declared inside get the scope as a prefix, as in `layer1.W`. Inputs keep their plain names,
     since a compiled program is called with those. Scopes can be nested.
 
+    Raises:
+        GraphError: when the name is not a string, or empty.
+
     >>> import graphnn as gn
     >>> with gn.scope("layer1"):
     ...     W = gn.Parameter("W", [[1.0, 2.0]])
@@ -77,6 +82,8 @@ class scope:  # noqa: N801 - reads as a verb in a with statement
     """
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise GraphError(f"scope: the name is a string, as in gn.scope('layer1'); got {name!r}.")
         self._name = name
 
     def __enter__(self) -> None:

@@ -101,6 +101,8 @@ class Parameter(Node):
             storage = constant_array(value, dtype=dtype)
         except DTypeError as error:
             raise DTypeError(f"Parameter '{name}': {error}") from None
+        except ValueError as error:
+            raise ShapeError(f"Parameter '{name}': the value is not an array: {error}") from None
         storage.flags.writeable = True
         scoped = ".".join((*current_scope(), name))
         self.__dict__.update(name=scoped, trainable=trainable, _storage=storage)
@@ -146,14 +148,15 @@ class Parameter(Node):
         """The value as an array of this parameter's shape and dtype.
 
         Raises:
-            DTypeError: when it is not numeric, or cannot be cast (a float to an integer).
+            DTypeError: when it is not numeric, or cannot be cast: a float to an integer, or one that is out of range.
             ShapeError: when its shape differs.
         """
         try:
             array = np.asarray(value)
         except ValueError as error:
             raise ShapeError(f"{self.label}: the value is not an array: {error}.") from None
-        if array.dtype.kind not in "buif" or not np.can_cast(array.dtype, self.dtype, casting="same_kind"):
+        integers = array.dtype.kind in "iu" and self.dtype.kind in "iu"
+        if array.dtype.kind not in "buif" or not (integers or np.can_cast(array.dtype, self.dtype, "same_kind")):
             raise DTypeError(
                 f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of dtype {array.dtype}."
             )
@@ -161,7 +164,14 @@ class Parameter(Node):
             raise ShapeError(
                 f"{self.label} is {self.spec} ({self.origin}) and cannot take a value of shape {array.shape}."
             )
-        return array.astype(self.dtype, copy=False)
+        cast = array.astype(self.dtype, copy=False)
+        if integers and not np.array_equal(cast, array):
+            limits = np.iinfo(self.dtype)
+            raise DTypeError(
+                f"{self.label} is {self.spec} ({self.origin}), from {limits.min} to {limits.max}, and cannot take "
+                f"{array.min()} to {array.max()}."
+            )
+        return cast
 
     @property
     def label(self) -> str:
@@ -259,4 +269,5 @@ def scalar_constant(node: Node) -> bool:
 def require_float(node: Node, what: str) -> None:
     """Refuse a node that has no gradient, because its dtype is not a float dtype."""
     if node.dtype.kind != "f":
-        raise DTypeError(f"{what}: {describe(node)} is not of a float dtype, so it has no gradient.")
+        mend = " Declare it with a float dtype, or with trainable=False." if isinstance(node, Parameter) else ""
+        raise DTypeError(f"{what}: {describe(node)} is not of a float dtype, so it has no gradient.{mend}")

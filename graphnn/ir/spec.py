@@ -206,7 +206,7 @@ def check_known(names: Iterable[str], sizes: Mapping[str, int]) -> None:
     """Check that `sizes` has exactly these names.
 
     Raises:
-        FeedError: for a missing or an unknown name.
+        FeedError: for a missing or an unknown name, or a size that is no number.
     """
     names = sorted(set(names))
     missing = [name for name in names if name not in sizes]
@@ -217,3 +217,6 @@ def check_known(names: Iterable[str], sizes: Mapping[str, int]) -> None:
             f"sizes {'missing: ' + ', '.join(missing) if missing else 'unknown: ' + ', '.join(unknown)}. "
             + (f"This program has {', '.join(names)}: pass {example}." if names else "This program has none.")
         )
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 0:
+            raise FeedError(f"size {name} is {size!r}; it must be a number, 0 or more.")

@@ -94,7 +94,13 @@ class Optimizer:
         if accumulate < 1:
             raise GraphError(f"accumulate is {accumulate!r}; it must be 1 or more batches.")
         self.schedule, self.groups, self.accumulate, self.name = schedule, tuple(groups), accumulate, name
-        self._initial_lr = float(lr)
+        try:
+            self._initial_lr = float(lr)
+        except (TypeError, ValueError):
+            raise GraphError(
+                f"{type(self).__name__}: lr is {lr!r}; it is a number. What changes it is schedule=, and "
+                "parameters are given to updates(loss, params=[...])."
+            ) from None
         self._states: dict[tuple[Parameter | None, str], Parameter] = {}
 
     def __repr__(self) -> str:

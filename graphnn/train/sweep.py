@@ -16,6 +16,7 @@ from ..executable import Executable
 from ..ir.graph import Graph
 from ..ir.leaf import Constant, Parameter
 from ..ir.node import Node, describe
+from ..runtime.feeds import check_number
 from ..runtime.orders import Shuffle
 from ..transform.replicas import replicate
 from ..transform.stabilise import stabilise
@@ -125,7 +126,8 @@ def sweep(
     rates = [optimizer.lr] if lrs is None else [float(lr) for lr in lrs]
     if not seeds or not rates:
         raise GraphError("sweep: there is nothing to sweep: give at least one seed and one learning rate.")
-    models = [declare(seed) for seed in seeds]
+    check_number(f"max_epoch is {max_epoch!r}", max_epoch, least=1)
+    models = [_declared(declare, seed) for seed in seeds]
     for seed, other in zip(seeds[1:], models[1:], strict=True):
         _check_alike(models[0], other, seeds[0], seed)
     replicas = list(product(range(len(seeds)), rates))
@@ -172,6 +174,13 @@ def _differing(models: Sequence[Model]) -> list[Parameter]:
         for name, p in first.parameters.items()
         if p.trainable or any(not np.array_equal(p.storage, m.parameters[name].storage) for m in others)
     ]
+
+
+def _declared(declare: Callable[[Any], Model], seed: Any) -> Model:
+    model = declare(seed)
+    if not isinstance(model, Model):
+        raise GraphError(f"sweep: declare({seed!r}) gives {type(model).__name__}, not a gn.Model.")
+    return model
 
 
 def _check_alike(a: Model, b: Model, seed: Any, other: Any) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from ..compile import compile
 from ..errors import FeedError, GraphError
 from ..executable import Executable
+from ..runtime.feeds import check_number
 from ..runtime.loop import showing
 from ..runtime.orders import Shuffle
 from ..view import plot
@@ -132,11 +133,16 @@ class Trainer:
 
         Raises:
             FeedError, ShapeError, LabelError: for data that does not fit the model. Nothing is trained then.
+            GraphError: when `callbacks` is no sequence of functions.
             NonFiniteError: when the loss or a parameter becomes NaN or infinite. The parameters are then as after the
                 last good step, and the error names the node.
         """
         if eval_interval is not None and eval_interval < 1:
             raise FeedError(f"eval_interval is {eval_interval!r}; it must be 1 or more, or None.")
+        check_number(f"max_epoch is {max_epoch!r}", max_epoch, least=0)
+        _check_callbacks(callbacks)
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) != 2):
+            raise FeedError(f"validation is a pair (x, t) of samples and labels, not {type(validation).__name__}.")
         self.eval_interval = eval_interval
         if validation is not None:
             self.model.evaluate(*validation, metrics)  # what does not fit is refused before anything is trained
@@ -221,6 +227,13 @@ class Trainer:
 
     def __repr__(self) -> str:
         return f"<Trainer of {self.model!r} by {self.optimizer!r}: {self.epoch} epochs on {self.backend}>"
+
+
+def _check_callbacks(callbacks: Any) -> None:
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise GraphError(
+            f"callbacks is {callbacks!r}; it is a sequence of functions of the trainer, as in [gn.EarlyStopping()]."
+        )
 
 
 class _Watch:

@@ -75,7 +75,7 @@ def select(passes: str | Sequence[Pass], default: Sequence[Pass]) -> tuple[Pass,
             return tuple(p for p in default if p.numerics == "exact")
         case "none":
             return required
-        case str():
+        case _ if isinstance(passes, str) or not isinstance(passes, Sequence):
             raise GraphError(f"passes {passes!r} is none of 'default', 'exact', 'none'; or pass a sequence of passes.")
     for p in passes:
         if not isinstance(p, Pass):

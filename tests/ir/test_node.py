@@ -75,6 +75,32 @@ def test_parameters_own_their_value():
     np.testing.assert_array_equal(p.value, [1, 2])
     with pytest.raises(gn.GraphError, match="only the value"):
         p.name = "q"
+    with pytest.raises(gn.ShapeError, match="Parameter 'ragged': the value is not an array"):
+        gn.Parameter("ragged", [[1.0, 2.0], [3.0]])
+
+
+def test_integers_never_wrap_into_a_parameter():
+    small, positive = gn.Parameter("small", np.int8(3)), gn.Parameter("positive", np.uint8(3))
+    small.value, positive.value = -128, 200
+    assert (small.value, positive.value) == (-128, 200)
+    with pytest.raises(gn.DTypeError, match=r"'small' is i8\[\] .* from -128 to 127, and cannot take 300 to 300"):
+        small.value = 300
+    with pytest.raises(gn.DTypeError, match=r"'positive' is u8.* from 0 to 255, and cannot take -1"):
+        positive.value = -1
+    with pytest.raises(gn.DTypeError, match="cannot take a value of dtype float64"):
+        positive.value = 2.5
+    assert (small.value, positive.value) == (-128, 200)
+
+
+def test_a_parameter_of_integers_cannot_learn():
+    W = gn.Parameter("W", [[1, 2], [3, 4]])
+    with pytest.raises(gn.DTypeError, match=r"'W' i64.* no gradient. Declare it with a float dtype, or with trainable"):
+        gn.SGD().updates(gn.Sum(gn.Input("x", ("N", 2)) @ W))
+
+
+def test_a_scope_has_a_name():
+    with pytest.raises(gn.GraphError, match=r"as in gn.scope\('layer1'\); got 3"):
+        gn.scope(3)
 
 
 def test_integer_parameters_stay_integers():

@@ -101,6 +101,12 @@ def test_memory_without_sizes_prints_the_formula(capsys):
     assert "⌈40·N⌉" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("size", [-3, 2.5, True])
+def test_a_size_is_a_number(size):
+    with pytest.raises(gn.FeedError, match=f"size N is {size}; it must be a number, 0 or more"):
+        gn.compile(gn.Exp(gn.Input("x", ("N",)))).memory(N=size)
+
+
 def test_the_arena_is_what_was_foretold():
     x = gn.Input("x", ("N", 7))
     f = gn.compile(gn.Sum(gn.Exp(x) * gn.Tanh(x)))

@@ -204,4 +204,12 @@ def test_data_that_does_not_fit_is_refused_before_anything_is_trained():
             trained.fit(x, t, 1, 8)
     with pytest.raises(gn.LabelError):
         trained.fit(X, T, 1, 8, validation=(X, T - 1))
+    with pytest.raises(gn.FeedError, match=r"validation is a pair \(x, t\) of samples and labels, not ndarray"):
+        trained.fit(X, T, 1, 8, validation=X)
+    for callbacks in ([3], gn.EarlyStopping()):
+        with pytest.raises(gn.GraphError, match=r"callbacks is .* a sequence of functions .* \[gn.EarlyStopping\(\)\]"):
+            trained.fit(X, T, 1, 8, callbacks=callbacks)
+    for epochs in (-1, 1.5):
+        with pytest.raises(gn.FeedError, match=r"max_epoch is .*; it must be a number, 0 or more"):
+            trained.fit([(X, T)], max_epoch=epochs)
     assert bits(trained) == before and trained.epoch == 0

@@ -136,6 +136,8 @@ def test_groups_have_rates_and_options_of_their_own():
         (lambda a, b: gn.SGD(groups=[gn.Group([a], speed=3)]).updates(a * a), "SGD has no option 'speed'"),
         (lambda a, b: gn.SGD(nesterov=True), "looks ahead along the momentum, which is 0"),
         (lambda a, b: gn.SGD(accumulate=0), "accumulate is 0"),
+        (lambda a, b: gn.Adam([a, b]), r"Adam: lr is \[<'a' f32\[\] .* given to updates\(loss, params="),
+        (lambda a, b: gn.SGD(lr=lambda step: 0.1), "it is a number. What changes it is schedule="),
         (lambda a, b: gn.SGD().updates(a * a, max_value=0), "max_value is 0"),
         (lambda a, b: gn.Average(decay=1.0), "decay is 1.0"),
     ],

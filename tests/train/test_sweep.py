@@ -199,6 +199,10 @@ def test_what_cannot_be_swept_is_refused():
         gn.sweep(other_constant, gn.SGD(), X, T, seeds=[0, 1])
     with pytest.raises(gn.GraphError, match="at least one seed and one learning rate"):
         gn.sweep(declare, gn.SGD(), X, T, lrs=[])
+    with pytest.raises(gn.GraphError, match=r"declare\(0\) gives int, not a gn.Model"):
+        gn.sweep(lambda seed: 3, gn.SGD(), X, T)
+    with pytest.raises(gn.FeedError, match="max_epoch is 0; it must be a number, 1 or more"):
+        gn.sweep(declare, gn.SGD(), X, T, max_epoch=0)
     with pytest.raises(gn.FeedError, match="batch_size is 0"):
         gn.sweep(declare, gn.SGD(), X, T, batch_size=0)
     with pytest.raises(gn.GraphError, match="SGD has no parameter for its rate yet"):
