@@ -1,1 +1,1 @@
-"""Values of the same rows: what a kernel over rows depends on, whatever language it is written in."""
+"""Kernels over rows, for any backend that generates code: their structure, without the text of the code."""

@@ -1,8 +1,8 @@
-"""Row programs: what a kernel over rows depends on, and the phases in which it goes over a row.
+"""Row programs: the structure of a kernel over rows, and the phases in which it goes over a row.
 
-A fold is complete when all elements of a row have been seen. So the first phase goes as far as the folds of what is
-given, each later one on from what was folded before it, and a step runs in the last phase that is early enough for
-all that read it.
+The result of a reduction is known only after all elements of a row. So a kernel goes over each row in phases. The first
+phase computes reductions of the operands, and each later phase uses the results of those before it. A step runs in the
+last phase that is early enough for all its readers.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ __all__ = ["Folded", "Mapped", "Marked", "Operand", "Phase", "Picked", "RowProgr
 
 @dataclass(frozen=True)
 class Operand:
-    """An array: a value for each element of the rows ("whole"), for each row ("row"), for each place in a row, whatever
-    the row ("column"), or one for all ("still")."""
+    """An array, and how many values it has.
+
+    "whole": one for each element; "row": one for each row; "column": one for each position in a row, the same in all
+    rows; "still": one.
+    """
 
     kind: Literal["whole", "row", "column", "still"]
     dtype: DType
     along: Stride = "none"
-    """How it moves from element to element of a row."""
+    """How the array moves from element to element of a row."""
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """A formula of earlier values, which it knows by names."""
+    """A formula of earlier values, which have names in it."""
 
     formula: Formula
     names: tuple[str, ...]
@@ -42,7 +45,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Folded:
-    """A function folded over each row."""
+    """A reduction of each row."""
 
     how: Fold
     argument: int
@@ -50,7 +53,7 @@ class Folded:
 
 @dataclass(frozen=True)
 class Summed:
-    """A function folded over all rows, for each place in a row."""
+    """A reduction over all rows, for each position in a row."""
 
     how: Fold
     argument: int
@@ -58,7 +61,7 @@ class Summed:
 
 @dataclass(frozen=True)
 class Picked:
-    """The element of each row that a label names."""
+    """The element of each row at the position of its label."""
 
     argument: int
     labels: int
@@ -67,7 +70,7 @@ class Picked:
 
 @dataclass(frozen=True)
 class Marked:
-    """One number at the label's place, another elsewhere."""
+    """One number at the position of the label, and another one elsewhere."""
 
     labels: int
     dtype: DType
@@ -80,15 +83,15 @@ Step: TypeAlias = "Mapped | Folded | Summed | Picked | Marked"
 
 @dataclass(frozen=True)
 class RowProgram:
-    """What a kernel over rows depends on: values are numbered, operands first, then steps."""
+    """The structure of a kernel over rows. Values are numbered: operands first, then those of steps."""
 
     width: int
     operands: tuple[Operand, ...]
     steps: tuple[Step, ...]
     results: tuple[tuple[int, Operand], ...]
-    """Which values come out, and how their arrays lie."""
+    """The values that are results, and their arrays."""
     axes: tuple[Axis, ...]
-    """The axes of rows, outermost first; an array is dense along one when row lies behind row."""
+    """The axes of rows, outermost first. An array is dense along an axis if its rows follow each other in memory."""
 
     @property
     def arrays(self) -> tuple[Operand, ...]:
@@ -107,7 +110,7 @@ class RowProgram:
         return step.how.result if isinstance(step, (Folded, Summed)) else step.dtype
 
     def is_whole(self, value: int) -> bool:
-        """Has a value one part for each element of a row?"""
+        """Does the value have a part for each element of a row?"""
         if value < len(self.operands):
             return self.operands[value].kind == "whole"
         step = self.step(value)
@@ -130,7 +133,7 @@ class RowProgram:
 
     @cached_property
     def kept(self) -> frozenset[int]:
-        """The values of elements that a later phase than their own reads."""
+        """The values of elements that are read in a later phase."""
         runs = self._runs()
         return frozenset(
             x for value in runs for x in arguments(self.step(value)) if x in runs and self.is_whole(x)
@@ -138,7 +141,7 @@ class RowProgram:
         )  # fmt: skip
 
     def _runs(self) -> dict[int, int]:
-        """The phase of each step's value: as early as can be for folds, as late as can be for the rest."""
+        """The phase of the value of each step: as early as possible for reductions, as late as possible for the others."""
         first = len(self.operands)
         there = dict.fromkeys(range(first), 0)
         runs: dict[int, int] = {}
@@ -156,8 +159,10 @@ class RowProgram:
 
 @dataclass(frozen=True)
 class Phase:
-    """One walk over a row: values of the row made before it, values of elements, and what is folded of them, over the
-    row and over all rows."""
+    """One pass over a row: values of the row that are computed first, values of elements, and reductions of elements.
+
+    `folds` are reductions over the row, and `sums` those over all rows.
+    """
 
     rows: list[int] = field(default_factory=list)
     wholes: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Reading rows: a body over rows as the structure that its kernel depends on, and the numbers of one step."""
+"""Reading rows: the row program of a step over rows, and the numbers for its kernel."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .program import Folded, Mapped, Marked, Operand, Picked, RowProgram, Step, 
 __all__ = ["read_rows"]
 
 _BY_ROW = ("whole", "row")
-"""The kinds of arrays that move from row to row."""
+"""The kinds of arrays that differ from row to row."""
 
 
 def read_rows(node: Rows, ins: tuple[np.ndarray, ...], outs: tuple[np.ndarray, ...]) -> tuple[RowProgram, list[int]]:
-    """The program of a step, and what varies: sizes and strides of the axes of rows, strides along them.
+    """The row program of a step, and its numbers: sizes and strides of the axes of rows, and strides along rows.
 
     Raises:
-        NoKernel: for a step that is none of rows.
+        NoKernel: for a step that cannot be computed by rows.
     """
     whole = _whole(node.body)
     arrays = (*ins, *outs)
@@ -55,7 +55,7 @@ def read_rows(node: Rows, ins: tuple[np.ndarray, ...], outs: tuple[np.ndarray, .
 
 
 def _whole(body: RowBody) -> Any:
-    """The shape of the rows with their elements."""
+    """The shape of all rows with their elements."""
     shape: Shape = next(step.x.shape for step in body.steps if isinstance(step, Reduction))
     return shape
 
@@ -72,17 +72,17 @@ def _kind(stand: Node, array: np.ndarray, whole: Shape) -> Operand:
 
 
 def _is_sum(node: Reduction) -> bool:
-    """Is it a fold over all rows, rather than over each?"""
+    """Is it a reduction over all rows, rather than of each row?"""
     return node.x.ndim - 1 not in node.axes
 
 
 def _as_element(kind: Operand, width: int) -> DType:
-    """A dtype as large as what an array holds of a row: axes are read as if that were one element."""
+    """A dtype as large as the part of an array for one row, so that axes can be merged as if that were an element."""
     return np.dtype((np.void, kind.dtype.itemsize * width)) if kind.kind == "whole" else kind.dtype
 
 
 def _steps(body: RowBody, whole: Shape) -> tuple[tuple[Step, ...], Mapping[Node, int]]:
-    """The steps, and the number of each node's value; views are those of their operands."""
+    """The steps, and the number of the value of each node; a view has that of its operand."""
     values = {stand: i for i, stand in enumerate(body.operands)}
     steps: list[Step] = []
     for node in body.steps:
