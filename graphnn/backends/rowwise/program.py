@@ -141,7 +141,7 @@ class RowProgram:
         )  # fmt: skip
 
     def _runs(self) -> dict[int, int]:
-        """The phase of the value of each step: as early as possible for reductions, as late as possible for the others."""
+        """The phase of the value of each step: the first possible for reductions, the last possible for the others."""
         first = len(self.operands)
         there = dict.fromkeys(range(first), 0)
         runs: dict[int, int] = {}
