@@ -1,10 +1,11 @@
 """The CuPy backend: the plan becomes CUDA kernels, made from the formulas and groups that the native backend has.
 
 A step of the plan becomes launches of kernels (`lower`): CUDA C++ text written from formulas (`formulas`, `maps`,
-`folds`, `rowwise`, `scans`, `labels`, `products`), one module a program; loops and branches become the launches of
-their bodies (`control`). Memory on the device lies as it lies on the host (`mirror`), parameters have a copy there
-(`copies`), and all that is asked of CuPy is in `device`. A step that has no kernel, of a user's own op, runs on NumPy,
-and `explain()` names it.
+`folds`, `rowwise`, `scans`, `labels`, `products`, `rectified`), one module a program; large products are cuBLASLt's
+(`blaslt`), with what it does beside where it passes its `trial`; loops and branches become the launches of their bodies
+(`control`). Memory on the device lies as it lies on the host (`mirror`), parameters have a copy there (`copies`), and
+all that is asked of CuPy is in `device`. A step that has no kernel, of a user's own op, runs on NumPy. `explain()`
+names it, and who multiplies (`notes`).
 """
 
 from __future__ import annotations
