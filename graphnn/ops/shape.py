@@ -247,8 +247,10 @@ class Repeat(Node, role="repeat"):
 
     def forward(self, xp: Any, *arrays: Any) -> Any:
         """A view."""
-        shape = arrays[0].shape
-        return xp.broadcast_to(arrays[0], (*shape[: self.axis], self.n, *shape[self.axis + 1 :]))
+        x, axis = arrays[0], self.axis
+        shape, strides = (*x.shape[:axis], self.n, *x.shape[axis + 1 :]), (*x.strides[:axis], 0, *x.strides[axis + 1 :])
+        # Not broadcast_to: that sets the strides of all axes of size 1 to 0, so a batch of one would lie otherwise.
+        return xp.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
     def view(self, dense: bool) -> bool | None:
         """Always, with stride 0 along the axis."""

@@ -64,7 +64,31 @@ NETS = {
     "images of 8": lambda: images(8),
     "sequences": sequences,
 }
-WIDE = {"images of 12": lambda: images(12), "images of 21, in groups": lambda: images(21, 2)}
+
+
+def of_layers(build, *features):
+    """A net of `gn.nn` layers between an input and the scores."""
+    hidden = build(gn.Input("x", ("N", *features)))
+    with gn.scope("scores"):
+        return trained(gn.nn.affine(hidden, 3), features)
+
+
+def mean(x):
+    return gn.Mean(x, axis=tuple(range(2, x.ndim)) if x.ndim == 4 else 1)
+
+
+WIDE = {
+    "images of 12": lambda: images(12),
+    "images of 21, in groups": lambda: images(21, 2),
+    "mean of images": lambda: of_layers(lambda x: mean(gn.nn.conv(x, 8, 3)), 3, 9, 9),
+    "normalised images": lambda: of_layers(lambda x: mean(gn.nn.batch_norm(gn.nn.conv(x, 8, 3))), 3, 9, 9),
+    "normalised rows": lambda: of_layers(lambda x: gn.nn.layer_norm(gn.nn.affine(x, 30)), 20),
+    "the best of a row": lambda: of_layers(lambda x: gn.TopK(gn.nn.affine(x, 30), 5)[0], 20),
+    "all rows with all": lambda: of_layers(lambda x: (x @ x.T) @ gn.nn.affine(x, 8), 20),
+    "less the mean of the batch": lambda: of_layers(lambda x: x - gn.Mean(x, axis=0, keepdims=True), 20),
+    "a recurrent cell": lambda: of_layers(lambda x: mean(gn.nn.recurrent(x, 16)), 6, 5),
+    "a transformer's block": lambda: of_layers(lambda x: mean(gn.nn.transformer_block(x, heads=4)), 6, 16),
+}
 
 
 @pytest.fixture
