@@ -19,7 +19,7 @@ from ..ir.node import Call, Node, describe
 from ..ir.spec import Spec
 from ..plan.memory import Plan, Step
 
-__all__ = ["Placed"]
+__all__ = ["Placed", "owner"]
 
 
 class Placed:
@@ -178,3 +178,14 @@ def _static(node: Node, arrays: Mapping[Node, Any], sizes: Mapping[str, int]) ->
         shared = any(np.may_share_memory(value, arrays[operand]) for operand in node.operands)
         return np.array(value) if shared else np.asarray(value)
     return value
+
+
+def owner(array: np.ndarray) -> np.ndarray:
+    """The array that has the memory of a view. NumPy's `as_strided` puts an object of its own between the two."""
+    while True:
+        base = array.base
+        if base is not None and not isinstance(base, np.ndarray):
+            base = getattr(base, "base", None)
+        if not isinstance(base, np.ndarray):
+            return array
+        array = base

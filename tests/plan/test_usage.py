@@ -15,6 +15,7 @@ from graphnn.backends.numpy import program as numpy_program
 from graphnn.backends.numpy.bound import Bound
 from graphnn.backends.numpy.loop import Loop
 from graphnn.backends.numpy.program import NumpyProgram
+from graphnn.backends.placed import owner
 from graphnn.plan.memory import ALIGNMENT
 from graphnn.plan.usage import live_bytes, live_formulas, read_bytes
 from graphnn.runtime.rewind import Rewind
@@ -29,8 +30,7 @@ def held(*things):
             continue
         seen.add(id(thing))
         if isinstance(thing, np.ndarray):
-            while isinstance(thing.base, np.ndarray):
-                thing = thing.base
+            thing = owner(thing)
             owners[id(thing)] = thing.nbytes
         elif isinstance(thing, (list, tuple, set)):
             todo += thing

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..placed import owner
 from .device import Device
 
 __all__ = ["Mirror"]
@@ -49,8 +50,7 @@ class Mirror:
         if found is not None:
             stretch, memory = found
             return int(memory.ptr) + place - stretch.ctypes.data
-        while isinstance(array.base, np.ndarray):  # of many parts of a constant the whole is sent, and once
-            array = array.base
+        array = owner(array)  # of many parts of a constant the whole is sent, and once
         low, high = np.lib.array_utils.byte_bounds(array)
         if (low, high) not in self._constants:
             memory = self._device.allocate(high - low)
