@@ -1,9 +1,10 @@
-"""Bands: images so laid out that every tap of a window sees its places in one run.
+"""Bands: a layout of images for convolutions, in which each tap of a window reads one run of memory.
 
-There is a band for each tap along all axes but the first: the image shifted by that tap and cut to the window's
-places along those axes, row after row, zeros around. A tap along the first axis begins some rows further on. That is
-a copy for each tap along one axis, where columns have one for each tap along all. Several images share a band row by
-row, where one has too few places for a vector.
+A tap is one position inside the window, and a place is one position of the window on the image. Laying out the image
+as columns, one for each tap, copies it once for every tap. Bands need fewer copies: one for each combination of taps
+along all axes but the first. Such a band holds the rows of the image, shifted by the tap and cut to the places along
+those axes, with zeros for the padding. A tap along the first axis needs no copy: it reads the same band, beginning
+some rows further on. If one image has too few places for a vector, several images are laid side by side in each row.
 
 Source: M. Cho and D. Brand, MEC: Memory-efficient Convolution for Deep Neural Network, ICML 2017,
 https://arxiv.org/abs/1706.06873. The runs of rows for windows that move by several are this project's own.
@@ -29,20 +30,34 @@ Index = tuple[slice, ...]
 
 @dataclass
 class Bands:
-    """Images' bands, where each tap's places begin in them, and the copies that fill them."""
+    """The bands of one or several images, and how they are filled and read."""
 
     array: np.ndarray
+    """The memory that is read: the bands, or the image itself."""
     taps: np.ndarray
+    """For each tap of the window, the offset in bytes of its first place in `array`."""
     laid: bool = False
-    """Are they made, or is it the image?"""
+    """True if `array` holds bands, false if it is the image."""
     copies: list[Copy] = field(default_factory=list)
+    """The copies from the images that fill the bands."""
 
 
 def lay_bands(
     window: Window, images: np.ndarray, places: tuple[int, ...], room: np.ndarray, start: int, together: bool
 ) -> Bands:
-    """The bands of images (samples, channels, *positions) in some memory, for places from a row on; unless they are
-    treated together, an image itself where it serves as it lies."""
+    """The bands of images of shape (samples, channels, *positions).
+
+    If the images are not treated together, have no padding, and lie so that each tap already reads one run, the image
+    itself is read, and nothing is copied.
+
+    Args:
+        window: the window that moves over the images.
+        images: the images whose bands are laid.
+        places: the number of places along each axis.
+        room: the memory for the bands.
+        start: the first row of places.
+        together: whether several images are treated together.
+    """
     image, [samples, channels, *_] = images[0], images.shape
     strides = [s * by for s, by in zip(image.strides[1:], window.stride, strict=True)]
     if not together and not any(map(sum, window.padding)) and in_one_run(strides, places, image.itemsize):
@@ -70,8 +85,11 @@ def lay_bands(
 
 
 def _runs(window: Window, places: int) -> tuple[list[tuple[int, int]], list[int]]:
-    """The rows that the taps along the first axis see, as runs: their first position, and how many, a stride apart.
-    And for each tap with which of all these rows its places begin."""
+    """The rows of the padded image that the taps along the first axis read, and where each tap begins among them.
+
+    The rows are given as runs: the position of a run's first row, and its number of rows, which are a stride of the
+    window apart. Second, for each tap, the number of the row of its first place, counted over all runs.
+    """
     kernel, stride, dilation = window.kernel[0], window.stride[0], window.dilation[0]
     runs: list[tuple[int, int]] = []
     first_rows = {}
@@ -91,8 +109,11 @@ def _runs(window: Window, places: int) -> tuple[list[tuple[int, int]], list[int]
 def within(
     window: Window, firsts: Sequence[int], places: tuple[int, ...], image: tuple[int, ...]
 ) -> tuple[Index, Index] | None:
-    """Which of so many places along each axis see the image, and which positions of it, when the first place sees such
-    a position of the padded image; None where no place does."""
+    """The places from which a tap reads the image rather than its padding, and the positions that it reads there.
+
+    `firsts` are the positions in the padded image that the first place reads, one for each axis. `places` and `image`
+    are the numbers of places and of positions along each axis. None if every place reads padding.
+    """
     at, positions = [], []
     for first, count, size, step, (before, _) in zip(firsts, places, image, window.stride, window.padding, strict=True):
         shift = first - before
@@ -105,13 +126,13 @@ def within(
 
 
 def in_one_run(strides: Sequence[int], sizes: Sequence[int], item: int) -> bool:
-    """Do elements along these axes lie side by side, in order?"""
+    """Do the elements along these axes lie side by side, in order? Strides and the size of an item are in bytes."""
     dense = [item * prod(sizes[a + 1 :]) for a in range(len(sizes))]
     return all(n == 1 or by == run for by, run, n in zip(strides, dense, sizes, strict=True))
 
 
 def offsets(sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
-    """The bytes to each element of an array with these sizes and strides, in order."""
+    """The offset in bytes of each element of an array with these sizes and strides, in the order of the elements."""
     total = np.zeros(1, np.int64)
     for size, stride in zip(sizes, strides, strict=True):
         total = np.add.outer(total, np.arange(size) * stride).reshape(-1)
@@ -119,5 +140,5 @@ def offsets(sizes: Sequence[int], strides: Sequence[int]) -> np.ndarray:
 
 
 def shaped(room: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The beginning of some memory, in a shape."""
+    """The first elements of some memory, as an array of a shape."""
     return room.reshape(-1)[: prod(shape)].reshape(shape)

@@ -1,8 +1,9 @@
-"""The driver: kernels that walk a tape, and that run whole epochs over it. The same for every program.
+"""The driver: the kernels that call a tape's kernels one by one, and that run whole epochs. They suit every program.
 
-A tape is an array of pairs of words, a kernel's address and that of its own words. A run of a loop is told its
-arrays, sizes and position in words too (`loops`), and leaves the position there, so it can be read from outside
-while it runs, and gone on with.
+An entry of a tape is two words: the address of a kernel, and the address of the words that are its arguments. The
+kernel that runs epochs reads its arrays, its sizes and its position, an epoch and a step, from words as well (`loops`).
+It writes the position back after every step. So Python can read how far a run has come, and can call the kernel again
+to continue from there.
 """
 
 from __future__ import annotations
@@ -20,22 +21,45 @@ __all__ = [
 RUN_WORDS = (
     "gather", "gathers", "before", "befores", "after", "afters", "record", "records", "patch", "patches",
 )  # fmt: skip
-"""What one batch's run needs: tapes and how long they are; records (from, to, bytes); patches (where, base, bytes a
-row): words that hold an address in the data, which moves with the batch."""
+"""The words for the run of one batch. A name in the plural is the length of what the name before it points to.
+
+- `gather`, `before`, `after`: the tapes that gather the batch, compute the outputs, and then update
+- `record`: a table of (source, target, bytes of one value), an entry for each scalar output that is recorded
+- `patch`: a table of (address of a word, base, bytes of a row), an entry for each word that holds an address in the
+  data; before a batch the word is set to base + bytes of a row * first sample of the batch
+"""
 
 LOOP_WORDS = (
     "epochs", "steps", "size", "samples", "shuffled", "full", "odd", "last", "budget", "stop", "order", "rows",
     "epoch", "step", "failed",
 )  # fmt: skip
-"""What a loop needs and leaves: epochs to run; steps an epoch; rows a batch; samples an epoch's order holds; whether
-there are orders; the runs of full batches and of the odd last one; the step that is odd; steps to run at most; an
-address to look at for a wish to stop; the place in the orders and the rows of the batch at hand, which the gathering
-kernels read; the epoch and step it stands at; the entry that failed, counted from 1, those of `after` from below 0."""
+"""The words that `loop_kernel` reads and writes. Read:
+
+- `epochs`, `steps`: the epochs to run, and the steps of each
+- `size`, `samples`: the rows of a full batch, and the samples of an epoch
+- `shuffled`: the address of the epochs' orders of samples, or 0 if they are not shuffled
+- `full`, `odd`: the addresses of the `RUN_WORDS` of full batches, and of the last batch if it is smaller
+- `last`: the step of the smaller batch, or -1
+- `budget`: the most steps that one call may run
+- `stop`: the address of a word that is not 0 if the run is to stop
+
+Written in each step, for the gathering kernels:
+
+- `order`, `rows`: the address of the batch's first sample in the orders, and the rows of the batch
+
+Read and written:
+
+- `epoch`, `step`: the position of the run
+- `failed`: the number of the entry that failed: 1, 2, ... in `before`, and -1, -2, ... in `after`
+"""
 
 
 @cache
 def tape_kernel() -> str:
-    """Walks a tape. Words: the tape, its length. Returns 0, or the number of the entry that stopped it, from 1."""
+    """Calls the kernels of a tape in order. Its words: the tape's address, and its number of entries.
+
+    It returns 0, or the number of the entry whose kernel stopped it, counted from 1.
+    """
     w = Writer()
     tape, count = w.word("ptr"), w.word()
     walk(w, tape, count, lambda index: w.do(f"ret i64 {w.put(f'add nsw i64 {index}, 1')}"))
@@ -43,7 +67,10 @@ def tape_kernel() -> str:
 
 
 def walk(w: Writer, tape: str, count: str, on_failure: Callable[[str], None]) -> None:
-    """Write the calls of a tape's kernels, one by one; `on_failure` writes what happens when one stops."""
+    """Write a loop that calls a tape's kernels in order.
+
+    `on_failure` writes what is done if a kernel returns another number than 0. It is given the index of the entry.
+    """
     with w.loop(count) as index:
         entry = w.offset(tape, (index, 16))
         kernel = w.put(f"load ptr, ptr {entry}, align 8")
@@ -58,7 +85,10 @@ def walk(w: Writer, tape: str, count: str, on_failure: Callable[[str], None]) ->
 
 
 def move_words(w: Writer, table: str, count: str, place: str) -> None:
-    """Write the setting of words that hold an address in data: of (where, base, stride) each, base + place * stride."""
+    """Write a loop that moves the addresses which some words hold.
+
+    `table` has `count` entries of (address of the word, base, stride). The word is set to base + place * stride.
+    """
     with w.loop(count) as index:
         entry = w.offset(table, (index, 24))
         where = w.put(f"load ptr, ptr {entry}, align 8")
@@ -69,7 +99,10 @@ def move_words(w: Writer, table: str, count: str, place: str) -> None:
 
 @cache
 def gather_kernel(row: int | None) -> str:
-    """Copies the rows of a batch. Words: target, data, the loop's words; bytes a row, unless they are few and fixed."""
+    """Copies the rows of a batch from the data, in the order of the epoch.
+
+    Its words: the target's address; the data's; that of the loop's words; the bytes of a row, if `row` is None.
+    """
     w = Writer()
     target, data, loop = w.word("ptr"), w.word("ptr"), w.word("ptr")
     bytes_ = str(row) if row is not None else w.word()
@@ -89,9 +122,10 @@ def _field(w: Writer, base: str, names: tuple[str, ...], name: str) -> str:
 
 @cache
 def loop_kernel() -> str:
-    """Runs epochs of batches. Words: as `LOOP_WORDS` says, at `words` itself.
+    """Runs epochs of batches. Its words are `LOOP_WORDS`, in that order.
 
-    Returns 0 when all are done, 1 when the budget of steps is used up, 2 when it was wished to stop, 3 for a failure.
+    It returns 0 if all epochs are done, 1 if the budget of steps is used up, 2 if the word at `stop` asked it to stop,
+    and 3 if a kernel failed.
     """
     w = Writer()
     _Loop(w).write()
@@ -137,7 +171,7 @@ class _Loop:
         w.start(w.labels("never")[0])
 
     def _step(self, epoch: str, step: str) -> None:
-        """One batch: feed it, compute, record, update."""
+        """One batch: feed it, compute the outputs, record them, update."""
         w = self.w
         size, samples = self.get("size"), self.get("samples")
         odd = w.put(f"icmp eq i64 {step}, {self.get('last')}")
@@ -183,7 +217,7 @@ class _Loop:
         move_words(self.w, self.field(run, "patch", "ptr"), self.field(run, "patches"), first)
 
     def _record(self, run: str, epoch: str, step: str) -> None:
-        """Copy the scalar outputs to where they are recorded."""
+        """Copy the scalar outputs to the place of this step in their records."""
         w = self.w
         table = self.field(run, "record", "ptr")
         before = w.put(f"mul nsw i64 {epoch}, {self.get('steps')}")
@@ -200,7 +234,7 @@ class _Loop:
 
 @cache
 def finite_kernel(dtype: DType) -> str:
-    """Stops the program when an element is NaN or infinite. Words: a dense array, its count."""
+    """Stops the program if an element is NaN or infinite. Its words: a dense array, and its number of elements."""
     w = Writer()
     place, count = w.word("ptr"), w.word()
     kind = register_type(dtype)

@@ -1,6 +1,7 @@
-"""Indices: which kernel, and its words, for ops that follow labels and indices in arrays of any layout.
+"""Indices: the kernel calls of ops that read or write where labels and indices point, in arrays of any layout.
 
-Every index is checked before: by the caller, or by a kernel in front. So no kernel that follows one looks again.
+Every index is checked before it is followed, by the caller or by a check kernel earlier in the program. So the kernels
+here do not check it again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ __all__ = ["INDICES", "lower_check"]
 
 Arrays: TypeAlias = "tuple[np.ndarray, ...]"
 Seen: TypeAlias = "tuple[np.ndarray, Sequence[int | None]]"
-"""An array, and which axis of its own it moves along for each axis of a loop; None where it stays."""
+"""An array, and for each axis of a loop the axis of the array that it goes along. None if the array stays in place."""
 
 
 def lower_check(dims: Sequence[Dim], labels: np.ndarray, classes: int) -> list[Invocation]:
@@ -38,7 +39,7 @@ def lower_check(dims: Sequence[Dim], labels: np.ndarray, classes: int) -> list[I
 
 
 def _axes(dims: Sequence[Dim], shape: Sequence[int], arrays: Sequence[Seen]) -> tuple[tuple[Axis, ...], list[int]]:
-    """The axes of arrays that move along axes of their own, and their numbers."""
+    """The axes of a loop over arrays, and the sizes and strides that the kernel reads as words."""
     moves = [[0 if own[a] is None else x.strides[own[a]] for x, own in arrays] for a in range(len(shape))]  # type: ignore[index]  # mypy does not follow the test
     return make_axes(dims, shape, moves, tuple(x.dtype for x, _ in arrays))
 
@@ -46,8 +47,9 @@ def _axes(dims: Sequence[Dim], shape: Sequence[int], arrays: Sequence[Seen]) -> 
 def _follow(
     dims: Sequence[Dim], shape: Sequence[int], arrays: Sequence[Seen], points: int
 ) -> tuple[tuple[Axis, ...], Nest, list[int]]:
-    """The axes along which an index stands, the first so many, and those of the slices behind; the numbers of both.
+    """The loop over the indices, the loop nest over the slice at each index, and the words of both.
 
+    The first `points` axes of the loop go through the indices; the rest go through the slice that an index points to.
     The arrays are result, operand and index.
     """
     outer, words = _axes(dims[:points], shape[:points], arrays)
@@ -98,12 +100,15 @@ def _scatter_add(node: Any, ins: Arrays, out: np.ndarray, declared: Any, working
 
 
 def _around(node: Any, index: np.ndarray, ndim: int) -> list[int | None]:
-    """The axes of an array in which one axis stands where the index has its own."""
+    """How an array is read that has one axis, the one pointed along, where the loop has all axes of the index.
+
+    For each axis of the loop, the array's axis; None for the axes of the index, along which the index itself moves.
+    """
     return [a if a < node.axis else None if a < node.axis + index.ndim else a - index.ndim + 1 for a in range(ndim)]
 
 
 def _inside(node: Any, index: np.ndarray, ndim: int) -> list[int | None]:
-    """The axes of the index, which stand from an axis on."""
+    """How the index is read: its axes are those of the loop from the node's axis on. None for all others."""
     return [a - node.axis if node.axis <= a < node.axis + index.ndim else None for a in range(ndim)]
 
 
@@ -123,7 +128,7 @@ def _scatter_elements(node: Any, ins: Arrays, out: np.ndarray, declared: Any, wo
 
 
 def _beside(node: Any, array: np.ndarray) -> list[int | None]:
-    """All axes but the one that the index points along."""
+    """How an array with the index's axes is read: along all but the one that the index points along, which is None."""
     return [None if a == node.axis else a for a in range(array.ndim)]
 
 

@@ -1,7 +1,8 @@
-"""Samples: kernels that go through a batch sample by sample, so that what is made on the way stays in the cache.
+"""Samples: kernels that go through a batch sample by sample, so that intermediate arrays stay in the cache.
 
-In each round, for a sample or some, such a kernel moves parts of arrays and multiplies matrices, in the order given.
-Moves alike but for where they begin are one loop nest in a loop over a table of places, however many taps a window has.
+Such a kernel runs in rounds. Each round treats one sample, or a few, with the same list of actions: copies, additions,
+transpositions and matrix products. Copies that differ only in where they begin become one loop nest, which runs once
+for each entry of a table of places. So the code does not grow with the number of taps of a window.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from .writer import Writer
 __all__ = ["BLOCK", "Action", "Moves", "Multiplication", "Transposition", "samples_kernel"]
 
 BLOCK = 256
-"""Steps of a block: as many of B's vectors stay in the nearest cache while all rows of A are multiplied with them."""
+"""Steps along the inner axis in a block of a product.
+
+So many vectors of B stay in the nearest cache while all rows of A are multiplied with them.
+"""
 
 
 @dataclass(frozen=True)
 class Moves:
-    """Copies from one array to another, or additions to it, of parts of one form."""
+    """Parts of one array that are copied to another, or added to it. All parts have the same axes."""
 
     target: int
     source: int
@@ -37,7 +41,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Transposition:
-    """A matrix of each of some samples, transposed from one array to another."""
+    """A matrix of each sample of the round, written transposed into another array."""
 
     target: int
     source: int
@@ -45,27 +49,36 @@ class Transposition:
 
 @dataclass(frozen=True)
 class Multiplication:
-    """A product of arrays: its result, A, B, and C where there is one."""
+    """A matrix product. `arrays` are its result, A, B, and C if it adds one."""
 
     product: Product
     arrays: tuple[int, ...]
     blocks: bool = False
-    """Are its steps taken in blocks, each added to the result of those before?"""
+    """Is the inner axis divided into blocks, each of which adds its product to the result?"""
 
 
 Action: TypeAlias = "Moves | Transposition | Multiplication"
-"""What is done for each sample. Arrays are named by their numbers."""
+"""What is done in each round. An array is given by its number among the kernel's arrays."""
 
 
 @cache
 def samples_kernel(dtype: DType, arrays: int, actions: tuple[Action, ...]) -> str:
-    """The kernel.
+    """The kernel that runs the actions in each round. Offsets and strides are in bytes.
 
-    Its words: for each array a pointer and the bytes from round to round (none for what is made on the way); the
-    rounds; then for each action its own. Moves have the bytes from the tables' beginning to their own table, pairs
-    of bytes in target and source; how many pairs; and the numbers of their axes. Transpositions have how many, the
-    bytes from one to the next in target and source, then as `write_transposed`. Products have the bytes to their
-    tables of steps and rows, where they have them; in blocks, how many steps; then as `Loops`. At the end the tables.
+    Its words, in order:
+
+    - for each array, a pointer, and the stride from round to round: 0 for an intermediate array, which is reused
+    - the number of rounds
+    - for each action, in order, the words of its kind:
+        - `Moves`: the offset of its table from the beginning of the tables; the number of the table's entries; the
+          sizes and strides of the axes that vary
+        - `Transposition`: the number of matrices; the stride from one to the next in target and in source; then those
+          of `write_transposed`
+        - `Multiplication`: the offsets of its tables of steps and of rows, if it has them; in blocks, the number of
+          steps; then those of `Loops`
+    - the tables
+
+    An entry of the table of `Moves` is a pair: the offset of the part in the target and in the source.
     """
     w = Writer()
     firsts = [(w.word("ptr"), w.word()) for _ in range(arrays)]
