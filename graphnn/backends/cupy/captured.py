@@ -1,6 +1,7 @@
-"""Captured steps: one step, and a row of them up to a whole epoch, as graphs that one call launches.
+"""Captured steps: CUDA graphs of several steps of a loop, at most of an epoch, each launched by a single call.
 
-Graphs keep the words they were captured with: what changes from step to step is read from device memory.
+A graph keeps the arguments that its kernels had at capture. So kernels read all that changes from step to step, such
+as the number of the step, from device memory.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from .writer import Launch
 __all__ = ["Captured"]
 
 LONGEST, NODES = 64, 16384
-"""So many steps are captured as one replay, at most, and so many launches unless a step has more. Not measured."""
+"""A graph has at most LONGEST steps, and at most NODES launches unless one step has more. Not measured."""
 
 
 class Captured:
-    """The steps of an epoch as replays; the last step is another one where its batch is."""
+    """The steps of an epoch as replays, the calls that launch captured graphs.
+
+    `full` holds the launches of a step with a full batch. `odd` holds those of the last step if its batch is smaller,
+    else nothing. An epoch has `steps` steps.
+    """
 
     def __init__(self, bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], steps: int) -> None:
         self._device, self._steps = bound.device, steps
@@ -31,15 +36,19 @@ class Captured:
         self._replays = self._capture(ready[0], ready[1])
 
     def launch(self, step: int, most: int) -> int:
-        """Launch the replay that begins with a step: all of it, for a graph has no parts."""
+        """Launch the replay that begins with this step, and return its number of steps.
+
+        A graph cannot be launched in part, so `most`, the number of steps asked for, has no effect.
+        """
         replay, count = self._replays[step % self._steps]
         replay()
         return count
 
     def _warm_up(self, bound: Bound, launches: Sequence[Ready]) -> None:
-        """Launch everything once with the program stopped, so that nothing happens but that kernels are loaded.
+        """Launch everything once before the capture, so that the driver loads all kernels.
 
-        Products of the library happen all the same: what they have updated is put back.
+        The status is set to stopped, so kernels return at once and change nothing. Products of the library do not look
+        at the status and run all the same. The parameters that they update are fetched before and restored after.
         """
         bound.fetch_updates()
         self._device.upload(bound.room.status.ptr, np.array([-1, 0], np.int64))
@@ -48,7 +57,7 @@ class Captured:
         bound.send_parameters()
 
     def _capture(self, full: Sequence[Ready], odd: Sequence[Ready]) -> dict[int, tuple[Replay, int]]:
-        """By the step that it begins with in an epoch, each replay and its number of steps."""
+        """Each replay and its number of steps, by the number in the epoch of the step that it begins with."""
         whole = self._steps - bool(odd)
 
         def capture(times: int, last: Sequence[Ready]) -> Replay:

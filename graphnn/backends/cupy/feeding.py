@@ -1,6 +1,7 @@
-"""Feeding: kernels that bring a batch to where the program reads it, keep its scalar outputs, and count the steps.
+"""Feeding: kernels that copy a batch into the inputs of a program, record its scalar outputs, and count the steps.
 
-The number of the step stands in device memory behind the status, so that one captured step serves them all.
+The number of the step is in device memory, right behind the status. So one captured step can be replayed for every
+step of a loop.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from .writer import Kernel, Launch, Writer, launch
 __all__ = ["STATUS_BYTES", "lower_gather", "lower_place", "lower_record", "lower_tick"]
 
 STATUS_BYTES = 16
-"""Two words: the code of the check that has stopped the program, and the number of steps done."""
+"""The size of the status: two words, the code of the check that has stopped the program, and the steps done so far."""
 _STEP = "status[1]"
 
 
 def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, int], at: Site) -> list[Launch]:
-    """The launch that copies the samples of a step into `out`: those that `order` names, or without it, in a row.
+    """The launch that copies the samples of a step into `out`.
 
-    `data` and `order` are addresses; `epoch` is how many steps one has, samples of a batch, and samples. The orders
-    of epochs follow each other.
+    `data` is the address of all samples. `order` is the address of their order in each epoch, one epoch after the
+    other, as int64; with 0, samples are taken in the order of the data. `epoch` holds three numbers: the steps of an
+    epoch, the samples of a batch, and all samples, which is the length of an order.
     """
     if not out.size:
         return []
@@ -33,7 +35,7 @@ def lower_gather(out: np.ndarray, data: int, order: int, epoch: tuple[int, int, 
 
 
 def lower_place(out: np.ndarray, data: int, at: Site) -> list[Launch]:
-    """The launch that copies all of an input into `out`: a batch of one sample, the same at every step."""
+    """The launch that copies an input into `out` that is the same at every step. It is a gather of a single sample."""
     if not out.size:
         return []
     words = [at(out), data, 0, out.size, out.size, 1, 0, 0]
@@ -53,7 +55,7 @@ def _gather_kernel(dtype: DType, shuffled: bool) -> Kernel:
 
 
 def lower_record(value: np.ndarray, records: int, at: Site) -> list[Launch]:
-    """The launch that keeps a scalar as that of this step, in an array of all steps."""
+    """The launch that writes a scalar output into `records`, the address of an array with an element for each step."""
     return [launch(_record_kernel(value.dtype), [records, at(value)], 1)]
 
 
@@ -67,7 +69,7 @@ def _record_kernel(dtype: DType) -> Kernel:
 
 
 def lower_tick() -> list[Launch]:
-    """The launch that counts the step."""
+    """The launch that adds 1 to the number of steps done."""
     return [launch(_tick_kernel(), [], 1)]
 
 

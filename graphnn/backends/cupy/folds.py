@@ -1,12 +1,16 @@
-"""Folds: kernels that fold a formula over some axes, always in one order, so that its bits are always the same.
+"""Folds: kernels that reduce a formula over some axes, by a sum, a product, a maximum and the like.
 
-A sum is a fold of its operand; a contraction such as an einsum, of a product. How the work is shared out depends on
-sizes alone: with few elements, or very many results, each thread folds the elements of one result, one after the
-other. Else a block folds those of one result, thread t those whose number is t modulo the threads, and then halves of
-the threads in turn; or, where neighbouring results lie side by side, those of 32 results in eight rows of threads.
-Half floats are carried in single precision, as NumPy does.
-Where so few blocks would fold so many elements that most of the device were idle, each folds a part of them into the
-workspace, and a second launch folds the parts.
+A `Sum` folds its operand. A contraction, such as an einsum, folds a product of its operands. The order of a fold is
+fixed, so the same program on the same data gives the same bits. Sizes alone decide how the work is shared out:
+
+- "serial": each thread folds all elements of one result. This is for few elements, or very many results.
+- "block": each block folds the elements of one result. Thread t takes every element whose number is t modulo the
+  number of threads. The totals of the threads are then folded in halves: 128 with 128, 64 with 64, and so on.
+- "columns": each block folds 32 results that are neighbours in memory, in eight rows of threads.
+
+If there are few blocks and very many elements, most of the device would be idle. Then each block folds only a part of
+the elements into the workspace, and a second launch folds these partial results. Sums of half floats are carried in
+single precision, as in NumPy.
 """
 
 from __future__ import annotations
@@ -34,22 +38,22 @@ from .writer import THREADS, Kernel, Launch, Writer, launch
 __all__ = ["ROWS", "Folded", "both", "lower_fold", "neutral", "shared_out"]
 
 SERIAL = 32
-"""Up to so many elements are folded by one thread."""
+"""At most so many elements of a result are folded by a single thread."""
 MANY = 16384
-"""So many results keep the device busy with one thread each."""
+"""With at least so many results, a thread for each result keeps the device busy."""
 COLUMNS, ROWS = 32, 8
-"""Results, and threads for each, that a block has where neighbouring results lie side by side."""
+"""The results of a block, and the threads for each of them, when work is shared out by "columns"."""
 
 BUSY, PART = 512, 1 << 14
-"""So many blocks keep the device busy; so many elements at least make a part, which is more, so that no part is parted
-again. Not measured."""
+"""The number of blocks that keeps the device busy, and the least number of elements in a part. PART is larger than
+BUSY, the most parts that a result has, so the fold of partial results is not divided again. Not measured."""
 
 Sharing: TypeAlias = Literal["serial", "block", "columns"]
 
 
 @dataclass(frozen=True)
 class Folded:
-    """What is folded: a ufunc, over the formula of some sources, which has a dtype."""
+    """What is folded: the ufunc, the formula with the names of its sources, and the dtype of the formula."""
 
     ufunc: str
     body: Formula
@@ -66,9 +70,9 @@ def lower_fold(
     out: np.ndarray,
     at: Site,
 ) -> list[Launch]:
-    """The launches that fold the formula of the sources over some axes into `out`, where those have size 1.
+    """The launches that fold the formula over the axes `over`, and write into `out`, where these axes have size 1.
 
-    `dims` and `shape` are the sizes of all axes, as declared and in numbers.
+    `dims` and `shape` are the sizes of all axes of the formula, as declared and in numbers.
 
     Raises:
         NoKernel: for a ufunc that is not known here.
@@ -105,14 +109,17 @@ def lower_fold(
 
 
 def _fold_parts(ufunc: str, dims: Sequence[Dim], partials: np.ndarray, out: np.ndarray, at: Site) -> list[Launch]:
-    """The launch that folds partial results, which lie along the last axis."""
+    """The launches that fold partial results along their last axis."""
     how = Folded(ufunc, name("x"), ("x",), partials.dtype)
     result = out.reshape(*partials.shape[:-1], 1)
     return lower_fold(how, [*dims, Size("parts")], partials.shape, [len(dims)], [partials], result, at)
 
 
 def shared_out(elements: int, results: int, side_by_side: bool = False) -> Sharing:
-    """How the work is: by the elements of each result, and whether those of neighbouring results lie side by side."""
+    """How the work is shared out, for a number of elements per result and a number of results.
+
+    `side_by_side` says that the elements of neighbouring results are neighbours in memory.
+    """
     if elements <= SERIAL or results >= MANY:
         return "serial"
     return "columns" if side_by_side else "block"
@@ -134,7 +141,7 @@ def _fold_kernel(
 
 
 class _Fold:
-    """Writes a fold, with the work shared out in one of three ways; of a part of the elements, into partial results."""
+    """Writes a fold, with the work shared out in one of three ways. If `parted`, each block writes a partial result."""
 
     def __init__(
         self,
@@ -154,13 +161,13 @@ class _Fold:
         self.kind = register_type(self.carried)
 
     def serial(self) -> None:
-        """A thread for each result."""
+        """Write the fold with a thread for each result."""
         base = self.across.offsets(self.w.thread(self.across.count))
         self._fold("0", "1", base)
         self._finish("total", base[0])
 
     def block(self) -> None:
-        """A block for each result: its threads' totals are folded in halves."""
+        """Write the fold with a block for each result. The totals of its threads are folded in halves."""
         w = self.w
         w.leave_when_stopped()
         w.share(self.carried, "totals", THREADS)
@@ -175,7 +182,7 @@ class _Fold:
             self._finish("totals[0]", self._place(block, base[0]))
 
     def columns(self) -> None:
-        """Rows of threads for neighbouring results: the rows' totals are folded from the first to the last."""
+        """Write the fold with rows of threads for neighbouring results. Totals are folded row by row."""
         w = self.w
         w.leave_when_stopped()
         w.share(self.carried, "totals", THREADS)
@@ -191,17 +198,17 @@ class _Fold:
             self._finish("total", self._place(column, self.across.offsets(column)[0]))
 
     def _block(self) -> str:
-        """The number of the block, among those that have the same part."""
+        """The number of the block among all blocks for the same part."""
         return f"(long long)blockIdx.x / {self.parts}" if self.parts else "(long long)blockIdx.x"
 
     def _place(self, result: str, offset: str) -> str:
-        """Where a result goes: among partial results to those of the same one."""
+        """The offset in bytes at which a result is written. The partial results of one result are neighbours."""
         if not self.parts:
             return offset
         return f"(({result}) * {self.parts} + blockIdx.x % {self.parts}) * {self.carried.itemsize}"
 
     def _fold(self, first: str, step: str, base: list[str]) -> None:
-        """Fold every so many elements into `total`."""
+        """Write the loop that folds the elements `first`, `first + step` ... into `total`."""
         w, how = self.w, self.how
         w.line(f"{self.kind} total = {number(neutral(how.ufunc, self.carried), self.carried)};")
         last = self.along.count
@@ -222,12 +229,12 @@ class _Fold:
 
 
 def carried_in(result: DType) -> DType:
-    """The dtype in which a fold to that one is carried."""
+    """The dtype of the running value of a fold, for the dtype of its result."""
     return np.dtype(np.float32) if is_half(result) else result
 
 
 def neutral(ufunc: str, dtype: DType) -> Any:
-    """The value to begin with, which changes nothing.
+    """The neutral element of a ufunc: the value with which a fold begins.
 
     Raises:
         NoKernel: for a ufunc that is not known here.
@@ -248,7 +255,7 @@ def neutral(ufunc: str, dtype: DType) -> Any:
 
 
 def both(ufunc: str, dtype: DType, x: str, y: str) -> str:
-    """The fold of two values; NaN when one is. Sums of integers wrap."""
+    """The expression that folds two values. It is NaN if one of them is; sums and products of integers wrap around."""
     match ufunc, dtype.kind:
         case (("add" | "maximum" | "logical_or"), "b"):
             return f"{x} | {y}"

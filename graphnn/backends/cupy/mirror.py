@@ -1,8 +1,10 @@
-"""The mirror: which place on the device stands for which of the host's.
+"""The mirror: finds the address on the device that belongs to an array on the host.
 
-A program lies on the device as its arrays lie on the host: an arena of the same offsets, a copy of each parameter and
-each constant. So shapes, strides and views are made once, by NumPy, and an address is a matter of looking up. The
-host's memory is hardly touched, but for what is fed, read back, or computed by a step that has no kernel.
+Every array of a program exists twice: as a NumPy array on the host, and as memory on the device that is laid out in
+the same way. The arena on the device has the same offsets as the arena on the host, and each parameter and constant
+has a copy. So NumPy makes shapes, strides and views once, on the host, and the mirror translates addresses. The
+program hardly touches the host's memory: only for inputs, for results that are read back, and for steps that have no
+kernel and run on NumPy.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ __all__ = ["Mirror"]
 
 
 class Mirror:
-    """Stretches of the host's memory, and the device's memory for each."""
+    """Stretches of the host's memory, and for each the memory of the device that mirrors it.
+
+    A stretch is a range of the host's memory without gaps: the arena, or the storage of one parameter.
+    """
 
     def __init__(self, device: Device) -> None:
         self._device = device
@@ -30,7 +35,10 @@ class Mirror:
         self._constants: dict[tuple[int, int], tuple[np.ndarray, Any]] = {}
 
     def add(self, array: np.ndarray, memory: Any) -> None:
-        """Let memory of the device stand for that of a contiguous array, to which there is no other way in."""
+        """Add a stretch: the memory of a contiguous array, and the memory of the device that mirrors it.
+
+        Stretches must not overlap.
+        """
         if array.nbytes:
             begin = array.ctypes.data
             place = bisect_right(self._begins, begin)
@@ -38,11 +46,14 @@ class Mirror:
             self.stretches.insert(place, (array.reshape(-1).view(np.uint8), memory))
 
     def keep(self, array: np.ndarray, memory: Any) -> None:
-        """Let memory of the device stand for an array that is neither sent nor fetched."""
+        """Let memory of the device mirror an array whose bytes are never copied, in either direction."""
         self._constants[np.lib.array_utils.byte_bounds(array)] = array, memory
 
     def address(self, array: np.ndarray) -> int:
-        """Where an array begins on the device; one that lies in no stretch is a constant, and sent."""
+        """The address on the device of the first element of an array; 0 for an empty array.
+
+        An array outside all stretches is a constant. Its bytes are sent to the device when it is first asked for.
+        """
         if not array.size:
             return 0
         place: int = array.__array_interface__["data"][0]
@@ -50,12 +61,12 @@ class Mirror:
         if found is not None:
             stretch, memory = found
             return int(memory.ptr) + place - stretch.ctypes.data
-        array = owner(array)  # of many parts of a constant the whole is sent, and once
+        array = owner(array)  # a constant is sent whole, and once for all its views
         low, high = np.lib.array_utils.byte_bounds(array)
         if (low, high) not in self._constants:
             memory = self._device.allocate(high - low)
             self._device.upload(memory.ptr, np.ctypeslib.as_array((ctypes.c_uint8 * (high - low)).from_address(low)))
-            self._constants[low, high] = array, memory  # the array too: its place is not to be another's
+            self._constants[low, high] = array, memory  # holding the array keeps its address from being reused
         return int(self._constants[low, high][1].ptr) + place - low
 
     def _find(self, place: int) -> tuple[np.ndarray, Any] | None:
@@ -63,17 +74,17 @@ class Mirror:
         return self.stretches[at] if at >= 0 and place < self._begins[at] + self.stretches[at][0].nbytes else None
 
     def download(self, arrays: Iterable[np.ndarray]) -> None:
-        """Bring the host's arrays up to date; constants are."""
+        """Copy arrays from the device to the host. Constants are left out, since they never change."""
         for part, address in self._parts(arrays):
             self._device.download(part, address)
 
     def upload(self, arrays: Iterable[np.ndarray]) -> None:
-        """Send what the host wrote into arrays."""
+        """Copy arrays from the host to the device, after the host has written into them."""
         for part, address in self._parts(arrays):
             self._device.upload(address, part)
 
     def _parts(self, arrays: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, int]]:
-        """The bytes from the first to the last of each array, and where the device has them."""
+        """For each array in a stretch: its bytes on the host, from first to last, and their address on the device."""
         for array in arrays:
             low, high = np.lib.array_utils.byte_bounds(array)
             found = self._find(low) if array.size else None

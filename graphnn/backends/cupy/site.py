@@ -1,4 +1,4 @@
-"""The site: where a program lies on the device, and who multiplies large matrices there."""
+"""The site: what lowering knows of the device. It gives addresses of arrays, and has the library multiply matrices."""
 
 from __future__ import annotations
 
@@ -16,42 +16,45 @@ from .layouts import Epilogue, Product, even_steps, matrix_of
 __all__ = ["Address", "Multiply", "Site"]
 
 LARGE = 32**3
-"""Multiplications from which a product is left to the library. Not measured: it awaits a GPU."""
+"""A product with at least so many multiplications is left to the library. Not measured: it awaits a GPU."""
 
 
 class Address(int):
-    """A word that is an address."""
+    """A word (an argument of a kernel) that is an address on the device, and not a number."""
 
 
 @dataclass(frozen=True)
 class Multiply:
-    """A product by the library, which is given the stream to run on."""
+    """A product of matrices that the library computes. `run` is called with the stream to run on."""
 
     run: Callable[[int], None]
     onto: bool
-    """Is it added to what is there, an update that nothing could hold back?"""
+    """Is the product added to what `out` holds? It then updates a parameter, and no failed check can stop it."""
     epilogue: Epilogue = Epilogue.NONE
     code: int = 0
 
 
 @dataclass(frozen=True)
 class Site:
-    """What lowering asks of the device: called with an array of the host's twin, it says where that begins."""
+    """What lowering asks of the device. Called with an array of the host, it gives the array's address on the device.
+
+    Each array of a program on the host has its counterpart on the device; see `mirror`.
+    """
 
     address: Callable[[np.ndarray], int]
     workspace: np.ndarray
-    """What stands for the workspace of the device."""
+    """The array on the host that mirrors the workspace, the scratch memory that all programs share."""
     library: BlasLt | None = None
     precision: str = "float32"
     folds: bool = True
-    """May updates be folded into products of the library, which do not ask whether a check has stopped the program?"""
+    """May the library's products update parameters? They run even when a check has stopped the program."""
 
     def __call__(self, array: np.ndarray) -> Address:
-        """Where an array begins on the device."""
+        """The address on the device of an array's first element."""
         return Address(self.address(array))
 
     def partials(self, shape: tuple[int, ...], dtype: DType) -> np.ndarray:
-        """An array of the workspace, whose values last from a launch to the next."""
+        """An array in the workspace for partial results. Its values last until the next launch, and no longer."""
         return self.workspace[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
 
     def multiply(
@@ -64,12 +67,15 @@ class Site:
         vector: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> Multiply | None:
-        """`x @ w` into `out`, with `alpha` added to it times that, with an epilogue with that done to it; of matrices,
-        or of stacks of them.
+        """The call of the library that writes `x @ w` into `out`, for matrices or stacks of matrices.
 
-        None where the library does not do it.
+        With `alpha`, a scalar on the device, it adds `alpha * (x @ w)` to `out` instead. An epilogue is applied to
+        the product before it is written. It may need `vector`, a bias to add or the place for sums of columns, and
+        `mask`, a bit for each element.
+
+        None when the library cannot compute this product, or when the product is too small to be worth it.
         """
-        halves = out.itemsize == 2  # a scalar for them would have to be of single precision
+        halves = out.itemsize == 2  # their `alpha` would have to be in single precision
         if self.library is None or out.dtype.kind != "f" or (alpha is not None and (halves or not self.folds)):
             return None
         arrays, steps = (x, w, out), even_steps(out.shape[:-2], (x, w, out))

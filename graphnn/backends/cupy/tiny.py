@@ -1,9 +1,9 @@
-"""Tiny nets: one kernel of one block that runs many steps, everything it computes in memory that the block shares.
+"""Tiny nets: a single kernel with a single block that runs many steps of a loop, in the block's shared memory.
 
-A launch costs microseconds, and so does each node of a captured graph, which is more than a tiny net has to compute.
-Here the kernels of a step become functions that the block calls one after the other, each for all its blocks in turn,
-with a barrier between; arena and parameters lie in shared memory while it runs. The functions are the texts of the
-kernels, so a loop has the bits that its steps have one by one.
+A launch costs microseconds, and so does each node of a captured graph. That is longer than a tiny net computes. So
+here the kernels of a step become functions, which one block calls in order. The block does the work of all blocks of
+a kernel, one after the other, with a barrier after each. While it runs, the arena and the parameters are in shared
+memory. The functions have the text of the kernels, so a loop gives the same bits as its steps one by one.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ from .writer import THREADS, Kernel, Launch
 __all__ = ["Tiny", "make_tiny"]
 
 SHARED = 48 << 10
-"""Bytes that a block may share on every GPU without asking."""
+"""The bytes of shared memory that a block may use on every GPU, without opting in to more."""
 BLOCKS = 4
-"""Blocks for each launch of a step, on average: with more, several multiprocessors would be faster. Not measured."""
+"""A net is tiny if its launches have at most so many blocks on average. With more, several multiprocessors would be
+faster than one. Not measured."""
 
 
 def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], steps: int) -> Tiny | None:
-    """The steps of an epoch as one kernel, where the net is tiny; the last step is another one where its batch is."""
+    """The steps of an epoch as one kernel, or None if the net is not tiny.
+
+    `full` holds the launches of a step with a full batch. `odd` holds those of the last step if its batch is smaller,
+    else nothing. An epoch has `steps` steps.
+    """
     launches = [launch for launch in (*full, *odd) if isinstance(launch, Launch)]
     if len(launches) < len(full) + len(odd) or any(launch.gate for launch in launches):
         return None
@@ -45,7 +50,8 @@ def make_tiny(bound: Bound, full: Sequence[Launched], odd: Sequence[Launched], s
 
 @dataclass(frozen=True)
 class _Stretch:
-    """Memory of the device that the block keeps a copy of: where it lies, its bytes, and where the copy begins."""
+    """A range of device memory that the block copies into shared memory: its address, its bytes, and the offset of the
+    copy in shared memory."""
 
     address: int
     size: int
@@ -53,7 +59,7 @@ class _Stretch:
 
 
 class _Home:
-    """The arena and the parameters, as they lie in shared memory one after the other."""
+    """The layout of shared memory: the arena and the parameters, one after the other."""
 
     def __init__(self, bound: Bound) -> None:
         self.stretches: list[_Stretch] = []
@@ -63,7 +69,7 @@ class _Home:
             self.size += aligned(array.nbytes)
 
     def find(self, word: int) -> int | None:
-        """Where an address lies in shared memory; None for a number, or an address elsewhere."""
+        """The offset in shared memory of what is at an address; None for a number, or an address outside all copies."""
         if isinstance(word, Address):
             for stretch in self.stretches:
                 if stretch.address <= word < stretch.address + stretch.size:
@@ -72,12 +78,12 @@ class _Home:
 
 
 def rounded(size: int) -> int:
-    """The bytes that a kernel keeps for so many: steps of 4 KiB, so that one kernel serves many sizes of a batch."""
+    """The size in bytes, rounded up to a multiple of 4 KiB, so that one kernel serves many batch sizes."""
     return max(1, -(-size // 4096)) * 4096
 
 
 class Tiny:
-    """The kernel of a tiny net, and the words of its steps on the device."""
+    """The kernel of a tiny net, and on the device the table of the words (arguments) of the functions that it calls."""
 
     def __init__(
         self, bound: Bound, home: _Home, full: Sequence[Launched], odd: Sequence[Launched], steps: int
@@ -91,21 +97,21 @@ class Tiny:
         self._device.compile([self._kernel])
 
     def launch(self, step: int, most: int) -> int:
-        """Launch the kernel for so many steps."""
+        """Launch the kernel for `most` steps, and return this number. The device itself knows which step is next."""
         launch = Launch(self._kernel, [int(self._table.ptr), most], 1)
         self._device.run([self._device.ready(launch, self._status)])
         return most
 
 
 class _Text:
-    """Writes the kernel; the words that its calls take go into the table."""
+    """Writes the text of the kernel, and appends to the table the words that its calls take."""
 
     def __init__(self, home: _Home, table: list[int], steps: int) -> None:
         self.home, self.table, self.steps = home, table, steps
         self.functions: dict[Kernel, str] = {}
 
     def kernel(self, full: Sequence[Any], odd: Sequence[Any]) -> Kernel:
-        """The whole."""
+        """The kernel that runs all steps."""
         self.table.append(self.steps)
         epoch = f"words[{len(self.table) - 1}]"
         calls = [*self._steps(full, odd, epoch)]
@@ -128,7 +134,7 @@ class _Text:
         return Kernel(("const long long* table", "long long count"), "".join(body), shared)
 
     def _copies(self, back: bool) -> Iterator[str]:
-        """Copy each stretch into shared memory, or back."""
+        """The lines that copy each stretch into shared memory, or back to device memory."""
         for i in range(len(self.home.stretches)):
             address, size, begin = (f"words[{3 * i + n}]" for n in range(3))
             here, there = f"((char*)local)[{begin} + i]", f"((char*){address})[i]"
@@ -137,7 +143,7 @@ class _Text:
             yield f"  {head} {to} = {source};\n"
 
     def _steps(self, full: Sequence[Launch], odd: Sequence[Launch], epoch: str) -> Iterator[str]:
-        """The calls of a step; of another one for the last of an epoch, where that is."""
+        """The lines that run a step. If the last step of an epoch has a smaller batch, they choose between the two."""
         if not odd:
             yield from self._calls(full, "    ")
             return
@@ -162,7 +168,7 @@ class _Text:
 
     @staticmethod
     def _function(kernel: Kernel, name: str) -> Iterator[str]:
-        """A kernel as a function of the number of its block."""
+        """The lines of a kernel as a function. The number of the block becomes its first argument."""
         yield f"  auto {name} = [&]({', '.join(['unsigned block', *kernel.parameters])}) {{\n"
         yield kernel.body.replace("blockIdx.x", "block")
         yield "  };\n"
