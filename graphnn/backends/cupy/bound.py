@@ -31,7 +31,11 @@ __all__ = ["Bound", "Room"]
 
 @dataclass(frozen=True)
 class Room:
-    """The arena on the device, with its twin on the host; and the status, a word in which a check leaves its code."""
+    """The memory of a program: its arena and its status.
+
+    `arena` is the arena on the host, and `memory` the one on the device that mirrors it. `status` is memory of the
+    device. Its first word is 0, or the code of the check that has stopped the program.
+    """
 
     arena: np.ndarray
     memory: Any
@@ -39,7 +43,7 @@ class Room:
 
 
 class Bound(Lowered):
-    """A program's plan for one set of sizes: its works as calls, in order."""
+    """A program's plan for one set of sizes, as launches and NumPy calls in order."""
 
     def __init__(
         self,
@@ -78,12 +82,12 @@ class Bound(Lowered):
 
     @property
     def whole(self) -> bool:
-        """Is it all in kernels, so that a step can be captured?"""
+        """Does every step run in kernels, so that the program can be captured?"""
         return not any(work.calls for work in self.all_works)
 
     @property
     def products(self) -> list[Multiply]:
-        """The products that the library computes, those that a loop repeats once."""
+        """The products that the library computes. One that a loop repeats is listed once."""
         launched = (one for work in self.all_works for one in work.kernels)
         return list(dict.fromkeys(one for one in launched if isinstance(one, Multiply)))
 
@@ -99,7 +103,7 @@ class Bound(Lowered):
         return found
 
     def _ready(self, works: Iterable[Work[Launched]]) -> list[list[Ready] | Work[Launched]]:
-        """Launches in a row, and the works between them that are not in kernels."""
+        """The works in order: lists of launches, and between them the works that run on NumPy."""
         parts: list[list[Ready] | Work[Launched]] = []
         for work in works:
             if work.calls:
@@ -118,18 +122,18 @@ class Bound(Lowered):
             held.send()
 
     def note_updates(self) -> None:
-        """What was updated is newer on the device."""
+        """Note that the device now has newer values of the updated parameters than the host."""
         for held in self._updated:
             held.updated()
 
     def fetch_updates(self) -> None:
-        """Bring what products of the library update to the host, where there are some."""
+        """If products of the library update parameters, fetch all updated parameters to the host."""
         if any(product.onto for product in self.products):
             for held in self._updated:
                 held.fetch_for_writing()
 
     def send(self, feeds: Mapping[str, np.ndarray]) -> None:
-        """Feed the inputs on the device, and let nothing have stopped the program."""
+        """Send changed parameters and the inputs to the device, and reset the status."""
         self.send_parameters()
         self.device.upload(self.room.status.ptr, np.zeros(1, np.int64))
         self.feed(feeds)
@@ -139,7 +143,7 @@ class Bound(Lowered):
         """Run launches and NumPy calls in order.
 
         Raises:
-            LabelError, NonFiniteError: from the check that stopped it.
+            LabelError, NonFiniteError: from the check that stopped the program.
             BackendError: naming the node, when a NumPy call fails.
         """
         for part in parts:
@@ -169,7 +173,7 @@ class Bound(Lowered):
         self.fail(work)
 
     def step(self, feeds: Mapping[str, np.ndarray], take: Callable[[Sequence[np.ndarray]], None]) -> None:
-        """Run once; `take` is given the outputs before updates land."""
+        """Run once. `take` is called with the outputs, on the host, before updates are written to parameters."""
 
         def bring() -> None:
             self.mirror.download(self.outputs)
@@ -178,7 +182,7 @@ class Bound(Lowered):
         self.run_step(feeds, bring)
 
     def run_step(self, feeds: Mapping[str, np.ndarray], take: Call) -> None:
-        """Run once; `take` is called when the outputs are there, on the device, and before updates land."""
+        """Run once. `take` is called when the device has the outputs, before updates are written to parameters."""
         self.send(feeds)
         if self.unchecked:
             self.unchecked = False
@@ -190,21 +194,21 @@ class Bound(Lowered):
         self.note_updates()
 
     def kept(self, array: np.ndarray) -> Any:
-        """A copy on the device of what stands for an array, as CuPy has arrays."""
+        """A CuPy array with a copy of the values that the device has for an array of the host."""
         low, high = np.lib.array_utils.byte_bounds(array)
         begin = array.__array_interface__["data"][0] - low
         return self.device.keep(self.mirror.address(array) - begin, high - low, begin, array)
 
     @property
     def watching(self) -> list[list[Ready] | Work[Launched]]:
-        """What looks whether the outputs are finite."""
+        """The launches that check whether the outputs are finite."""
         return self._ready(self.works_before[sum(map(len, self.works[: self.plan.outputs_done])) :])
 
     @property
     def landing(self) -> list[list[Ready] | Work[Launched]]:
-        """What brings updates to their parameters."""
+        """The launches that copy updates into their parameters."""
         return self._ready(self.works_after[sum(map(len, self.works[self.plan.outputs_done :])) :])
 
     def by_step(self) -> list[list[list[Ready] | Work[Launched]]]:
-        """The parts of each step of the plan, to be timed."""
+        """For each step of the plan, its launches and NumPy calls, to be timed."""
         return [self._ready(group) for group in self.works]

@@ -1,4 +1,4 @@
-"""The device, by CuPy: memory, kernels, one stream on which everything happens in order, and what is captured of it.
+"""The device, used through CuPy: its memory, its kernels, and one stream that runs everything in order.
 
 This is all that the backend asks of CuPy. Nothing else of the package imports it.
 """
@@ -24,14 +24,15 @@ from .writer import Kernel, Launch
 __all__ = ["WORKSPACE", "Device", "Ready", "Replay", "open_device"]
 
 Ready: TypeAlias = "Callable[[], None]"
-"""A launch with all that CuPy would look up at each call."""
+"""A launch whose kernel and arguments are prepared. Calling it puts it on the stream."""
 Replay: TypeAlias = "Callable[[], None]"
-"""What was captured, to be launched at once."""
+"""A captured graph. Calling it launches the whole graph."""
 WORKSPACE = 32 << 20
-"""Bytes for what products of the library, and large sums, keep while they run; as all is done in order on one stream,
-one such stretch is enough for all programs."""
+"""The bytes of the workspace: scratch memory for products of the library and for large sums. One is enough for all
+programs, since everything runs in order on one stream."""
 OPTIONS = ("--std=c++17", "--fmad=false")
-"""Products and sums are fused where a kernel says so, and nowhere else: so fused steps keep the bits of steps apart."""
+"""Without `--fmad=false`, NVRTC could fuse a product and a sum into one rounding. Kernels say where they want that, so
+fused steps have the same bits as separate ones."""
 
 
 @cache
@@ -60,7 +61,7 @@ def open_device() -> Device:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """What the GPU or its driver refuses, as an error of this package."""
+    """Turns a failure of the GPU or its driver into an error of this package."""
     try:
         yield
     except RuntimeError as error:
@@ -68,7 +69,7 @@ def _failures() -> Iterator[None]:
 
 
 class Device:
-    """A GPU, and a stream on it."""
+    """A GPU, with the stream that this process uses on it."""
 
     def __init__(self) -> None:
         self._cupy = import_module("cupy")
@@ -77,16 +78,17 @@ class Device:
         self.stream = self._cupy.cuda.Stream(non_blocking=True)
         self.workspace = self.allocate(WORKSPACE)
         self.workspace_twin = np.empty(WORKSPACE, np.uint8)
-        """What stands for it on the host, where it is never touched, and so takes no memory."""
+        """The array on the host that mirrors the workspace, so that views of it have addresses. It is never read or
+        written, so it takes no memory."""
         self._functions: dict[str, Any] = {}
 
     # Memory ------------------------------------------------------------------------------------------------------
 
     def allocate(self, size: int) -> Any:
-        """Memory of so many bytes, which begins at `.ptr` and is given back when nothing refers to it.
+        """Allocate `size` bytes. They begin at address `.ptr`, and are freed when nothing refers to the result.
 
         Raises:
-            MemoryError: when there is not so much.
+            MemoryError: when the device has not so much free memory.
         """
         return self._cupy.cuda.alloc(max(1, size))
 
@@ -95,7 +97,7 @@ class Device:
         self._copy(address, source.ctypes.data, source.nbytes, self._runtime.memcpyHostToDevice)
 
     def download(self, target: np.ndarray, address: int) -> None:
-        """Copy bytes of the device into a contiguous array, once all that was asked for before is done."""
+        """Copy bytes of the device into a contiguous array, after all earlier work on the stream is done."""
         self._copy(target.ctypes.data, address, target.nbytes, self._runtime.memcpyDeviceToHost)
 
     def _copy(self, to: int, source: int, size: int, kind: int) -> None:
@@ -105,7 +107,10 @@ class Device:
                 self.stream.synchronize()
 
     def keep(self, address: int, size: int, begin: int, like: np.ndarray) -> Any:
-        """A CuPy array over a copy of so many bytes; it begins some bytes inside, with the layout of another array."""
+        """Copy `size` bytes from an address, and return a CuPy array over the copy.
+
+        The array begins `begin` bytes after the start of the copy, and has the shape, dtype and strides of `like`.
+        """
         memory = self.allocate(size)
         self._copy(memory.ptr, address, size, self._runtime.memcpyDeviceToDevice)
         return self._cupy.ndarray(like.shape, like.dtype, memory + begin, like.strides)
@@ -123,34 +128,38 @@ class Device:
 
     @cached_property
     def library(self) -> BlasLt | str:
-        """What multiplies large matrices, or why it does not work here."""
+        """The library for products of large matrices, cuBLASLt; or a sentence that says why it does not work here."""
         try:
             return BlasLt(load(), Workspace(int(self.workspace.ptr), WORKSPACE), self)
         except Exception as error:  # whatever looks for the library, or opens it, may fail in its own way
             return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
     def ready(self, launched: Launch | Multiply, status: int) -> Ready:
-        """A launch of a compiled kernel, or a product, to be called without arguments."""
+        """A compiled kernel's launch or a product of the library, ready to be called without arguments.
+
+        `status` is the address of the word at which kernels look whether a check has stopped the program.
+        """
         if isinstance(launched, Multiply):
             return partial(launched.run, self.stream.ptr)
         words = tuple(np.array([launched.gate or status, *launched.words], np.int64))
         return partial(self._functions[launched.kernel.name], (launched.blocks,), (launched.threads,), words)
 
     def run(self, launches: Sequence[Ready]) -> None:
-        """Launch in order; returns before they are done."""
+        """Launch in order, and return without waiting for the end."""
         with _failures(), self.stream:
             for launch in launches:
                 launch()
 
     def synchronize(self) -> None:
-        """Wait until all is done."""
+        """Wait until all work on the stream is done."""
         with _failures():
             self.stream.synchronize()
 
     def capture(self, body: Callable[[], None]) -> Replay:
-        """What a body would launch, as a graph: each call of the result launches all of it at once.
+        """Capture all that `body` launches as a CUDA graph. Each call of the result launches the whole graph.
 
-        Words are kept as they are. Nothing may be allocated, freed or copied to the host meanwhile.
+        The graph keeps the words (arguments) of the kernels as they are now. During the capture, nothing may be
+        allocated, freed or copied to the host.
         """
         with _failures(), self.stream, collector_paused():
             self.stream.begin_capture()
@@ -168,6 +177,6 @@ class Device:
         return replay
 
     def _abandon(self) -> None:
-        """End a capture that failed; what went wrong is the error to be seen, and not that the graph is broken."""
+        """End a capture that failed. The error of the body is the one to report, not the error of the broken graph."""
         with suppress(self._runtime.CUDARuntimeError):
             self.stream.end_capture()

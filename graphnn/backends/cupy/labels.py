@@ -1,4 +1,4 @@
-"""Labels and indices: kernels that check their range, and that take what they point at."""
+"""Checks of labels and of finite values, and the kernel that takes elements by index."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ __all__ = ["lower_finite_check", "lower_label_check", "lower_take"]
 def lower_take(
     dims: Sequence[Dim], out: np.ndarray, x: np.ndarray, index: np.ndarray, step: int, at: Site
 ) -> list[Launch]:
-    """The launch that writes into each element of `out` the one of `x` that stands `index` steps further.
+    """The launch that writes into each element of `out` an element of `x` that `index` chooses.
 
-    `x` and `index` have the shape of `out`, with strides of 0 where they do not move; `step` is in bytes. Indices
-    are checked beforehand.
+    `x` and `index` are views in the shape of `out`, with strides of 0 along axes that they do not have. For each
+    element of `out`, the address in `x` is that of the view's element plus `index * step`, where `step` is the stride
+    in bytes of the indexed axis. The kernel does not check the range of indices: that is done before.
     """
     if not out.size:
         return []
@@ -47,7 +48,7 @@ def _take_kernel(axes: tuple[Axis, ...], dtype: DType, labels: DType) -> Kernel:
 
 
 def lower_label_check(dims: Sequence[Dim], labels: np.ndarray, classes: int, code: int, at: Site) -> list[Launch]:
-    """The launch that stops the program, with a code, when a label is none of 0..classes-1."""
+    """The launch that writes `code` into the status, which stops the program, if a label is not in 0..classes-1."""
     if not labels.size:
         return []
     moved = [[stride] for stride in labels.strides]
@@ -56,18 +57,18 @@ def lower_label_check(dims: Sequence[Dim], labels: np.ndarray, classes: int, cod
 
 
 def lower_finite_check(array: np.ndarray, code: int, at: Site) -> list[Launch]:
-    """The launch that stops the program, with a code, when an element is NaN or infinite."""
+    """The launch that writes `code` into the status, which stops the program, if an element is NaN or infinite."""
     if not array.size:
         return []
     moved = [[stride] for stride in array.strides]
-    sizes = [Size(f"n{axis}") for axis in range(array.ndim)]  # any: one kernel for all batches
+    sizes = [Size(f"n{axis}") for axis in range(array.ndim)]  # named sizes: one kernel serves all batch sizes
     axes, words = make_axes(sizes, array.shape, moved, (array.dtype,))
     return [launch(_check_kernel(axes, array.dtype, "finite"), [at(array), *words, code], array.size, code)]
 
 
 @cache
 def _check_kernel(axes: tuple[Axis, ...], dtype: DType, what: str) -> Kernel:
-    """Every thread that finds something wrong writes the same code, so it does not matter which is last."""
+    """The kernel of a check. Threads that find something wrong write the same code, so their order has no effect."""
     w = Writer()
     place = w.pointer(dtype)
     walk = Walk(w, axes, [dtype.itemsize])
@@ -76,9 +77,9 @@ def _check_kernel(axes: tuple[Axis, ...], dtype: DType, what: str) -> Kernel:
     [offset] = walk.offsets(w.thread(walk.count))
     value = w.put(memory_type(dtype), f"*at({place}, {offset})")
     if what == "label":
-        wrong = f"(unsigned long long){value} >= {classes}"  # as an unsigned number -1 is the largest
+        wrong = f"(unsigned long long){value} >= {classes}"  # negative labels are large unsigned numbers
     elif dtype.itemsize == 2:
-        wrong = f"({value} & 0x7c00) == 0x7c00"  # an exponent of ones
+        wrong = f"({value} & 0x7c00) == 0x7c00"  # NaN and infinity have an exponent of ones only
     else:
         wrong = f"!({value} - {value} == 0)"
     w.line(f"if ({wrong}) *status = {code};")

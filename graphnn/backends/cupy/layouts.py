@@ -1,4 +1,4 @@
-"""Layouts: a product as cuBLASLt is asked for it: how its matrices lie, and what is done with it on its way out."""
+"""Products as they are described to cuBLASLt: the memory layout of each matrix, and the epilogue."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ __all__ = ["Epilogue", "Matrix", "Product", "batch_stride", "even_steps", "matri
 
 
 class Epilogue(IntFlag):
-    """What the library does with a product on its way out, by its own numbers."""
+    """What the library does with a product before it writes it. The numbers are those of `cublasLtEpilogue_t`."""
 
     NONE = 0
     RELU = 2
     BIAS = 4
-    """Add a vector, an element for each column."""
+    """Add a vector, which has an element for each column."""
     DRELU = 8 | 128
-    """Keep what a mask says, and put 0 elsewhere."""
+    """The gradient of ReLU: keep elements whose bit in the mask is 1, and write 0 elsewhere."""
     SUMS = 16
     """Write the sums of the columns into a vector."""
     MASK = 128
-    """Write, or read, a bit for each element: was it positive? Rows are whole, and take multiples of 128 bits."""
+    """Write or read a mask: a bit for each element, 1 if it was positive. Each row of the mask has a multiple of 128
+    bits."""
 
     @property
     def words(self) -> str:
-        """What it does, in words."""
+        """The epilogue in words, for `explain()`."""
         both = {Epilogue.BIAS: "bias", Epilogue.RELU: "ReLU", Epilogue.RELU | Epilogue.MASK: "its mask"}
         back = {Epilogue.DRELU: "ReLU's gradient", Epilogue.SUMS: "the sums of its columns"}
         return " and ".join(word for part, word in (both | back).items() if part in self)
@@ -37,8 +38,11 @@ class Epilogue(IntFlag):
 
 @dataclass(frozen=True)
 class Matrix:
-    """How a matrix lies: rows and columns of what is multiplied, elements from line to line, and whether lines are
-    its columns; elements from a matrix to the next, and the largest power of 2 up to 256 that its address divides by.
+    """The memory layout of a matrix, or of a stack of matrices. Lengths are in elements.
+
+    A matrix has `rows` and `columns`. Its lines are contiguous, and `line` apart; they are its rows, or its columns if
+    `transposed`. The next matrix of a stack begins `step` further on. `aligned` is the largest power of 2 up to 256
+    that divides the address of the first matrix, in bytes.
     """
 
     rows: int
@@ -51,8 +55,11 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Product:
-    """`x @ w` into `out`; or `onto` it, times a scalar on the device; or with an epilogue, whose vector and mask lie at
-    addresses. Of so many matrices one after the other."""
+    """`out = x @ w`, for each of `batches` matrices in a stack.
+
+    With `onto`, a scalar on the device times the product is added to `out` instead. `vector` and `mask` are the
+    addresses of what the epilogue reads or writes; 0 where it needs none.
+    """
 
     x: Matrix
     w: Matrix
@@ -67,9 +74,10 @@ class Product:
 
 
 def matrix_of(array: np.ndarray, address: int, step: int) -> Matrix | None:
-    """How an array lies, when the library can read it: lines of neighbouring elements at equal distances.
+    """The layout of an array whose last two axes are a matrix; None if the library cannot read it.
 
-    Its last two axes are a matrix; it begins at an address, and the next one so many bytes further on.
+    The library reads contiguous lines at equal distances. `address` is where the first matrix begins; `step` is the
+    number of bytes to the next one.
     """
     (rows, columns), item = array.shape[-2:], array.itemsize
     by_row, by_column = array.strides[-2:]
@@ -84,9 +92,9 @@ def matrix_of(array: np.ndarray, address: int, step: int) -> Matrix | None:
 
 
 def even_steps(shape: Sequence[int], arrays: Sequence[np.ndarray]) -> tuple[int, list[int]] | None:
-    """How many matrices stacks of that shape have, and how many bytes each array goes on from one to the next.
+    """The number of matrices in stacks of this shape, and for each array the bytes from a matrix to the next.
 
-    An array may have one matrix for many. None where the bytes are not always the same.
+    The bytes are 0 for an array that has the same matrix for all. None if the distance is not always the same.
     """
     count, steps = 1, [0] * len(arrays)
     for axis, size in enumerate(shape):
@@ -100,6 +108,6 @@ def even_steps(shape: Sequence[int], arrays: Sequence[np.ndarray]) -> tuple[int,
 
 
 def batch_stride(array: np.ndarray, axis: int, batches: int) -> int:
-    """How many bytes a stack of matrices moves along one of so many axes of batches; one without it stays."""
+    """The stride in bytes of a stack along one of `batches` batch axes; 0 if the array does not have this axis."""
     axis += array.ndim - 2 - batches
     return array.strides[axis] if axis >= 0 and array.shape[axis] > 1 else 0

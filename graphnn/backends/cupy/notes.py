@@ -1,4 +1,4 @@
-"""Notes: what `explain()` says of a program on the device: what runs where, and who multiplies matrices."""
+"""What `explain()` says about a program on the GPU: which steps run on NumPy, and how each product is computed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PRODUCTS = (MatMul, Product, Gemm, RectifiedProduct, GatedProduct)
 
 
 def notes_on(bound: Bound, library: BlasLt | str) -> str:
-    """Which steps run on NumPy, and why; how loops and branches run; and by whom each product is."""
+    """The text for `explain()`: the steps on NumPy and why, loops and branches, and how each product is computed."""
     said = [*_on_the_host(bound)]
     said += [_of_bodies(step.node) for step in bound.plan.steps if step.bodies and step.node not in bound.reasons]
     if isinstance(library, str):
@@ -51,14 +51,14 @@ def _on_the_host(bound: Bound) -> Iterator[str]:
 
 
 def _of_bodies(node: Node) -> str:
-    """How a loop or branch runs."""
+    """A sentence about how a loop or branch runs."""
     if isinstance(node, Cond):
         return f"{node.op} ({node.origin}): both branches are launched, and the kernels of one do nothing"
     return f"{node.op} ({node.origin}): its turns are launched one after the other, and captured with the rest"
 
 
 def _of_products(bound: Bound) -> Iterator[str]:
-    """By whom each product is, those inside loops and branches aside."""
+    """A line for each product, except those inside loops and branches: does cuBLASLt compute it, or a kernel?"""
     for work in bound.all_works:
         if work.step is not None and work.kernels:
             node = bound.plan.steps[work.step].node

@@ -1,6 +1,8 @@
-"""Products with ReLU: by the library where it does it all on the way out, else a product and a kernel behind it.
+"""Products with ReLU, or with its gradient, and the mask that links the two.
 
-The kernel writes, or reads, the mask: each thread has one byte of it, and the eight elements that it stands for.
+Where the library can do so, it applies ReLU before it writes the product. Else a kernel applies ReLU to the product
+afterwards. The mask has a bit for each element. In the kernel, each thread writes or reads one byte of the mask, for
+eight elements.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 def lower_rectified(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launch | Multiply]:
-    """What writes `maximum(x @ w + b, 0)`, and its mask."""
+    """The launches and products that write `maximum(x @ w + b, 0)`, and its mask if there is one."""
     x, w, *bias = ins
     y, *mask = out if node.masked else (out,)
     if not y.size:
@@ -47,7 +49,7 @@ def lower_rectified(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -
 def _rectify(
     y: np.ndarray, vector: np.ndarray | None, bits: np.ndarray | None, declared: Any, at: Site
 ) -> Sequence[Launch]:
-    """What makes ReLU of a product in its place, the bias added, and writes the mask."""
+    """The launches that add the bias to a product and apply ReLU, in place, and write the mask if there is one."""
     if bits is not None:
         words: list[int] = [at(y), at(bits), *([] if vector is None else [at(vector), vector.strides[0]])]
         kernel = _rectify_kernel(y.dtype, vector is not None)
@@ -59,7 +61,7 @@ def _rectify(
 
 
 def lower_gated(node: Any, ins: Arrays, out: Any, declared: Any, at: Site) -> Sequence[Launch | Multiply]:
-    """What writes `x @ w` where the mask has 1, and 0 elsewhere; and the sums of its columns."""
+    """The launches and products that write `x @ w` where the mask has 1, else 0, and any sums of columns."""
     x, w, mask = ins
     y, *sums = out if node.summed else (out,)
     folds: list[Launch] = []
@@ -113,7 +115,7 @@ def _gate_kernel(dtype: DType) -> Kernel:
 
 @contextmanager
 def _elements(w: Writer, byte: str) -> Iterator[None]:
-    """The eight elements of a byte, one after the other: their number i among all, and j among them."""
+    """A loop over the eight elements of a byte of the mask: i is the element's number in the array, j its bit."""
     with w.braces("for (int j = 0; j < 8; j++)"):
         w.line(f"const long long i = {byte} * 8 + j;")
         yield

@@ -1,7 +1,7 @@
-"""Sources: what a kernel reads at each element: arrays, coordinates, and windows that slide over images.
+"""Sources: the operands that a kernel reads for each element. They are arrays, coordinates, or windows over images.
 
-A coordinate has no memory: its value is how far the element stands along some axes. A window reads an array where the
-element's place falls inside it, and a constant elsewhere: so padding takes no copy.
+A coordinate takes no memory: its value is computed from the element's indices along some axes. A window reads an
+array where the element's position falls inside it, and a constant elsewhere. So an image is padded without a copy.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ COORDINATE = np.dtype(np.int64)
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A number for each element: the sum over the axes of its place along each times a step."""
+    """A number for each element: the sum, over the axes, of the element's index times the step of the axis."""
 
     steps: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Slide:
-    """One axis of an image under a window: `(start + coordinate) / divisor` is the place along it.
+    """One axis of an image under a window. The index along it is `(start + coordinate) / divisor`.
 
-    It is inside when the division leaves no rest and the place is one of `size`, which lie `stride` bytes apart.
+    The element is inside the image if the division has no remainder and the index is in 0..size-1. Neighbours along
+    the axis are `stride` bytes apart.
     """
 
     coordinate: Coordinate
@@ -61,7 +62,10 @@ class Slide:
 
 @dataclass(frozen=True)
 class Window:
-    """An array seen through a window: how it moves along the axes beside those that slide, and what lies outside."""
+    """An array seen through a window: strides in bytes for the kernel's axes, and a slide for each sliding axis.
+
+    `outside` is the value of elements that are outside the array.
+    """
 
     array: np.ndarray
     strides: tuple[int, ...]
@@ -71,7 +75,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Windowed:
-    """What a kernel knows of a window: the dtype, which slides divide, and what lies outside."""
+    """What the text of a kernel depends on in a window: the dtype, which slides divide, and the value outside."""
 
     dtype: DType
     divided: tuple[bool, ...]
@@ -80,11 +84,11 @@ class Windowed:
 
 Source: TypeAlias = "np.ndarray | Coordinate | Window"
 Kind: TypeAlias = "DType | Windowed | None"
-"""What a kernel knows of a source: nothing of a coordinate."""
+"""What the text of a kernel depends on in a source: the dtype of an array; None for a coordinate."""
 
 
 def coordinate_along(axis: int, ndim: int) -> Coordinate:
-    """An element's place along one axis."""
+    """The coordinate that is the element's index along one axis."""
     return Coordinate(tuple(int(a == axis) for a in range(ndim)))
 
 
@@ -99,7 +103,7 @@ def _coordinates(source: Source) -> Iterator[Source]:
 
 
 def kinds_of(flat: Sequence[Source]) -> tuple[Kind, ...]:
-    """What a kernel knows of each."""
+    """The kind of each source."""
     return tuple(_kind(source) for source in flat)
 
 
@@ -110,7 +114,7 @@ def _kind(source: Source) -> Kind:
 
 
 def moves(flat: Sequence[Source], axis: int) -> list[int]:
-    """How far each moves along an axis: in bytes, and a coordinate by its step; scalars stay."""
+    """The stride of each source along an axis: bytes for an array, the step for a coordinate, 0 for a scalar."""
     return [_strides(source)[axis] if _strides(source) else 0 for source in flat]
 
 
@@ -119,17 +123,17 @@ def _strides(source: Source) -> tuple[int, ...]:
 
 
 def item_bytes(kind: Kind) -> int:
-    """The bytes of an element; a coordinate counts as one."""
+    """The bytes of an element. A coordinate counts as 1, since its neighbours differ by 1."""
     return 1 if kind is None else kind.dtype.itemsize if isinstance(kind, Windowed) else kind.itemsize
 
 
 def layouts(kinds: Sequence[Kind]) -> tuple[DType, ...]:
-    """A dtype of so many bytes for each: what tells neighbours apart."""
+    """For each kind, a dtype with the bytes of its elements, by which `make_axes` recognises dense strides."""
     return tuple(np.dtype(f"V{item_bytes(kind)}") for kind in kinds)
 
 
 def words_of(flat: Sequence[Source], at: Site) -> list[int]:
-    """Where arrays begin, and the numbers of slides."""
+    """The words (arguments) for the sources: addresses of arrays, and the numbers of slides."""
     words: list[int] = []
     for source in flat:
         if isinstance(source, Window):
@@ -143,14 +147,14 @@ def words_of(flat: Sequence[Source], at: Site) -> list[int]:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of a source in a kernel: a pointer, and for each slide its numbers."""
+    """The names of a source's parameters in a kernel: a pointer, and for each slide its numbers."""
 
     pointer: str = ""
     slides: tuple[tuple[str, ...], ...] = ()
 
 
 def parameters(w: Writer, kinds: Sequence[Kind]) -> list[Parameters]:
-    """The parameters that take `words_of`."""
+    """Declare the parameters of a kernel that receive the words of `words_of`."""
     found = []
     for kind in kinds:
         if kind is None:
@@ -167,7 +171,7 @@ def parameters(w: Writer, kinds: Sequence[Kind]) -> list[Parameters]:
 def read(
     w: Writer, names: Sequence[str], given: Sequence[Parameters], kinds: Sequence[Kind], offsets: Sequence[str]
 ) -> Mapping[str, Register]:
-    """The operands of a formula at one element, by the names of the sources."""
+    """Write the lines that read all sources at one element, and return the operands of the formula by name."""
     values: dict[str, Register] = {}
     parts = iter(zip(given, kinds, offsets, strict=True))
     for name in names:
@@ -184,7 +188,7 @@ def read(
 
 
 def _seen(w: Writer, given: Parameters, kind: Windowed, offset: str, coordinates: Sequence[str]) -> str:
-    """The value under a window."""
+    """Write the lines that read an element through a window, and return the name of its value."""
     inside: list[str] = []
     for (start, size, stride, *divisor), coordinate in zip(given.slides, coordinates, strict=True):
         place = w.put("long long", f"{coordinate} + {start}")

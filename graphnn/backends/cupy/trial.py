@@ -1,10 +1,11 @@
-"""The trial of an epilogue: does the library do what the op that it stands for does? A small product shows it.
+"""The trial of an epilogue: a small product that shows whether the library computes the same as graphnn's op.
 
-Its documentation says that its ReLU is max(x, 0), not what comes of NaN; and that its mask has a bit for each element,
-not which one at 0. A ReLU that makes 0 of NaN would hide it from every check; a mask that counts 0 as positive would
-have another slope there. So the first time that a program could use an epilogue, the device is asked: by a product of
-small whole numbers, which are exact in every precision, with NaN, infinities and zeros among the results. It is taken
-that the library's other kernels for that epilogue do the same.
+The library's documentation leaves two questions open. Its ReLU is max(x, 0), but what is the ReLU of NaN? If it were
+0, the NaN would be hidden from every check. Its mask has a bit for each element, but what is the bit of 0? If it were
+1, ReLU would have another slope at 0. So the first time that a program could use an epilogue, the device computes a
+product with it. The factors are small whole numbers, which are exact in every precision, and there are NaN,
+infinities and zeros among the results. It is assumed, and not proved, that the library's other kernels for this
+epilogue do the same.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ ROWS, INNER, COLUMNS = 24, 32, 256
 
 
 class Memory(Protocol):
-    """The memory of a device, and the stream on which it is used."""
+    """What a trial needs of a device: its memory, and the stream that uses it."""
 
     stream: Any
 
     def allocate(self, size: int) -> Any:
-        """Memory of so many bytes, which begins at `.ptr`."""
+        """Allocate `size` bytes, which begin at address `.ptr`."""
 
     def upload(self, address: int, source: np.ndarray) -> None:
         """Copy an array to the device."""
 
     def download(self, target: np.ndarray, address: int) -> None:
-        """Copy from the device, once all that was asked for before is done."""
+        """Copy from the device into an array, after all earlier work on the stream is done."""
 
 
 def refusal(
@@ -44,9 +45,9 @@ def refusal(
     dtype: DType,
     precision: str,
 ) -> str | None:
-    """Why an epilogue cannot be used for products of a dtype in a precision; None where it does what it should.
+    """The reason why an epilogue cannot be used for products of a dtype in a precision; None if the trial succeeds.
 
-    `planned` gives the call of a product, or None where the library has no algorithm.
+    `planned` returns the call that computes a product, or None if the library has no algorithm for it.
     """
     given = _numbers(dtype)
     held = memory.allocate(sum(array.nbytes for array in given.values()))
@@ -73,11 +74,11 @@ def refusal(
 
 
 def _numbers(dtype: DType) -> dict[str, np.ndarray]:
-    """Factors, a bias, and any mask; the result is garbage before."""
+    """The arrays of the trial: factors, a bias, a random mask, and a result full of -9, to be overwritten."""
     rng = np.random.default_rng(0)
     x, w = (rng.integers(-2, 3, shape).astype(dtype) for shape in ((ROWS, INNER), (INNER, COLUMNS)))
     x[3, 5], x[4, 0] = np.nan, np.inf
-    x[7] = 0  # and so is what comes of it, where the bias is 0
+    x[7] = 0  # so the product is 0 here, and stays 0 where the bias is 0
     return {
         "x": x,
         "w": w,
@@ -94,7 +95,7 @@ def _layout(array: np.ndarray, address: int) -> Matrix:
 
 
 Comparison = tuple[str, np.ndarray, np.ndarray, np.ndarray]
-"""What is compared; from which values; what was found, and what should have been."""
+"""What is compared, in words; the values before the epilogue; the values found; the values expected."""
 
 
 def _product(given: dict[str, np.ndarray]) -> np.ndarray:
@@ -125,7 +126,7 @@ def _bits(mask: np.ndarray) -> np.ndarray:
 
 
 def _difference(comparison: Comparison) -> str:
-    """The first element that is not what it should be."""
+    """A sentence about the first element that differs from what is expected; empty if none does."""
     what, source, found, expected = comparison
     wrong = ~((found == expected) | ((found != found) & (expected != expected)))
     if not wrong.any():
