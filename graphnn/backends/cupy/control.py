@@ -1,9 +1,10 @@
-"""Control: loops and branches as launches: a loop's turns one after the other, a branch's behind a gate.
+"""Control: loops and branches as launches.
 
-How often a loop turns is known once sizes are, so its turns are written out, and captured with everything else. Which
-branch is taken is known on the device alone: both are launched, and a kernel does nothing where the word that it takes
-for the program's status is not 0. Each branch has such a word of its own, its gate. Products of the library do not ask
-for it: those of the branch that is not taken are computed too, into memory of that branch.
+The number of turns of a loop follows from the sizes. So its turns are launched one after the other, and captured with
+everything else. Which branch is taken is known only on the device, so the launches of both branches are made. Every
+kernel looks at a word and does nothing unless it is 0. Usually this word is the status of the program. For the kernels
+of a branch it is the branch's gate, which is 0 if the branch is taken. Products of the library do not look at it, so
+those of the branch that is not taken are computed too, into memory of that branch.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from .writer import Kernel, Writer, launch
 __all__ = ["GATES_BYTES", "lower_branches", "lower_turns"]
 
 GATES_BYTES = 16
-"""Two words for each choice: 0 in that of the branch taken."""
+"""The bytes of the gates of a `Cond`: a word for each branch, which is 0 for the branch that is taken."""
 
 
 def lower_turns(loop: Turns, places: range, body: Sequence[Launched], at: Site) -> Iterator[Launched]:
-    """A loop over a body, through places in their order."""
+    """The launches of a loop: those of its body, for each index in `places` in turn."""
     yield from _copied(loop.begin, at)
     moves = [*_copied(loop.moves, at)]
     for place in places:
@@ -40,7 +41,7 @@ def lower_turns(loop: Turns, places: range, body: Sequence[Launched], at: Site) 
 def lower_branches(
     condition: np.ndarray, branches: Sequence[Sequence[Launched]], ends: Sequence[list[Copy]], at: Site
 ) -> Iterator[Launched]:
-    """One of two branches, by a condition: the first where it is true."""
+    """The launches of both branches of a `Cond`, each behind its gate. The first is taken if the condition is true."""
     gates = np.zeros(2, np.int64)
     yield launch(_open_kernel(), [at(gates), at(condition)], 1)
     for i, (branch, end) in enumerate(zip(branches, ends, strict=True)):
@@ -54,7 +55,7 @@ def _copied(copies: Iterable[Copy], at: Site) -> Iterator[Launched]:
 
 
 def _behind(gate: int, launches: Iterable[Launched]) -> Iterator[Launched]:
-    """Launches that ask a gate instead of the status; those that ask a gate within it do so already."""
+    """The launches, made to look at a gate instead of the status. Those of an inner branch keep their own gate."""
     for launched in launches:
         if isinstance(launched, Multiply) or launched.gate:
             yield launched
@@ -64,7 +65,10 @@ def _behind(gate: int, launches: Iterable[Launched]) -> Iterator[Launched]:
 
 @cache
 def _open_kernel() -> Kernel:
-    """Opens the gate of the branch taken: always, for a gate must not stand open from the step before."""
+    """Opens the gate of the branch that is taken, and closes the other.
+
+    It runs even when a check has stopped the program, and then closes both: one may be open from the step before.
+    """
     w = Writer()
     gates, condition = w.pointer(np.dtype(np.int64), written=True), w.pointer(np.dtype(bool))
     w.line("if (threadIdx.x) return;")
@@ -75,7 +79,7 @@ def _open_kernel() -> Kernel:
 
 @cache
 def _close_kernel() -> Kernel:
-    """Brings the code of a check that failed behind a gate to the status."""
+    """Copies into the status the code that a failed check of a branch has left in its gate."""
     w = Writer()
     gates = w.pointer(np.dtype(np.int64))
     w.thread("1")

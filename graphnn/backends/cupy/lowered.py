@@ -1,4 +1,4 @@
-"""A plan's works in kernels of this backend: those of a whole program, and of the bodies that its steps have."""
+"""The works of a plan in kernels of this backend, for a whole program and for the bodies of loops and branches."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = ["Checks", "Lowered"]
 
 
 class Checks:
-    """The checks of a program, by the code that each leaves in the status when it stops the program."""
+    """The checks of a program, by code. A check that fails writes its code into the status, which stops the program."""
 
     def __init__(self) -> None:
         self.works: dict[int, Work[Launched]] = {}
         self._codes = count(1)
 
     def code(self) -> int:
-        """The next one's."""
+        """A code for the next check."""
         return next(self._codes)
 
     def note(self, works: Iterable[Work[Launched]]) -> None:
-        """Note the checks among some works; those inside loops and branches have been noted before."""
+        """Add the checks among these works. Those inside loops and branches have been added before."""
         for work in works:
             for launched in work.kernels:
                 if isinstance(launched, Multiply) or not launched.code:
@@ -66,20 +66,20 @@ class Lowered(Works[Launched]):
 
     @property
     def all_works(self) -> tuple[Work[Launched], ...]:
-        """In order."""
+        """All works, in order."""
         return (*self.works_before, *self.works_after)
 
     def lower(
         self, node: Node, ins: tuple[Any, ...], out: Any, declared: Node, working: tuple[np.ndarray, ...]
     ) -> Sequence[Launched]:
-        """By the rules of this backend, whose kernels work in registers alone."""
+        """The launches for an op, by the rules of this backend. Its kernels need no working memory."""
         return lower(node, ins, out, declared, self.site)
 
     def lower_bodies(self, i: int, step: Step, node: Node, ins: tuple[Any, ...], out: Any) -> Work[Launched]:
-        """By the launches of its bodies, where all of them is in kernels.
+        """The work of a loop or branch: the launches of its bodies, if all their steps have kernels.
 
         Raises:
-            NoKernel: naming the node inside that has none.
+            NoKernel: when a step inside has no kernel; the message names its node.
         """
         bodies = [self._launches_of(*placed) for placed in self.placed_bodies(step, ins)]
         match node:
@@ -96,7 +96,7 @@ class Lowered(Works[Launched]):
     def _launches_of(
         self, plan: Plan, offsets: Sequence[int], given: Mapping[Any, Any]
     ) -> tuple[_Body, list[Launched]]:
-        """A body, and what it launches."""
+        """A body bound to kernels, and its launches in order."""
         body = _Body(plan, self.arena, self.sizes, self.check, self.site, self.checks, offsets, given)
         for inner, reason in body.reasons.items():
             raise NoKernel(f"inside, {describe(inner)}: {reason}")
@@ -107,15 +107,15 @@ class Lowered(Works[Launched]):
         return HostBody(HostBound(plan, self.arena, self.sizes, self.check, offsets, given))
 
     def copy(self, dims: tuple[Dim, ...], target: np.ndarray, source: np.ndarray) -> Sequence[Launched]:
-        """By a map."""
+        """The launches that copy an array, by a map."""
         return copy(dims, target, source, self.site)
 
     def lower_check(self, dims: tuple[Dim, ...], labels: np.ndarray, classes: int) -> Sequence[Launched]:
-        """By a thread for each label."""
+        """The check of labels, with a thread for each label."""
         return lower_label_check(dims, labels, classes, self.checks.code(), self.site)
 
     def finite(self, array: np.ndarray) -> Sequence[Launched]:
-        """By a thread for each element."""
+        """The check that all elements are finite, with a thread for each element."""
         return lower_finite_check(array, self.checks.code(), self.site)
 
 

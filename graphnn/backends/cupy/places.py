@@ -1,4 +1,4 @@
-"""Places: where in each array an element lies, from its number among all that the axes have."""
+"""Places: the offset of an element in each array, computed from the element's number along all axes together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["Walk"]
 
 
 class Walk:
-    """Some axes as a kernel walks them: their sizes, and by how many bytes each array moves along them.
+    """The axes that a kernel walks over: their sizes, and the stride in bytes of each array along them.
 
-    Its words are those that `nests.make_axes` gives: for each axis its size, where that varies, and the strides that
-    are neither none nor that of neighbours.
+    It declares parameters for the words (arguments) that `nests.make_axes` returns: for each axis its size, if that
+    varies, and the strides that are neither 0 nor the size of an element.
     """
 
     def __init__(self, w: Writer, axes: Sequence[Axis], itemsizes: Sequence[int]) -> None:
@@ -28,11 +28,11 @@ class Walk:
 
     @property
     def count(self) -> str:
-        """How many elements there are."""
+        """The expression for the number of elements."""
         return " * ".join(size for size, _ in self._axes) or "1"
 
     def offsets(self, number: str) -> list[str]:
-        """For each array how many bytes after its begin the element of that number lies."""
+        """For each array, the expression for the offset in bytes of the element with this number."""
         terms: list[list[str]] = [[] for _ in range(self._arrays)]
         rest = number
         for i, (size, moves) in reversed(list(enumerate(self._axes))):

@@ -1,8 +1,8 @@
-"""Products: the kernel of a matrix product, in tiles that a block holds in shared memory.
+"""Products: graphnn's own kernel for products of matrices, in tiles that a block holds in shared memory.
 
-An element of the result is one sum in the order of the inner axis, whatever the sizes, so its bits do not depend on
-where it stands. The result may be `C + alpha * (A @ B)` instead, an update of C itself. This is the product that is
-always there; large ones of floats are left to cuBLASLt where that is.
+Each element of the result is a single sum in the order of the inner axis, whatever the sizes. So its bits do not
+depend on its position. The result may also be `C + alpha * (A @ B)`, which updates C in place. This kernel is always
+available. Large products of floats are left to cuBLASLt where that works.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from .writer import THREADS, Kernel, Launch, Writer
 __all__ = ["lower_product", "matrices"]
 
 SIDE = 16
-"""A block computes a square of the result, one element a thread."""
+"""A block computes a square of the result with so many rows and columns, one element for each thread."""
 
 
 @dataclass(frozen=True)
 class _Product:
-    """What a product's kernel depends on."""
+    """What the text of a product's kernel depends on."""
 
     dtype: DType
     onto: bool
@@ -35,7 +35,7 @@ class _Product:
     scaled: bool
     """Is it multiplied by a scalar first?"""
     batches: int
-    """Axes in front."""
+    """The number of batch axes, before the two of the matrix."""
 
 
 def lower_product(
@@ -46,7 +46,7 @@ def lower_product(
     onto: np.ndarray | None = None,
     alpha: np.ndarray | None = None,
 ) -> list[Launch | Multiply]:
-    """What writes `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+    """The launches that write `x @ w` into `out`, or `onto + alpha * (x @ w)`. A vector counts as a row or column.
 
     Raises:
         NoKernel: for a product of bools.
@@ -76,7 +76,7 @@ def lower_product(
 def matrices(
     x: np.ndarray, w: np.ndarray, out: np.ndarray, onto: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Operands and results with the axes that a vector leaves out."""
+    """Operands and results as matrices: a vector gets the axis that it lacks, of size 1."""
     rows, columns = x.ndim > 1, w.ndim > 1
 
     def whole(array: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def _product_kernel(how: _Product) -> Kernel:
 
 
 class _Tiles:
-    """Writes a product: each thread one element, from squares of both factors that its block loads together."""
+    """Writes a product. Each thread computes one element, from squares of both factors that its block loads."""
 
     def __init__(self, how: _Product) -> None:
         assert SIDE * SIDE == THREADS
@@ -120,7 +120,7 @@ class _Tiles:
         self.bases = _bases(w, batches, f"blockIdx.x / ({across} * {down})", len(self.arrays))
 
     def multiply(self) -> None:
-        """Add up `total`, a square of each factor at a time."""
+        """Write the loop that adds to `total`, one square of each factor at a time."""
         w, dtype, row, column, inner = self.w, self.dtype, self.row, self.column, self.inner
         zero = number(0, self.carried)
         w.line(f"{register_type(self.carried)} total = {zero};")
@@ -134,7 +134,7 @@ class _Tiles:
             w.line("__syncthreads();")
 
     def finish(self) -> None:
-        """Write it, added to C where there is one."""
+        """Write the line that stores the result, added to C if there is one."""
         w, dtype, value = self.w, self.dtype, "total"
         with w.braces(f"if ({self.row} < {self.rows} && {self.column} < {self.columns})"):
             if self.how.onto:
