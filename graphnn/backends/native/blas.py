@@ -1,4 +1,4 @@
-"""BLAS: kernels of matrix products as calls of the library that SciPy is built on, for products that are large."""
+"""BLAS: kernels of large matrix products, as calls of the BLAS library that SciPy is built on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ __all__ = ["blas_kernel"]
 
 @cache
 def blas_kernel(dtype: DType, scaled: bool, batches: int) -> str:
-    """The kernel as calls of BLAS, whose matrices lie column after column: the product is computed transposed.
+    """The kernel that calls BLAS for each batch.
 
-    Its words: the routine's address; result, A, B, and the scalar where there is one; how B and A lie, as the
-    letters N or T; columns, rows, inner; from column to column of B, of A, of the result; 1 when the product is added
-    to the result, else 0; for each batch axis its size and the bytes that result, A, B and scalar move.
+    BLAS takes a matrix to lie column after column, while arrays lie row after row. So it is given the transposed
+    matrices, and computes the transposed product, `B.T @ A.T`.
+
+    Its words, in order:
+
+    - the address of the BLAS routine
+    - pointers to the result, A, B, and to alpha if `scaled`
+    - a letter for B and one for A, as a character code: N if the matrix lies row after row, T if column after column
+    - columns, rows and inner size
+    - the strides of B, A and the result in elements: from row to row, or with the letter T from column to column
+    - 1 if the product is added to the result, else 0
+    - for each batch axis, its size, and the strides in bytes of the result, A, B, and of alpha if `scaled`
     """
     w = Writer()
     kind = register_type(dtype)

@@ -1,6 +1,8 @@
-"""Control: loops and branches as kernels that run tapes, which are their bodies with the copies around them.
+"""Control: loops and branches of a graph, as kernels that run tapes.
 
-A turn of a loop differs from another by the slices that it copies: words of these copies, which are moved before each.
+The tape of a body holds the body's kernel calls, and the copies of its inputs and results before and after them. The
+turns of a loop share one tape: they differ only in the slices that are copied. So the words that hold the addresses of
+these slices are set anew before each turn.
 """
 
 from __future__ import annotations
@@ -28,23 +30,26 @@ __all__ = ["Inside", "lower_branches", "lower_turns"]
 
 @dataclass(frozen=True)
 class Inside:
-    """A step with bodies: its calls, and for each body that they run a tape."""
+    """A step with bodies: the calls that carry it out, and the tape of each body."""
 
     calls: tuple[Invocation, ...]
     bodies: Sequence[BoundBody]
     parts: Sequence[Part]
     stopped: np.ndarray
-    """A word in which the kernel leaves the entry that stopped it, counted from 1; of the second tape, from below 0."""
+    """A word into which the kernel writes the number of the entry that stopped it.
+
+    The entries of the first tape are 1, 2, and so on; those of the second are -1, -2, and so on.
+    """
 
     def fail(self) -> None:
-        """Raise the error of the check that stopped it."""
+        """Raise the error of the check that stopped the kernel."""
         entry = int(self.stopped[0])
         taken = 0 if entry > 0 else 1
         self.bodies[taken].fail(self.parts[taken].works[abs(entry) - 1])
 
 
 def lower_turns(loop: Turns, places: range, body: BoundBody) -> Inside:
-    """A loop over a bound body, through places in their order."""
+    """The calls of a loop, which runs its body for each place in order."""
     begin, moves, end = (_copies(copies) for copies in (loop.begin, loop.moves, loop.end))
     stopped = np.zeros(1, np.int64)
     if not places:
@@ -68,7 +73,7 @@ def lower_turns(loop: Turns, places: range, body: BoundBody) -> Inside:
 
 
 def lower_branches(condition: np.ndarray, ends: Sequence[list[Copy]], branches: Sequence[BoundBody]) -> Inside:
-    """One of two bound branches, by a condition: the first where it is true."""
+    """The calls of a step that runs one of two branches: the first if the condition is true."""
     stopped = np.zeros(1, np.int64)
     parts = [_part([], branch, _copies(end)) for branch, end in zip(branches, ends, strict=True)]
     told = [address_of(stopped), address_of(condition), *(word for part in parts for word in _told(part))]
@@ -76,11 +81,11 @@ def lower_branches(condition: np.ndarray, ends: Sequence[list[Copy]], branches: 
 
 
 _TO, _FROM = 0, 1
-"""The words of a copy that say where."""
+"""The positions, among the words of a copy, of the addresses it copies to and from."""
 
 
 class _Slice(NamedTuple):
-    """The copy of a slice, the word of it that moves, and by how many bytes a turn."""
+    """The copy of a slice, the position of the word that moves, and the bytes it moves in each turn."""
 
     call: Invocation
     word: int
@@ -92,7 +97,7 @@ def _copies(copies: Iterable[Copy]) -> list[Invocation]:
 
 
 def _part(before: Sequence[Invocation], body: BoundBody, after: Sequence[Invocation]) -> Part:
-    """One tape of a body that is all in kernels, and of copies before and after it."""
+    """The tape of a body all of whose works are kernels, with copies before and after it."""
     works: list[Work[Invocation]] = [
         Work(None, tuple(before)),
         *body.works_before,
@@ -104,14 +109,20 @@ def _part(before: Sequence[Invocation], body: BoundBody, after: Sequence[Invocat
 
 
 def _told(part: Part) -> tuple[int, int]:
-    """What a kernel is told of a tape: where it is, and how long."""
+    """The words by which a kernel knows a tape: the address of its entries, and their number."""
     return int(address_of(part.tape.entries)), len(part.tape)
 
 
 @cache
 def turns_kernel() -> str:
-    """Walks a tape for each turn. Words: where to leave the entry that stopped it; the tape, its length; turns; how
-    many words of the tape move, and for each where it lies, what it is in the first turn, and its stride."""
+    """The kernel that calls a tape's kernels in each turn of a loop. Its words, in order:
+
+    - the address of the word for the number of the entry that stopped it
+    - the tape's address, and its number of entries
+    - the number of turns
+    - the number of the tape's words that move
+    - for each of these, its address, its value in the first turn, and the bytes it moves in each turn
+    """
     w = Writer()
     stopped, tape, count, turns, moving = w.word("ptr"), w.word("ptr"), w.word(), w.word(), w.word()
     table = w.offset("%words", (str(w.words), 8))
@@ -123,8 +134,12 @@ def turns_kernel() -> str:
 
 @cache
 def branch_kernel() -> str:
-    """Walks one of two tapes. Words: where to leave the entry that stopped it; the condition, of one byte; the tape
-    for true and its length; that for false and its length."""
+    """The kernel that calls the kernels of one of two tapes. Its words, in order:
+
+    - the address of the word for the number of the entry that stopped it
+    - the address of the condition, which is one byte
+    - the address and the number of entries of the tape for true, then of the tape for false
+    """
     w = Writer()
     stopped, condition = w.word("ptr"), w.word("ptr")
     (tape, count), (other, others) = ((w.word("ptr"), w.word()) for _ in range(2))
@@ -137,7 +152,7 @@ def branch_kernel() -> str:
 
 
 def _leave(w: Writer, stopped: str, index: str, sign: str) -> None:
-    """Say which entry stopped the program, and stop."""
+    """Write the number of the entry that stopped the program, and return 1, which stops it."""
     entry = w.put(f"mul nsw i64 {w.put(f'add nsw i64 {index}, 1')}, {sign}")
     w.do(f"store i64 {entry}, ptr {stopped}, align 8")
     w.do("ret i64 1")

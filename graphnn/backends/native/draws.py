@@ -41,8 +41,13 @@ def _uniform(node: Any, ins: Arrays, out: np.ndarray, declared: Node, working: A
 def uniform_kernel(dtype: DType, placed: bool, low: float, high: float) -> str:
     """The kernel that draws evenly from low to high.
 
-    Words: result, step, the place in a loop where there is one; how many numbers; the low and the high half of the
-    seed; the scope; the bit of the block's number that tells the two draws of a Normal apart.
+    Its words, in order:
+
+    - pointers to the result, to the step, and if `placed` to the place in a loop
+    - how many numbers to draw
+    - the low and the high half of the seed
+    - the scope
+    - a bit of the block's number, which differs for the two draws of a Normal
     """
     w = Writer()
     out, step, *place = (w.word("ptr") for _ in range(3 if placed else 2))

@@ -1,8 +1,10 @@
 """Loops: whole epochs as calls of the driver, each long enough to be cheap and short enough for Ctrl-C.
 
-The driver is told how many steps it may run: as many as take some twentieth of a second, by the time the last call
-took. In between, Python hears of Ctrl-C and tells the progress. Unshuffled batches are not copied: the words that
-hold addresses in an input move through the data.
+Each call of the driver has a budget of steps: about as many as run in a twentieth of a second, estimated from the time
+of the last call. Between two calls Python reacts to Ctrl-C and reports the progress.
+
+Batches that are not shuffled are not copied either. The words that hold an address in an input are set to the batch's
+rows in the data instead.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ __all__ = ["run_loop"]
 
 _DONE, _TIRED, _STOPPED, _FAILED = range(4)
 _SMALL_ROW = 256
-"""Rows of up to so many bytes are copied by a kernel of their own."""
+"""The most bytes of a row for which the gathering kernel is compiled for that number of bytes."""
 
 
 def run_loop(bound: Callable[[Mapping[str, int]], Bound], epochs: Epochs) -> None:
@@ -48,7 +50,11 @@ def run_loop(bound: Callable[[Mapping[str, int]], Bound], epochs: Epochs) -> Non
 
 @dataclass(frozen=True)
 class _Moved:
-    """A word that holds an address in an input: as bound, and in the data, where it moves by the bytes of a row."""
+    """A word of a tape that holds an address in an input.
+
+    `bound` is the address in the arena, and `data` the same place in the data of the first batch. For each sample that
+    a batch begins further on, the word moves by `row` bytes: 0 for an input that is the same in all batches.
+    """
 
     words: np.ndarray
     index: int
@@ -58,7 +64,7 @@ class _Moved:
 
 
 def _aligned(batches: Batches) -> Batches:
-    """The data where a kernel may read it: elements at multiples of their size."""
+    """The data as a kernel may read it: dense, with each element at an address that is a multiple of its size."""
 
     def at_home(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: np.require(a, requirements=("C", "A")) if a.ndim else a for name, a in arrays.items()}
@@ -67,7 +73,7 @@ def _aligned(batches: Batches) -> Batches:
 
 
 class _Run:
-    """One batch size: the words that the driver needs for it."""
+    """The words that the driver reads for the batches of one size (`RUN_WORDS`)."""
 
     def __init__(self, bound: Bound, batches: Batches, records: Sequence[np.ndarray], loop_words: int) -> None:
         self.bound = bound
@@ -143,9 +149,9 @@ class _Loop:
         return int(self.words[LOOP_WORDS.index(name)])
 
     def run(self) -> None:
-        """Run the epochs, as many at a time as their orders may be taken ahead."""
+        """Run the epochs, together as many as may have their orders drawn ahead (`Epochs.ahead`)."""
         done, budget, orders = 0, 1, iter(self.epochs.orders)
-        self._set("step", self.epochs.begin)  # where an epoch ends, the driver leaves 0 there
+        self._set("step", self.epochs.begin)  # the driver sets it to 0 at the end of an epoch
         while taken := list(islice(orders, self.epochs.ahead)):
             budget = self._together(taken, done, budget)
             done += len(taken)
@@ -167,7 +173,7 @@ class _Loop:
             start = time.perf_counter()
             status = run_steps(words)
             took = time.perf_counter() - start
-            if status == _TIRED:  # else it did less than it might have
+            if status == _TIRED:  # a run that ended early took less time than its budget allows
                 budget = next_budget(budget, took)
             while told < self._get("epoch"):
                 told += 1
@@ -179,13 +185,13 @@ class _Loop:
         return budget
 
     def _place(self, shuffled: bool) -> None:
-        """Let inputs be read from where batches are gathered to; those that stay the same from where they are."""
+        """Set the words of inputs: to the arena if batches are shuffled, and so gathered there, else to the data."""
         for run in self.runs:
             for word in run.moved:
                 word.words[word.index] = word.bound if shuffled and word.row else word.data
 
     def put_back(self) -> None:
-        """Let a call find the inputs in the arena again."""
+        """Set the words of inputs to the arena again, where the next call of the program puts them."""
         for run in self.runs:
             for word in run.moved:
                 word.words[word.index] = word.bound
@@ -194,7 +200,7 @@ class _Loop:
         epoch, step, entry = self._get("epoch"), self._get("step"), self._get("failed")
         run = self.odd if step == self._get("last") else self.full
         batches = self.epochs.batches
-        run.bound.feed(batches.at(batches.starts[step], orders[epoch])[0])  # they were read where they are
+        run.bound.feed(batches.at(batches.starts[step], orders[epoch])[0])  # these were not copied to the arena
         try:
             run.bound.fail((run.before if entry > 0 else run.after).works[abs(entry) - 1])
         except NonFiniteError as error:
@@ -202,7 +208,7 @@ class _Loop:
 
 
 def _one_array(orders: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """The orders one after the other, as the driver reads them; None for the samples' own."""
+    """The orders of the epochs in one array, as the driver reads them. None if the epochs are not shuffled."""
     given = [order for order in orders if order is not None]
     if not given:
         return None

@@ -30,7 +30,7 @@ Body = Callable[[list[str], int, str | None], None]
 def lower_map(
     formula: Formula, names: tuple[str, ...], dims: tuple[Dim, ...], ins: Sequence[np.ndarray], out: np.ndarray
 ) -> list[Invocation]:
-    """The call that writes a formula of arrays of one shape, each with its name, into `out`."""
+    """The call that writes the values of a formula into `out`. The formula names the arrays, all of one shape."""
     if not out.size:
         return []
     nest, words = make_nest(dims, [out, *ins])
@@ -38,15 +38,15 @@ def lower_map(
 
 
 def copy(dims: tuple[Dim, ...], out: np.ndarray, x: np.ndarray) -> list[Invocation]:
-    """The call that copies an array, whatever its layout and dtype; its first words are where to, and where from."""
+    """The call that copies an array of any layout and dtype. Its first words are the addresses of `out` and of `x`."""
     return lower_map(parse("x"), ("x",), dims, (x,), out)
 
 
 @cache
 def map_kernel(nest: Nest, names: tuple[str, ...], formula: Formula) -> str:
-    """The kernel that writes `formula` of the arrays after the first into the first.
+    """The kernel that writes the values of `formula` into the first array. The other arrays are its arguments.
 
-    Its words: a pointer for each array, then the numbers of the nest.
+    Its words: a pointer for each array; then the sizes and strides of the nest's axes that vary.
     """
     w = Writer()
     pointers = [w.word("ptr") for _ in nest.dtypes]
@@ -104,7 +104,7 @@ def axis_loop(w: Writer, axis: Axis, dtypes: Sequence[DType], places: list[str])
 
 
 def axis_numbers(w: Writer, axis: Axis, dtypes: Sequence[DType]) -> tuple[str, list[str | int]]:
-    """The size of an axis, and the bytes that each array moves along it: numbers, or words where they vary."""
+    """The size of an axis, and each array's stride along it in bytes. What varies is read as a word."""
     size = str(axis.size) if axis.size is not None else w.word()
     kinds = zip(axis.strides, dtypes, strict=True)
     return size, [w.word() if kind == "any" else dtype.itemsize if kind == "dense" else 0 for kind, dtype in kinds]

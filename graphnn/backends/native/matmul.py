@@ -1,7 +1,8 @@
-"""Matrix products: which kernel, loops or BLAS, and its words, for arrays of any layout.
+"""Matrix products: the calls of loops or of BLAS that compute a product, for arrays of any layout.
 
-What a program knows of a product before any batch says which of the two its batches may take. Where that is both, both
-are loaded with the first batch, so that none later waits for a kernel.
+Loops are faster for small products, and BLAS for large ones. The declared shapes tell which of the two the batches of
+a program may need. If the batch size decides, both kernels are compiled for the first batch, so that a later batch of
+another size does not wait for the compiler.
 """
 
 from __future__ import annotations
@@ -22,15 +23,18 @@ from .tape import Invocation, address_of
 __all__ = ["by_loops", "lower_product"]
 
 LARGE = 600_000
-"""Multiplications from which a call of BLAS is faster than loops."""
+"""The number of multiplications from which a call of BLAS is faster than loops."""
 LARGE_STRIDED = 24_000
-"""The same where the elements of B's rows do not lie side by side, and are not packed."""
+"""The same, if the elements of a row of B do not lie side by side, and B is too large to be copied (`packs`)."""
 USUAL, MOST = 64, 1024
-"""What a named size is taken for, usually and at the most."""
+"""The value that is assumed for a named size: a usual one, and the largest one to expect."""
 FEW = {4: 8, 8: 4}
-"""Rows up to which loops are faster however large B is, by the bytes of a number: BLAS copies all of B first."""
+"""The rows up to which loops are faster however large B is, since BLAS copies all of B first.
+
+The key is the size of an element in bytes.
+"""
 CACHED = 8 << 20
-"""Bytes of B up to which that holds, as it stays in a cache from row to row."""
+"""The bytes of B up to which `FEW` holds. So large a B stays in a cache from row to row."""
 
 Way: TypeAlias = Literal["loops", "blas"]
 
@@ -47,9 +51,10 @@ def lower_product(
     onto: np.ndarray | None = None,
     alpha: np.ndarray | None = None,
 ) -> list[Invocation]:
-    """The calls that write `x @ w` into `out`, or `onto + alpha * (x @ w)`; vectors are rows and columns.
+    """The calls that write `x @ w`, or `onto + alpha * (x @ w)`, into `out`.
 
-    alpha is a scalar, or one for each batch. What is added to a product by BLAS is the result itself.
+    A vector `x` is a row, and a vector `w` a column. `alpha` is one scalar, or one for each batch. If the product is
+    computed by BLAS, `onto` must be `out` itself.
     """
     if not out.size:
         return []
@@ -60,12 +65,12 @@ def lower_product(
     given = a, b, c, plus, alpha, c.shape[:-2]
     ways = [_by_loops(*given, sizes) if way == "loops" else _by_blas(*given) for way in _ways(a, b, c, sizes)]
     for [call] in ways[1:]:
-        machine().address(call.kernel)  # so that a batch of another size need not wait for it
+        machine().address(call.kernel)  # so that a batch of another size does not wait for it
     return ways[0]
 
 
 def by_loops(x: np.ndarray, w: np.ndarray, out: np.ndarray, x_dims: tuple[Dim, ...], w_dims: tuple[Dim, ...]) -> bool:
-    """Is a product of matrices computed by loops, which add it to any matrix on the way out?"""
+    """Is a product of matrices computed by loops? They can add it to any matrix, and BLAS only to the result itself."""
     return _ways(x, w, out, _sizes(x_dims, w_dims))[0] == "loops"
 
 
@@ -74,7 +79,7 @@ def _sizes(x_dims: tuple[Dim, ...], w_dims: tuple[Dim, ...]) -> Sizes:
 
 
 def _ways(a: np.ndarray, b: np.ndarray, out: np.ndarray, sizes: Sizes) -> tuple[Way, ...]:
-    """How it is computed for these arrays; then how else for others, when named sizes have other values."""
+    """The way for these arrays; then the other way, if other values of the named sizes may need it."""
     if out.dtype.kind != "f" or out.itemsize == 2 or not _suits_blas(a, b, out):
         return ("loops",)
     if b.strides[-1] != b.itemsize and not packs(*map(_unrolled, sizes[1:])):
@@ -91,28 +96,28 @@ def _ways(a: np.ndarray, b: np.ndarray, out: np.ndarray, sizes: Sizes) -> tuple[
 
 
 def _count(sizes: Sizes, named: int) -> int:
-    """The multiplications, when named sizes are so large."""
+    """The number of multiplications, if every named size has the value `named`."""
     return prod(size if isinstance(size, int) else named for size in sizes)
 
 
 def _unrolled(size: Dim) -> int | None:
-    """A size that the kernel has written out."""
+    """The size, if it is fixed in the kernel's text. None if the kernel reads it as a word."""
     return size if isinstance(size, int) and size <= UNROLLED else None
 
 
 def _suits_blas(a: np.ndarray, b: np.ndarray, out: np.ndarray) -> bool:
-    """Can BLAS read the operands, and count that far?"""
+    """Can BLAS read the operands as they lie, and hold all sizes and strides in 32 bits?"""
     lies_a, lies_b = _layout(a), _layout(b)
     return lies_a is not None and lies_b is not None and max(*out.shape, lies_a[1], lies_b[1], _row(out)) < 2**31
 
 
 def _row(out: np.ndarray) -> int:
-    """From row to row of the result how many elements."""
+    """The result's stride from row to row, in elements."""
     return max(int(out.shape[-1]), int(out.strides[-2]) // out.itemsize)
 
 
 def _matrices(array: np.ndarray, rows: bool, columns: bool) -> np.ndarray:
-    """The result with the axes that a vector operand left out."""
+    """The result as matrices: with an axis of one row or column for an operand that is a vector."""
     if not columns:
         array = array[..., None]
     return array if rows else array[..., None, :]
@@ -122,7 +127,7 @@ def _batch_words(
     batches: tuple[int, ...], c: np.ndarray, a: np.ndarray, b: np.ndarray, plus: np.ndarray | None,
     alpha: np.ndarray | None,
 ) -> list[int]:  # fmt: skip
-    """For each batch axis its size, and how what there is moves along it."""
+    """For each batch axis, its size, and the strides in bytes of the arrays that there are."""
     parts = [c, a, b, plus, None if alpha is None else alpha[..., None, None]]
     words: list[int] = []
     for axis, size in enumerate(batches):
@@ -131,7 +136,7 @@ def _batch_words(
 
 
 def _moves(array: np.ndarray, axis: int, batches: int) -> int:
-    """How an array moves along a batch axis; operands without batches stay."""
+    """An array's stride in bytes along a batch axis: 0 if the array does not have that axis."""
     missing = batches - (array.ndim - 2)
     return array.strides[axis - missing] if axis >= missing else 0
 
@@ -175,7 +180,10 @@ def _routine(out: np.ndarray) -> str:
 
 
 def _layout(x: np.ndarray) -> tuple[str, int] | None:
-    """How BLAS reads a matrix, transposed as it sees it: the letter, and from column to column how many elements."""
+    """How BLAS reads a matrix, which it sees transposed: the letter N or T, and the leading dimension in elements.
+
+    None if BLAS cannot read it, since neither its rows nor its columns lie side by side.
+    """
     rows, columns = x.shape[-2:]
     by_row, by_column = x.strides[-2:]
     item = x.itemsize

@@ -1,4 +1,4 @@
-"""Parts: works in order, with neighbouring kernels on one tape."""
+"""Parts: the works of a program in order. Kernel calls that follow each other are on one tape."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["Part", "Parts", "make_parts"]
 
 @dataclass(frozen=True)
 class Part:
-    """A tape, with the work of the plan that each entry belongs to."""
+    """A tape, and for each of its entries the work that the entry belongs to."""
 
     tape: Tape
     works: Sequence[Work[Invocation]]
     plan: Plan
 
     def uses(self) -> Iterator[tuple[str, str]]:
-        """Each call's kernel, and the op that it is for."""
+        """The kernel of each call, and the name of the op that it computes."""
         for call, work in zip(self.tape.calls, self.works, strict=True):
             yield call.kernel, "copy" if work.step is None else self.plan.steps[work.step].node.op
 
 
 Parts: TypeAlias = "list[Part | Work[Invocation]]"
-"""Tapes and NumPy calls in turn."""
+"""Tapes, and between them the works that run on NumPy."""
 
 
 def make_parts(works: Sequence[Work[Invocation]], plan: Plan) -> Parts:
-    """Works of a plan's steps as parts; without NumPy calls there is one tape, or nothing."""
+    """The works of a plan's steps as parts. If none runs on NumPy there is one tape, or nothing."""
     parts: Parts = []
     tape: list[tuple[Invocation, Work[Invocation]]] = []
 

@@ -1,6 +1,7 @@
-"""Picks: kernels that follow labels and indices: the check of their range, what they point at taken, combined or put.
+"""Picks: kernels that follow labels and indices.
 
-An index is loaded once and then used for a whole slice, which is treated a vector at a time.
+One checks that all are in range. The others take the slices that the indices point to, put slices there, or combine
+slices with those that are there. An index is loaded once for a whole slice, which is treated a vector at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ _INDEX = np.dtype(np.int64)
 
 @cache
 def check_kernel(axes: tuple[Axis, ...], labels: DType) -> str:
-    """Stops the program when a label is out of range. Words: labels, the classes; the numbers of the axes."""
+    """The kernel that stops the program if a label is out of range.
+
+    Its words: a pointer to the labels; the number of classes; the sizes and strides of the axes that vary.
+    """
     w = Writer()
     place, classes = w.word("ptr"), w.word()
     with axis_loops(w, axes, (labels,), [place]) as [at]:
@@ -33,10 +37,14 @@ def check_kernel(axes: tuple[Axis, ...], labels: DType) -> str:
 
 @cache
 def take_kernel(points: tuple[Axis, ...], slices: Nest, index: DType) -> str:
-    """Slices of an operand where an index points. Arrays: result, operand, index.
+    """The kernel that copies the slices of an operand to which the indices point into the result.
 
-    Words: their pointers; the bytes from slice to slice of the operand; the numbers of the axes of all three, where
-    an index stands at each place; those of the slices, of which result and operand consist.
+    Its words, in order. Sizes and strides are words only if they vary, and strides are in bytes:
+
+    - pointers to the result, the operand and the index array
+    - the operand's stride from slice to slice, by which an index is multiplied
+    - the sizes and strides of the axes of the indices, in all three arrays
+    - the sizes and strides of the axes of a slice, in the result and the operand
     """
     w = Writer()
     out, x, pointing, step = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word()
@@ -51,9 +59,10 @@ def take_kernel(points: tuple[Axis, ...], slices: Nest, index: DType) -> str:
 
 @cache
 def put_kernel(points: tuple[Axis, ...], slices: Nest, index: DType, how: Fold | None) -> str:
-    """Slices of an operand combined with those of the result where an index points, one after the other; or put there.
+    """The kernel that writes slices of an operand to where the indices point in the result, one after the other.
 
-    The words are those of `take_kernel`, with the bytes from slice to slice of the result.
+    With `how` it combines a slice with the one that is there. Its words are those of `take_kernel`, but for the second:
+    the stride from slice to slice is that of the result.
     """
     w = Writer()
     out, x, pointing, step = w.word("ptr"), w.word("ptr"), w.word("ptr"), w.word()

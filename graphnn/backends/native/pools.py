@@ -1,4 +1,4 @@
-"""Pooling: which kernel, and its words, for images and places of any layout."""
+"""Pooling: the kernel calls of ops that move a window over images, for arrays of any layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Arrays = tuple[np.ndarray, ...]
 
 
 def _lower(work: Work, node: Any, ins: Arrays, out: np.ndarray, declared: Any, working: Arrays) -> list[Invocation]:
-    """The calls of a kernel over the places of a window, and of one that writes zeros where it adds."""
+    """The call of a kernel over the places of a window. If it adds to its result, a call before writes zeros."""
     if not out.size:
         return []
     kinds, arrays, dtypes = ARRAYS[work], (out, *ins), (out.dtype, *(x.dtype for x in ins))
@@ -44,12 +44,12 @@ def _lower(work: Work, node: Any, ins: Arrays, out: np.ndarray, declared: Any, w
 
 
 def _moves(arrays: Sequence[np.ndarray], kinds: str, axis: int, by: int) -> list[int]:
-    """The bytes that each array moves from place to place along an axis."""
+    """The stride of each array from place to place along an axis, in bytes."""
     return [array.strides[axis] * (by if kind == "i" else 1) for array, kind in zip(arrays, kinds, strict=True)]
 
 
 def _covers(window: Window, image: np.ndarray, at: np.ndarray) -> bool:
-    """Do the windows lie side by side and see every position?"""
+    """Do the windows lie side by side, so that each position is in exactly one?"""
     plain = all(
         k == s and (k == 1 or d == 1) for k, s, d in zip(window.kernel, window.stride, window.dilation, strict=True)
     )
@@ -57,7 +57,7 @@ def _covers(window: Window, image: np.ndarray, at: np.ndarray) -> bool:
 
 
 def _edges(window: Window, images: list[np.ndarray], at: np.ndarray, moves: list[list[int]]) -> list[int]:
-    """The words that say where taps leave the image."""
+    """The words by which the kernel finds the taps that lie outside the image."""
     firsts = [-before for before, _ in window.padding]
     words = [sum(first * step for first, step in zip(firsts, image.strides[2:], strict=True)) for image in images]
     for a, first in enumerate(firsts):

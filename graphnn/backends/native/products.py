@@ -1,9 +1,11 @@
 """Products: kernels of matrix products as loops.
 
-The loops hold a tile of the result in registers and add one product after the other in the order of the inner axis,
-whatever the tile, so that an element's bits do not depend on where it stands. The result may be `C + alpha * (A @ B)`
-instead: a bias to begin with, or an update of C itself. Tables may say where the operands' elements lie: those of a
-window's taps, for a convolution.
+The loops hold a tile of the result in registers. To each element they add one product after the other, always in the
+order of the inner axis. So the bits of an element do not depend on the tile it is in.
+
+The result is `A @ B`, or `C + alpha * (A @ B)`. There C is for example a bias, or the parameter that is updated. The
+places of the rows of A, and of the steps along the inner axis, may come from tables rather than from strides. A
+convolution uses that for the taps of its window.
 """
 
 from __future__ import annotations
@@ -22,24 +24,27 @@ from .writer import Writer
 __all__ = ["Loops", "Product", "packs", "product_kernel"]
 
 REGISTERS = 24
-"""Vectors of half the kernels' width that a tile may hold."""
+"""The most registers for a tile, counted in vectors of half the width that the kernels use."""
 HELD = 9
-"""Vectors of B that are kept in registers, beside the tile."""
+"""The most vectors of B that are kept in registers, beside the tile, while all rows are multiplied with them."""
 WRITTEN = 32
-"""Steps along the inner axis of a whole tile that are written out: more is a loop, for the sake of compile time."""
+"""The most steps of a tile that are written out one by one. More become a loop, which takes less time to compile.
+
+A tile has as many steps as it has vectors, times the inner size.
+"""
 PACKED = 1024
-"""A transposed B of up to so many elements is first copied into order."""
+"""The most elements of a B that is copied first, if its rows do not lie side by side."""
 WORD = np.dtype(np.int64)
-"""An entry of a table."""
+"""The dtype of the entries of tables."""
 
 
 Columns: TypeAlias = "tuple[str, int, str | None]"
-"""Some columns treated as a vector: the first, how many, and a mask of them."""
+"""Columns that are one vector: the first column, the number of columns, and a mask if only some are in the matrix."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """What a product's kernel depends on. Sizes are None where they vary; strides of one element are dense."""
+    """What the kernel of a product depends on. A size is None if it varies, and the kernel then reads it as a word."""
 
     dtype: DType
     rows: int | None
@@ -50,25 +55,25 @@ class Product:
     onto: bool = False
     """Is the product added to a matrix C?"""
     scaled: bool = False
-    """Is it multiplied by a scalar first, one for all batches or each batch's own?"""
+    """Is the product multiplied by alpha, one for all batches or one for each?"""
     batches: int = 0
-    """Axes in front."""
+    """The number of axes before those of the matrices."""
     spread: bool = False
-    """Has C one value for each row?"""
+    """Has C one value for each row, the same in all columns?"""
     steps_at: bool = False
-    """Does a table say where each step along the inner axis lies, in A and in B?"""
+    """Does a table give the offsets in A and in B of each step along the inner axis?"""
     rows_at: bool = False
-    """Does a table say where each row of A lies?"""
+    """Does a table give the offset of each row of A?"""
 
 
 def packs(inner: int | None, columns: int | None) -> bool:
-    """Is a B of that size, whose rows do not lie side by side, copied into order first?"""
+    """Is a B whose rows do not lie side by side copied first, so that they do?"""
     return inner is not None and columns is not None and 0 < inner * columns <= PACKED
 
 
 @cache
 def product_kernel(how: Product) -> str:
-    """The kernel as loops. Its words: result, A, B, then C and the scalar where there are; then as `Loops` has them."""
+    """The kernel. Its words: pointers to the result, A, B, and to C and alpha if it has them; then those of `Loops`."""
     w = Writer()
     out, a, b = (w.word("ptr") for _ in range(3))
     c = w.word("ptr") if how.onto else ""
@@ -77,12 +82,22 @@ def product_kernel(how: Product) -> str:
 
 
 class Loops:
-    """A product's loops, to be written anywhere.
+    """The loops of a product, which may be a part of any kernel. Offsets and strides are in bytes.
 
-    Their words: for each batch axis its size and the bytes that result, A, B, C and the scalar move; sizes that vary
-    of rows, inner, columns; bytes from row to row of the result, row to row and element to element of A, the same of
-    B, the same of C: but for rows and steps that a table has. `steps` is a table of pairs, bytes in A and in B; `rows`
-    one of bytes in A. `inner` is that size where it is no word.
+    Their words, in order. A word is left out if what it describes is not there, fixed, or in a table:
+
+    - for each batch axis, its size, and the strides of the result, A, B, C and alpha
+    - the rows, the inner size and the columns
+    - the result's stride from row to row
+    - A's strides from row to row, and from element to element of a row
+    - B's strides, and C's strides, likewise
+
+    Args:
+        w: the writer of the kernel.
+        how: what the loops depend on.
+        steps: a pointer to the table of steps: pairs of an offset in A and one in B.
+        rows: a pointer to the table of rows: offsets in A.
+        inner: the inner size, if neither `how` nor a word gives it.
     """
 
     def __init__(self, w: Writer, how: Product, steps: str = "", rows: str = "", inner: str = "") -> None:
@@ -94,7 +109,7 @@ class Loops:
         self.lanes = lanes_of(self.dtype)
 
     def write(self, out: str, a: str, b: str, c: str = "", scalar: str = "") -> None:
-        """The loops over all batches, for pointers at the first."""
+        """Write the loops over all batches. The pointers are those of the first batch."""
         self.out, self.a, self.b, self.c, self.scalar = out, a, b, c, scalar
         self._batches(self.how.batches)
 
@@ -145,7 +160,7 @@ class Loops:
         return [(str(first), size, None) for first, size in vectors_of(columns, lanes)]
 
     def _vector_by_vector(self, columns: int) -> None:
-        """So many columns, in a loop over vectors; what is left in vectors of half the width, a quarter and so on."""
+        """A fixed number of columns, in a loop over vectors. The rest are in vectors of half the width, and so on."""
         left = columns % self.lanes
         if columns > left:
             with self.w.loop(str(columns - left), self.lanes) as j:
@@ -155,7 +170,7 @@ class Loops:
             self._band([(str(columns - left % (2 * lanes)), lanes, None) for lanes in halves])
 
     def _all_columns(self) -> None:
-        """Columns whose number varies, a vector at a time."""
+        """A number of columns that varies, one vector after the other."""
         w = self.w
         if self.b_step != self.dtype.itemsize:
             with w.loop(self.columns) as j:
@@ -173,7 +188,7 @@ class Loops:
                 self._band([(j, 1, None)])
 
     def _pack(self, inner: int, columns: int) -> None:
-        """Copy B so that its rows lie side by side."""
+        """Copy B so that the elements of a row lie side by side."""
         w, item = self.w, self.dtype.itemsize
         packed = w.variable(register_type(self.dtype), count=inner * columns)
         with w.loop(str(inner)) as k:
@@ -199,7 +214,7 @@ class Loops:
         rows = self.how.rows
         tall = 1 << (max(1, min(8, REGISTERS // vectors // 2)).bit_length() - 1)
         if self.in_tables and rows is not None and rows <= REGISTERS // vectors // 2:
-            tall = rows  # the steps of a table are read once for all
+            tall = rows  # so that the steps of the table are read only once
         inner = self.how.inner
         held = None
         if inner is not None and inner * vectors <= HELD:
@@ -226,7 +241,7 @@ class Loops:
             self._tile(parts, i, 1, held)
 
     def _tile(self, parts: list[Columns], first: str, tall: int, held: list[list[str]] | None) -> None:
-        """So many rows from the first on."""
+        """`tall` rows, beginning with the first."""
         w = self.w
         kinds = [register_type(self.carried, lanes) for _, lanes, _ in parts]
         totals = [
@@ -261,7 +276,7 @@ class Loops:
         return w.offset(self.a, (w.load(w.offset(self.rows_table, (row, WORD.itemsize)), WORD), 1))
 
     def _step(self, k: str) -> tuple[tuple[str, str | int], tuple[str, str | int]]:
-        """How far a step along the inner axis lies in A and in B."""
+        """Where a step along the inner axis lies in A and in B: for each an index, and the stride in bytes."""
         w = self.w
         if not self.how.steps_at:
             return (k, self.a_step), (k, self.b_row)

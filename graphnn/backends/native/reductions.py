@@ -108,9 +108,10 @@ def fold_lanes(w: Writer, how: Fold, vector: str, lanes: int) -> str:
 
 @cache
 def reduction_kernel(how: Fold, kept: tuple[Axis, ...], reduced: tuple[Axis, ...]) -> str:
-    """The kernel of a reduction: axes that stay, outermost first, then those folded. Arrays: result, operand.
+    """The kernel of a reduction, for the axes that are kept and those that are reduced, outermost first.
 
-    Its words: both pointers, then for each axis, the kept ones first, its size and strides where they vary.
+    Its words: pointers to the result and the operand; then for each axis, the kept ones first, its size and strides,
+    those that vary.
     """
     w = Writer()
     out, x = w.word("ptr"), w.word("ptr")

@@ -84,7 +84,11 @@ def truth_kernel(every: bool, lines: Nest, outer: tuple[Axis, ...], along: Axis)
 
 @dataclass(frozen=True)
 class _Line:
-    """Where a line begins, how many elements it has, in words and, where it is fixed, in numbers; the bytes between."""
+    """A line of elements that is searched.
+
+    Its first element, the number of its elements as a value of the kernel, the same as a number if it is fixed, and
+    the bytes from element to element.
+    """
 
     pointer: str
     count: str

@@ -1,4 +1,4 @@
-"""Tapes: a program's calls as an array of words, which the driver walks."""
+"""Tapes: the kernel calls of a program as arrays of 64-bit words, which the driver carries out one by one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["Address", "Invocation", "Tape", "address_of", "driver"]
 
 
 class Address(int):
-    """A word that is an address, and moves when what lies there does."""
+    """A word that is an address. It can be changed when the data lies elsewhere."""
 
 
 def address_of(array: np.ndarray) -> Address:
-    """Where an array begins."""
+    """The address of the first element of an array."""
     return Address(array.__array_interface__["data"][0])
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """A call of a kernel, given as its text, with its words."""
+    """A call of a kernel: the LLVM IR of the kernel, and the words that are its arguments."""
 
     kernel: str
     words: Sequence[int]
@@ -35,12 +35,15 @@ class Invocation:
 
 @dataclass
 class Tape:
-    """Calls, laid out in memory as the driver reads them."""
+    """Kernel calls, laid out in memory as the driver reads them."""
 
     calls: Sequence[Invocation]
     entries: np.ndarray = field(init=False)
+    """For each call, the address of the compiled kernel and the address of the call's words."""
     words: np.ndarray = field(init=False)
+    """The words of all calls, one call after the other."""
     starts: list[int] = field(init=False)
+    """For each call, the index of its first word in `words`."""
 
     def __post_init__(self) -> None:
         flat: list[int] = []
@@ -61,15 +64,15 @@ class Tape:
         return len(self.calls)
 
     def run(self) -> int:
-        """Walk it; 0, or the number of the entry that stopped it, counted from 1."""
+        """Carry out the calls. Returns 0, or the number of the entry whose kernel stopped the run, counted from 1."""
         return int(driver(tape_kernel)(self._address)) if self.calls else 0
 
     def where(self, entry: int, word: int) -> int:
-        """The address of a word of an entry."""
+        """The address of a word of an entry, both given by their index."""
         return int(address_of(self.words)) + 8 * (self.starts[entry] + word)
 
     def addresses(self, low: int, high: int) -> list[tuple[int, int]]:
-        """The words that are addresses from `low` up to `high`: which it is, and what."""
+        """The words that are addresses from `low` up to, but not including, `high`: the index and the value of each."""
         return [
             (start + i, int(word))
             for call, start in zip(self.calls, self.starts, strict=True)
@@ -80,6 +83,6 @@ class Tape:
 
 @cache
 def driver(kernel: Any) -> Any:
-    """One of the driver's kernels, to be called with the address of its words; the GIL is released meanwhile."""
+    """A kernel of the driver as a function of Python: it takes the address of the words, and releases the GIL."""
     assert kernel in (loop_kernel, tape_kernel)
     return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(machine().address(kernel()))

@@ -11,7 +11,8 @@ __all__ = ["write_transposed"]
 def write_transposed(w: Writer, dtype: DType, target: str, source: str) -> None:
     """Write a matrix's rows as the columns of another, both with elements side by side.
 
-    Its words: rows and columns of the source, the bytes from row to row there, and in the target.
+    Its words: the rows and the columns of the source; the stride from row to row in bytes, of the source and then of
+    the target.
     """
     side, item = 4 if dtype.itemsize == 8 else 8, dtype.itemsize
     rows, columns, by_source, by_target = (w.word() for _ in range(4))

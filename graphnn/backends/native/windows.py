@@ -48,12 +48,17 @@ class Sliding:
 
 @cache
 def window_kernel(how: Sliding) -> str:
-    """The kernel. A result that is an image must be zero before, unless each position is seen alone.
+    """The kernel. A result that is an image must be zero before, unless `alone` holds.
 
-    Its words: a pointer for each array; for each axis of the image the bytes between taps in each image; the numbers
-    of the axes; and with edges the bytes from an image's beginning to the first tap, for each image, then for each
-    axis of places its size, the bytes that each array moves along it, the positions it moves by, the first tap's
-    position, the positions between taps, and the image's size.
+    Its words, in order. Offsets and strides are in bytes:
+
+    - for each array, a pointer
+    - for each axis of the image, the stride from tap to tap in each array that is an image
+    - the sizes and strides of the axes that vary
+    - with `edges`, for each image, the offset from its beginning to the first tap at the first place
+    - with `edges`, for each axis of places: the number of places; the stride of each array from place to place; then
+      in positions of the image, the stride of the window, where the first tap is at the first place, the distance
+      between taps, and the size of the image
     """
     w = Writer()
     _Kernel(w, how).write()

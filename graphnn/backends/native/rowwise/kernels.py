@@ -18,15 +18,16 @@ from .writer import Place, RowWriter, spread_number
 __all__ = ["rows_kernel"]
 
 _UNROLLED = 4
-"""Rows of up to so many elements, or vectors of them, are written out, and what is kept of them stays in registers."""
+"""The most elements, or vectors, of a row that are written out one by one. Values kept of them stay in registers."""
 
 
 @cache
 def rows_kernel(program: RowProgram) -> str:
-    """The kernel of a program.
+    """The kernel of a row program. Its words, in order:
 
-    Its words: a pointer for each array; for each axis its size and strides where they vary; for each array its stride
-    along a row where that is neither none nor dense.
+    - for each array, a pointer
+    - for each axis of rows, its size and strides, those that vary
+    - for each array, its stride along a row, if that is neither 0 nor the size of an element
     """
     w = Writer()
     summed = any(isinstance(step, Summed) for step in program.steps)
@@ -35,7 +36,7 @@ def rows_kernel(program: RowProgram) -> str:
 
 
 class _ShortRows(RowWriter):
-    """A vector holds an element, or a value, of each of several rows; where rows are too few, the last is repeated."""
+    """The kernel for short rows: each lane of a vector is a row. If rows are too few, the last is repeated."""
 
     def __init__(self, w: Writer, program: RowProgram) -> None:
         super().__init__(w, program)
