@@ -9,9 +9,10 @@ import graphnn as gn
 pytestmark = pytest.mark.skipif(gn.backends()["native"] != "ok", reason=gn.backends()["native"])
 
 RNG = np.random.default_rng(0)
+WIDE = [pytest.param(dtype, marks=pytest.mark.slow) for dtype in ("float64", "uint16", "bool")]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint16", "bool"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int8", *WIDE])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("op", [gn.CumSum, gn.CumProd])
 def test_every_scan(op, axis, dtype):

@@ -119,7 +119,7 @@ def program(dtype, width, shape=("N",)):
 
 @needs_native
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("width", [2, 3, 10, 16, 17, 33, 80])
+@pytest.mark.parametrize("width", [2, 10, 17, 80, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 16, 33))])
 def test_the_bits_are_those_of_the_steps_apart_and_the_numbers_those_of_numpy(dtype, width):
     outputs = program(dtype, width)
     plain = gn.compile(outputs, backend="native", passes="none")

@@ -40,8 +40,11 @@ def _how(request, monkeypatch):
 
 @pytest.mark.parametrize(
     ("shuffle", "drop_last"),
-    [(None, False), (None, True), (3, True), ("rng", False), ("legacy", True), ("orders", False)],
-)
+    [
+        (None, False), (3, True), ("orders", False),
+        *(pytest.param(*how, marks=pytest.mark.slow) for how in ((None, True), ("rng", False), ("legacy", True))),
+    ],
+)  # fmt: skip
 def test_a_loop_is_that_of_numpy(cupy, shuffle, drop_last):
     losses, state = {}, {}
     for backend in ("numpy", "cupy"):

@@ -113,7 +113,11 @@ def test_steps_without_a_kernel_run_on_numpy_and_are_named(cupy):
 DTYPES = ["bool", "int8", "uint8", "int16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+WIDE = ("uint8", "int16", "uint32", "uint64")
+FEWER = [pytest.param(dtype, marks=pytest.mark.slow) if dtype in WIDE else dtype for dtype in DTYPES]
+
+
+@pytest.mark.parametrize("dtype", FEWER)
 def test_every_dtype(cupy, dtype):
     rng = np.random.default_rng(0)
     x, y = gn.Input("x", ("N", 5), dtype=dtype), gn.Input("y", ("N", 5), dtype=dtype)
