@@ -89,7 +89,7 @@ def main() -> None:
         "## Batch sizes\n",
         "`OPENBLAS_NUM_THREADS=1 python tests/benchmarks/batch_sizes.py --write docs/benchmarks.md` rewrites this",
         "section. CPU milliseconds that the first call of a native step with a new batch size takes beyond the second",
-        f"one: of {len(SIZES)} sizes, {SIZES[0]} to {SIZES[-1]}, the median, one sample, and the most with its size; and",
+        f"one: of {len(SIZES)} sizes, {SIZES[0]} to {SIZES[-1]}, the median, one sample, the most with its size, and",
         f"how many kernels were compiled for all of them. The compile cache is empty. {versions}.",
         "",
         "| | steps of the plan | first batch | median | 1 | most (at) | kernels |",
@@ -98,7 +98,7 @@ def main() -> None:
     for case in CASES:
         lines.append(row(case))
         print(lines[-1], flush=True)
-    lines += ["", "Beside kernels it is binding, step by step of the plan, and pages of memory that no batch has touched."]
+    lines += ["", "Beside kernels it is binding, step by step, and pages of memory that no batch has touched before."]
     if given.write:
         first, _, rest = given.write.read_text().partition("## Batch sizes")
         _, more, tail = rest.partition("\n## ")
