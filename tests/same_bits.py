@@ -26,3 +26,10 @@ def same_bits(outputs, **feeds):
 def turned(x):
     """A view of the operand that is not dense, of its axes in reverse order."""
     return gn.Flip(gn.Transpose(x), 0)
+
+
+def many_equal(rng, shape, dtype):
+    """Values of which many are equal; among floats zeros of both signs, infinities and NaN."""
+    if np.dtype(dtype).kind != "f":
+        return rng.integers(0, 4, shape).astype(dtype)
+    return rng.choice([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan], shape).astype(dtype)

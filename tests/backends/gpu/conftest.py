@@ -11,8 +11,9 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from graphnn.backends.cupy import device, probe
+from graphnn.backends.cupy import device, probe, site
 
+from .lt_stand_in import Lt
 from .stand_in import Library, World, make_cupy
 
 
@@ -63,3 +64,12 @@ def cupy(request):
     """Each device."""
     with cpu_instead(request.getfixturevalue("cpu_library")) if request.param == "cpu" else real_gpu():
         yield request.param
+
+
+@pytest.fixture
+def lt(world, monkeypatch):
+    """The library, for products of any size."""
+    made = Lt(world)
+    monkeypatch.setattr(device, "load", lambda: made)
+    monkeypatch.setattr(site, "LARGE", 1)
+    return made

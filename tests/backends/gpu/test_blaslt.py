@@ -7,24 +7,14 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.backends.cupy import blaslt, device, site
+from graphnn.backends.cupy import blaslt, device
 from graphnn.backends.cupy.layouts import Epilogue, Matrix
 from graphnn.backends.cupy.layouts import Product as Asked
 from graphnn.transform.products import Product
 
 from .conftest import real_gpu
-from .lt_stand_in import Lt
 
 BOTH = ("numpy", "cupy")
-
-
-@pytest.fixture
-def lt(world, monkeypatch):
-    """The library, for products of any size."""
-    made = Lt(world)
-    monkeypatch.setattr(device, "load", lambda: made)
-    monkeypatch.setattr(site, "LARGE", 1)
-    return made
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

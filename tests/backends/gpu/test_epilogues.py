@@ -4,22 +4,13 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.backends.cupy import device, site
+from graphnn.backends.cupy import device
 from graphnn.transform.rectified import GatedProduct, RectifiedProduct
 
 from . import nvrtc
-from .lt_stand_in import BIAS, DRELU, DRELU_BGRAD, RELU, RELU_AUX_BIAS, RELU_BIAS, Lt
+from .lt_stand_in import BIAS, DRELU, DRELU_BGRAD, RELU, RELU_AUX_BIAS, RELU_BIAS
 
 WIDTH = 128
-
-
-@pytest.fixture
-def lt(world, monkeypatch):
-    """The library, for products of any size."""
-    made = Lt(world)
-    monkeypatch.setattr(device, "load", lambda: made)
-    monkeypatch.setattr(site, "LARGE", 1)
-    return made
 
 
 def training(backend, dtype="float32", precision=None, bias=True):
